@@ -1,0 +1,400 @@
+/* Pass 1 over a content: CRLF size, strict and loose digest, oddities. */
+#include "measure.h"
+
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/fault.h"
+#include "base/xmalloc.h"
+#include "crlf.h"
+
+#define CHUNK	((size_t)32 * 1024)
+#define NAME_MAX_LEN 1000	/* bytes of a field name that we look at */
+
+/* Where the loose form stands in the message. */
+enum place {
+	IN_LEAD,	/* empty lines before the header */
+	IN_NAME,	/* at a header line's start: name[] holds it */
+	IN_FIELD,	/* in a header line that counts */
+	IN_SKIPPED,	/* in a header line that is left out */
+	IN_GAP,		/* empty lines between header and body */
+	IN_BODY
+};
+
+struct measure {
+	EVP_MD		*sha;
+	EVP_MD_CTX	*strict, *loose;
+	struct crlf	 crlf;
+	uint64_t	 size, raw_size;
+	unsigned	 oddities;
+	bool		 raw_cr;	/* the last raw byte was a CR */
+	/* loose form */
+	enum place	 place;
+	bool		 skipping;	/* the last field was left out */
+	bool		 any_line;	/* a header line came already */
+	uint64_t	 newlines;	/* seen, not yet emitted */
+	size_t		 name_len;
+	size_t		 out_len;
+	char		 name[NAME_MAX_LEN];
+	char		 out[CHUNK];
+	char		 conv[2 * CHUNK];
+};
+
+static void
+die_if(bool failed)
+{
+	if (failed)
+		abort();	/* the digest of libcrypto cannot fail */
+}
+
+struct measure *
+measure_new(void)
+{
+	struct measure *m = xcalloc(1, sizeof *m);
+
+	m->sha = EVP_MD_fetch(NULL, "SHA256", NULL);
+	m->strict = EVP_MD_CTX_new();
+	m->loose = EVP_MD_CTX_new();
+	die_if(m->sha == NULL || m->strict == NULL || m->loose == NULL);
+	return m;
+}
+
+void
+measure_free(struct measure **mp)
+{
+	struct measure *m = *mp;
+
+	if (m == NULL)
+		return;
+	EVP_MD_CTX_free(m->strict);
+	EVP_MD_CTX_free(m->loose);
+	EVP_MD_free(m->sha);
+	free(m);
+	*mp = NULL;
+}
+
+void
+measure_begin(struct measure *m)
+{
+	die_if(EVP_DigestInit_ex2(m->strict, m->sha, NULL) != 1);
+	die_if(EVP_DigestInit_ex2(m->loose, m->sha, NULL) != 1);
+	m->crlf.last_cr = false;
+	m->size = m->raw_size = 0;
+	m->oddities = 0;
+	m->raw_cr = false;
+	m->place = IN_LEAD;
+	m->skipping = m->any_line = false;
+	m->newlines = 0;
+	m->name_len = m->out_len = 0;
+}
+
+static void
+out_flush(struct measure *m)
+{
+	if (m->out_len > 0)
+		die_if(EVP_DigestUpdate(m->loose, m->out, m->out_len) != 1);
+	m->out_len = 0;
+}
+
+static inline void
+out_raw(struct measure *m, char c)
+{
+	if (m->out_len == sizeof m->out)
+		out_flush(m);
+	m->out[m->out_len++] = c;
+}
+
+static inline void
+out_byte(struct measure *m, char c)
+{
+	while (m->newlines > 0) {
+		out_raw(m, '\n');
+		m->newlines--;
+	}
+	out_raw(m, c);
+}
+
+static void
+header_byte(struct measure *m, unsigned char c)
+{
+	if (c >= 0x80)
+		m->oddities |= ODD_8BIT_HEADER;
+	out_byte(m, c >= 0x80 || c == 0 ? 'X' : (char)c);
+}
+
+static inline void
+body_byte(struct measure *m, unsigned char c)
+{
+	out_byte(m, c == 0 || c == 0x80 ? ' ' : (char)c);
+}
+
+/* Fields that containers and tools add or drop. */
+static bool
+is_skipped_field(const char *p, size_t n)
+{
+	static const char *const names[] = {
+		"x-uid", "x-tuid", "x-offlineimap", "status", "x-status",
+		"x-keywords", "x-imapbase", "x-imap", "content-length",
+	};
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (strlen(names[i]) == n && strncasecmp(names[i], p, n) == 0)
+			return true;
+	return false;
+}
+
+static bool
+is_name_byte(unsigned char c)
+{
+	return c > 0x20 && c != 0x7f && c != ':';
+}
+
+/* The header is over; what name[] holds opens the body. */
+static void
+name_is_body(struct measure *m)
+{
+	size_t i, n = m->name_len;
+
+	m->place = IN_BODY;
+	m->name_len = 0;
+	for (i = 0; i < n; i++)
+		body_byte(m, (unsigned char)m->name[i]);
+}
+
+static void
+name_is_field(struct measure *m)
+{
+	size_t i, n = m->name_len;
+
+	m->any_line = true;
+	m->name_len = 0;
+	if (m->skipping) {
+		m->place = IN_SKIPPED;
+		return;
+	}
+	m->place = IN_FIELD;
+	for (i = 0; i < n; i++)
+		header_byte(m, (unsigned char)m->name[i]);
+}
+
+/* One byte at the start of a header line, until the line is known. */
+static void
+name_byte(struct measure *m, unsigned char c)
+{
+	if (c == '\n') {
+		if (m->name_len == 0) {
+			m->place = IN_GAP;
+			return;
+		}
+		m->oddities |= ODD_BAD_HEADER;
+		name_is_body(m);
+		m->newlines++;
+		return;
+	}
+	if (m->name_len == 0 && (c == ' ' || c == '\t')) {
+		m->name[m->name_len++] = (char)c;
+		name_is_field(m);	/* continuation: as the field before */
+		return;
+	}
+	if (c == ':' && m->name_len > 0) {
+		m->skipping = is_skipped_field(m->name, m->name_len);
+		m->name[m->name_len++] = (char)c;
+		name_is_field(m);
+		return;
+	}
+	if (c == ' ' && !m->any_line && m->name_len == 4 &&
+	    memcmp(m->name, "From", 4) == 0) {
+		m->skipping = false;
+		m->name[m->name_len++] = (char)c;
+		name_is_field(m);
+		return;
+	}
+	m->name[m->name_len++] = (char)c;
+	if (!is_name_byte(c) || m->name_len == NAME_MAX_LEN - 1) {
+		m->oddities |= ODD_BAD_HEADER;
+		name_is_body(m);
+	}
+}
+
+static void
+loose_add(struct measure *m, const char *p, size_t n)
+{
+	const unsigned char *s = (const unsigned char *)p, *end = s + n;
+
+	for (; s < end; s++) {
+		unsigned char c = *s;
+
+		if (c == '\r')
+			continue;
+		switch (m->place) {
+		case IN_BODY:
+			if (c == '\n')
+				m->newlines++;
+			else
+				body_byte(m, c);
+			break;
+		case IN_LEAD:
+			if (c == '\n')
+				break;
+			m->place = IN_NAME;
+			name_byte(m, c);
+			break;
+		case IN_NAME:
+			name_byte(m, c);
+			break;
+		case IN_FIELD:
+			if (c == '\n') {
+				m->newlines++;
+				m->place = IN_NAME;
+			} else
+				header_byte(m, c);
+			break;
+		case IN_SKIPPED:
+			if (c == '\n')
+				m->place = IN_NAME;
+			break;
+		case IN_GAP:
+			if (c == '\n')
+				break;
+			m->place = IN_BODY;
+			body_byte(m, c);
+			break;
+		}
+	}
+}
+
+/* Oddities that do not depend on the place; *p is stored form. */
+static void
+look_for_oddities(struct measure *m, const char *p, size_t n)
+{
+	const char *end = p + n, *q;
+
+	if (memchr(p, '\0', n) != NULL)
+		m->oddities |= ODD_NUL;
+	if (m->raw_cr && *p != '\n')
+		m->oddities |= ODD_BARE_CR;
+	for (q = p; !(m->oddities & ODD_BARE_CR) &&
+	    (q = memchr(q, '\r', (size_t)(end - q))) != NULL; q++)
+		if (q + 1 < end && q[1] != '\n')
+			m->oddities |= ODD_BARE_CR;
+	for (q = p; !(m->oddities & ODD_BARE_LF) &&
+	    (q = memchr(q, '\n', (size_t)(end - q))) != NULL; q++)
+		if (q > p ? q[-1] != '\r' : !m->raw_cr)
+			m->oddities |= ODD_BARE_LF;
+	m->raw_cr = end[-1] == '\r';
+}
+
+void
+measure_add(struct measure *m, const char *p, size_t n, struct buf *keep)
+{
+	while (n > 0) {
+		size_t k = n < CHUNK ? n : CHUNK, w;
+
+		look_for_oddities(m, p, k);
+		w = crlf_convert(&m->crlf, p, k, m->conv);
+		die_if(EVP_DigestUpdate(m->strict, m->conv, w) != 1);
+		if (keep != NULL && !keep->full)
+			buf_add(keep, m->conv, w);
+		loose_add(m, p, k);
+		m->size += w;
+		m->raw_size += k;
+		p += k;
+		n -= k;
+	}
+}
+
+void
+measure_end(struct measure *m, struct measured *r)
+{
+	unsigned int len;
+
+	if (m->raw_cr)
+		m->oddities |= ODD_BARE_CR;
+	if (m->raw_size == 0)
+		m->oddities |= ODD_EMPTY;
+	if (m->place == IN_NAME && m->name_len > 0) {
+		m->oddities |= ODD_BAD_HEADER;
+		name_is_body(m);
+	} else if (m->place == IN_FIELD || m->place == IN_SKIPPED)
+		m->oddities |= ODD_NO_END;
+	out_flush(m);
+	r->size = m->size;
+	r->raw_size = m->raw_size;
+	r->oddities = m->oddities;
+	die_if(EVP_DigestFinal_ex(m->strict, r->digests.strict, &len) != 1);
+	die_if(EVP_DigestFinal_ex(m->loose, r->digests.loose, &len) != 1);
+	if (fault_mutated("loose"))
+		memcpy(r->digests.loose, r->digests.strict, DIGEST_LEN);
+}
+
+int
+measure_content(struct measure *m, struct content *c, struct buf *keep,
+    struct measured *r, struct err *e)
+{
+	char *chunk = xmalloc(CHUNK);
+	ssize_t n;
+
+	measure_begin(m);
+	while ((n = content_read(c, chunk, CHUNK, e)) > 0)
+		measure_add(m, chunk, (size_t)n, keep);
+	free(chunk);
+	if (n == -1)
+		return -1;
+	measure_end(m, r);
+	return 0;
+}
+
+/* Copies a header value for people: folded lines joined, controls to '?'. */
+static void
+copy_value(const char *p, const char *end, char *out, size_t size)
+{
+	size_t n = 0;
+
+	while (p < end && (*p == ' ' || *p == '\t'))
+		p++;
+	while (p < end && n + 1 < size) {
+		unsigned char c = (unsigned char)*p++;
+
+		if (c == '\r' || c == '\n')
+			continue;
+		if (c == '\t')
+			c = ' ';
+		out[n++] = c < 0x20 || c == 0x7f ? '?' : (char)c;
+	}
+	out[n] = '\0';
+}
+
+void
+header_brief(const char *p, size_t len, char *message_id, size_t idsize,
+    char *subject, size_t subsize)
+{
+	const char *end = p + len, *line, *value, *next;
+
+	if (message_id != NULL)
+		message_id[0] = '\0';
+	if (subject != NULL)
+		subject[0] = '\0';
+	for (line = p; line < end; line = next) {
+		const char *lf = memchr(line, '\n', (size_t)(end - line));
+
+		if (*line == '\n' || *line == '\r')
+			return;
+		/* Folded lines belong to the field. */
+		while (lf != NULL && lf + 1 < end &&
+		    (lf[1] == ' ' || lf[1] == '\t'))
+			lf = memchr(lf + 1, '\n', (size_t)(end - lf - 1));
+		next = lf == NULL ? end : lf + 1;
+		value = memchr(line, ':', (size_t)(next - line));
+		if (value == NULL)
+			continue;
+		if (message_id != NULL && value - line == 10 &&
+		    strncasecmp(line, "message-id", 10) == 0 &&
+		    message_id[0] == '\0')
+			copy_value(value + 1, next, message_id, idsize);
+		else if (subject != NULL && value - line == 7 &&
+		    strncasecmp(line, "subject", 7) == 0 && subject[0] == '\0')
+			copy_value(value + 1, next, subject, subsize);
+	}
+}

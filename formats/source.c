@@ -1,0 +1,157 @@
+/* Sources, the front functions: order of calls, and who implements what. */
+#include "source.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/fault.h"
+#include "source_impl.h"
+
+static bool
+has_scheme(const char *const *schemes, const char *scheme)
+{
+	for (; *schemes != NULL; schemes++)
+		if (strcmp(*schemes, scheme) == 0)
+			return true;
+	return false;
+}
+
+int
+source_open(struct source **sp, const struct store_conf *conf, struct err *e)
+{
+	const struct source_ops *const *ops;
+
+	assert(conf->warn != NULL);
+	*sp = NULL;
+	for (ops = source_table; *ops != NULL; ops++)
+		if (has_scheme((*ops)->schemes, conf->uri->scheme))
+			break;
+	if (*ops == NULL)
+		return err_set(e, ERR_RUN, "\"%s:\" is not a source that "
+		    "mailhaul can read", conf->uri->scheme);
+	if (uri_check_opts(conf->uri, (*ops)->options, e) == -1)
+		return -1;
+	if ((*ops)->open(sp, conf, e) == -1)
+		return -1;
+	(*sp)->ops = *ops;
+	(*sp)->conf = *conf;
+	return 0;
+}
+
+void
+source_close(struct source **sp)
+{
+	if (*sp == NULL)
+		return;
+	source_folder_close(*sp);
+	(*sp)->ops->close(*sp);
+	*sp = NULL;
+}
+
+int
+source_account_facts(struct source *s, struct arena *a,
+    struct account_info *info, struct err *e)
+{
+	memset(info, 0, sizeof *info);
+	info->quota_bytes = UNKNOWN64;
+	if (s->ops->account_facts == NULL)
+		return 0;
+	return s->ops->account_facts(s, a, info, e);
+}
+
+int
+source_list(struct source *s, struct arena *a, struct folder_info **folders,
+    size_t *n, struct err *e)
+{
+	assert(!s->in_folder);
+	return s->ops->list(s, a, folders, n, e);
+}
+
+int
+source_folder_open(struct source *s, struct folder_info *f,
+    const struct buf *token, uint32_t from_uid, enum delta *d, struct err *e)
+{
+	assert(!s->in_folder && !f->noselect);
+	*d = DELTA_FULL;
+	s->folder = f;
+	if (s->ops->folder_open(s, f, token, from_uid, d, e) == -1) {
+		s->folder = NULL;
+		return -1;
+	}
+	s->in_folder = true;
+	return 0;
+}
+
+int
+source_next(struct source *s, struct arena *a, struct msg_meta *m,
+    struct err *e)
+{
+	assert(s->in_folder);
+	memset(m, 0, sizeof *m);
+	m->date = m->save_date = NO_DATE;
+	m->size = UNKNOWN64;
+	return s->ops->next(s, a, m, e);
+}
+
+int
+source_want(struct source *s, const struct msg_meta *const *m, size_t n,
+    struct err *e)
+{
+	assert(s->in_folder);
+	if (s->ops->want == NULL || n == 0)
+		return 0;
+	return s->ops->want(s, m, n, e);
+}
+
+int
+source_content(struct source *s, const struct msg_meta *m,
+    struct content **c, struct err *e)
+{
+	assert(s->in_folder);
+	*c = NULL;
+	if (fault_fails("source.content"))
+		return err_retry(e, ERR_MESSAGE, "injected read error");
+	return s->ops->content(s, m, c, e);
+}
+
+int
+source_folder_count(struct source *s, uint64_t *n, struct err *e)
+{
+	assert(s->in_folder);
+	return s->ops->folder_count(s, n, e);
+}
+
+int
+source_folder_token(struct source *s, struct buf *token, struct err *e)
+{
+	assert(s->in_folder);
+	buf_reset(token);
+	if (s->ops->folder_token == NULL)
+		return 0;
+	return s->ops->folder_token(s, token, e);
+}
+
+void
+source_folder_close(struct source *s)
+{
+	if (!s->in_folder)
+		return;
+	s->ops->folder_close(s);
+	s->in_folder = false;
+	s->folder = NULL;
+}
+
+void
+source_warn(struct source *s, const char *where, const char *fmt, ...)
+{
+	char text[400];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	s->conf.warn(s->conf.warn_ctx, s->folder != NULL ? s->folder->name :
+	    NULL, where, text);
+}

@@ -1,0 +1,253 @@
+/* Targets, the front functions: order of calls, fault points, and what a back
+ * end cannot do. */
+#include "target.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/fault.h"
+#include "target_impl.h"
+
+static bool
+has_scheme(const char *const *schemes, const char *scheme)
+{
+	for (; *schemes != NULL; schemes++)
+		if (strcmp(*schemes, scheme) == 0)
+			return true;
+	return false;
+}
+
+int
+target_open(struct target **tp, const struct store_conf *conf, struct err *e)
+{
+	const struct target_ops *const *ops;
+
+	assert(conf->warn != NULL);
+	*tp = NULL;
+	for (ops = target_table; *ops != NULL; ops++)
+		if (has_scheme((*ops)->schemes, conf->uri->scheme))
+			break;
+	if (*ops == NULL)
+		return err_set(e, ERR_RUN, "\"%s:\" is not a target that "
+		    "mailhaul can write", conf->uri->scheme);
+	if (uri_check_opts(conf->uri, (*ops)->options, e) == -1)
+		return -1;
+	if ((*ops)->open(tp, conf, e) == -1)
+		return -1;
+	(*tp)->ops = *ops;
+	(*tp)->conf = *conf;
+	return 0;
+}
+
+void
+target_close(struct target **tp)
+{
+	if (*tp == NULL)
+		return;
+	assert((*tp)->outstanding == 0);
+	target_folder_close(*tp);
+	(*tp)->ops->close(*tp);
+	*tp = NULL;
+}
+
+void
+target_caps(struct target *t, struct target_caps *caps)
+{
+	memset(caps, 0, sizeof *caps);
+	caps->batch_messages = 1;
+	caps->batch_bytes = (uint64_t)4 << 20;
+	caps->window = 1;
+	caps->max_message = UNKNOWN64;
+	t->ops->caps(t, caps);
+}
+
+int
+target_account_ensure(struct target *t, bool create, struct err *e)
+{
+	return t->ops->account_ensure(t, create, e);
+}
+
+int
+target_name(struct target *t, struct arena *a, const char *const *path,
+    size_t npath, const char **name, bool *encoded, struct err *e)
+{
+	assert(npath > 0);
+	*encoded = false;
+	return t->ops->name(t, a, path, npath, name, encoded, e);
+}
+
+int
+target_name_key(struct target *t, struct arena *a, const char *name,
+    const char **key, struct err *e)
+{
+	if (t->ops->name_key == NULL) {
+		*key = name;
+		return 0;
+	}
+	return t->ops->name_key(t, a, name, key, e);
+}
+
+int
+target_folder_open(struct target *t, const char *name,
+    struct folder_state *st, struct err *e)
+{
+	int rc;
+
+	assert(!t->in_folder);
+	memset(st, 0, sizeof *st);
+	rc = t->ops->folder_open(t, name, st, e);
+	t->in_folder = rc == 1;
+	return rc;
+}
+
+void
+target_folder_close(struct target *t)
+{
+	if (!t->in_folder)
+		return;
+	assert(t->outstanding == 0);
+	t->ops->folder_close(t);
+	t->in_folder = false;
+}
+
+int
+target_folder_create(struct target *t, const char *name, unsigned use,
+    struct err *e)
+{
+	int rc;
+
+	fault_point("create.before");
+	rc = t->ops->folder_create(t, name, use, e);
+	fault_point("create.after");
+	return rc;
+}
+
+static int
+cannot(struct err *e, const char *what)
+{
+	return err_set(e, ERR_MAILBOX, "this target cannot %s", what);
+}
+
+int
+target_folder_rename(struct target *t, const char *from, const char *to,
+    struct err *e)
+{
+	if (t->ops->folder_rename == NULL)
+		return cannot(e, "rename mailboxes");
+	return t->ops->folder_rename(t, from, to, e);
+}
+
+int
+target_folder_delete(struct target *t, const char *name, struct err *e)
+{
+	if (t->ops->folder_delete == NULL)
+		return cannot(e, "delete mailboxes");
+	return t->ops->folder_delete(t, name, e);
+}
+
+int
+target_subscribe(struct target *t, const char *name, bool on, struct err *e)
+{
+	int rc;
+
+	if (t->ops->subscribe == NULL)
+		return 0;
+	rc = t->ops->subscribe(t, name, on, e);
+	fault_point("subscribe.after");
+	return rc;
+}
+
+int
+target_mark_use(struct target *t, const char *name, unsigned use,
+    struct err *e)
+{
+	if (t->ops->mark_use == NULL)
+		return 0;
+	return t->ops->mark_use(t, name, use, e);
+}
+
+int
+target_set_quota(struct target *t, uint64_t bytes, struct err *e)
+{
+	if (t->ops->set_quota == NULL)
+		return 0;
+	return t->ops->set_quota(t, bytes, e);
+}
+
+int
+target_submit(struct target *t, struct store_batch *b, struct err *e)
+{
+	assert(t->in_folder && b->n > 0);
+	for (size_t i = 0; i < b->n; i++) {
+		struct store_item *it = &b->items[i];
+
+		it->result = STORE_PENDING;
+		it->uid = 0;
+		it->changes = 0;
+		err_clear(&it->err);
+	}
+	b->next = NULL;
+	t->outstanding++;
+	fault_point("submit.before");
+	return t->ops->submit(t, b, e);
+}
+
+int
+target_reap(struct target *t, bool wait, struct store_batch **b,
+    struct err *e)
+{
+	int rc;
+
+	*b = NULL;
+	if (t->outstanding == 0)
+		return 0;
+	rc = t->ops->reap(t, wait, b, e);
+	if (rc == 1) {
+		t->outstanding--;
+		for (size_t i = 0; i < (*b)->n; i++)
+			assert((*b)->items[i].result != STORE_PENDING);
+		fault_point("reap.after");
+	}
+	return rc;
+}
+
+int
+target_broken(struct target *t, struct err *e)
+{
+	return t->ops->broken(t, e);
+}
+
+int
+target_change_flags(struct target *t, struct flag_change *c, size_t n,
+    struct err *e)
+{
+	assert(t->in_folder);
+	if (t->ops->change_flags == NULL)
+		return cannot(e, "change flags");
+	return t->ops->change_flags(t, c, n, e);
+}
+
+int
+target_expunge(struct target *t, const uint32_t *uids, size_t n,
+    struct err *e)
+{
+	assert(t->in_folder);
+	if (t->ops->expunge == NULL)
+		return cannot(e, "expunge messages");
+	return t->ops->expunge(t, uids, n, e);
+}
+
+void
+target_warn(struct target *t, const char *mailbox, const char *where,
+    const char *fmt, ...)
+{
+	char text[400];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	t->conf.warn(t->conf.warn_ctx, mailbox, where, text);
+}

@@ -1,0 +1,154 @@
+/*
+ * Targets, the callers' side.  Back ends implement target_impl.h.
+ *
+ * Order of calls: open, account_ensure, then name / folder_create and for each
+ * mailbox folder_open, submit and reap, folder_close; at last close.  Return
+ * values as in source.h.  A target is only written here; looking at what it
+ * holds goes through the source interface.
+ */
+#ifndef FORMATS_TARGET_H
+#define FORMATS_TARGET_H
+
+#include "source.h"
+
+struct target;
+
+enum {
+	TGT_CHOOSES_UIDS	= 1 << 0,	/* want_uid is honoured */
+	TGT_TELLS_UIDS		= 1 << 1,	/* results carry UIDs */
+	TGT_ATOMIC		= 1 << 2	/* a batch is all or nothing */
+};
+
+/* Limits hold for the open session; ask again after folder_open(). */
+struct target_caps {
+	unsigned	 bits;
+	size_t		 batch_messages;	/* at most this many ... */
+	uint64_t	 batch_bytes;		/* ... and about this much */
+	unsigned	 window;		/* batches submitted, not reaped */
+	uint64_t	 max_message;		/* bytes; UNKNOWN64: no limit */
+};
+
+struct folder_state {
+	uint32_t	 uidvalidity;
+	uint32_t	 uidnext;	/* 0: unknown */
+	uint64_t	 modseq;	/* 0: unknown */
+	uint64_t	 messages;
+	unsigned	 special_use;	/* where known */
+};
+
+enum store_result {
+	STORE_PENDING = 0,
+	STORE_DONE,		/* stored, uid set where the server told it */
+	STORE_REFUSED,		/* the target said no to this message: err */
+	STORE_NOT_SENT,		/* certainly not stored; may be sent again */
+	STORE_SPLIT,		/* its batch was refused, nothing of it stored:
+				 * send again in smaller batches */
+	STORE_UNKNOWN		/* may be stored, or be stored later: look */
+};
+
+/* Changes that a target had to make to the facts of an item. */
+enum {
+	CHANGE_KEYWORDS	= 1 << 0,	/* some could not be held */
+	CHANGE_DATE	= 1 << 1,	/* clamped */
+	CHANGE_UID	= 1 << 2	/* want_uid could not be had */
+};
+
+/* One message to store.  The caller owns everything. */
+struct store_item {
+	/* in */
+	const struct msg_meta *meta;
+	const char	*bytes;		/* CRLF form in memory, or NULL: */
+	struct content	*content;	/* stored form, at its start */
+	uint64_t	 size;		/* bytes of the CRLF form */
+	struct digests	 digests;
+	uint32_t	 want_uid;	/* 0: the server's choice */
+	const char	*guid;		/* derived, for back ends that set it */
+	unsigned	 flags;
+	const char *const *keywords;
+	size_t		 nkeywords;
+	int64_t		 date;		/* NO_DATE: the target's choice */
+	/* out */
+	enum store_result result;
+	uint32_t	 uid;		/* 0: not told */
+	unsigned	 changes;	/* CHANGE_* */
+	struct err	 err;		/* when refused */
+};
+
+struct store_batch {
+	struct store_item *items;
+	size_t		 n;
+	/* Called once, before anything that could make the target commit goes
+	 * out: returns 0 when the intent is durable; -1: send no more, nothing
+	 * may be stored. */
+	int		(*commit)(struct store_batch *, struct err *);
+	void		*ctx;		/* the caller's own */
+	struct store_batch *next;	/* the back end's, while submitted */
+	void		*priv;		/* the back end's, while submitted */
+};
+
+/* A change of flags of one message that is already there. */
+struct flag_change {
+	uint32_t	 uid;
+	unsigned	 add, del;		/* MSG_* */
+	const char *const *kw_add, *const *kw_del;
+	size_t		 nkw_add, nkw_del;
+	uint64_t	 unchanged_since;	/* modseq, 0: unconditional */
+	enum { FLAG_DONE, FLAG_GONE, FLAG_CHANGED } result;
+};
+
+/* ERR_ACCOUNT + CAUSE_MISSING: the user does not exist at the target. */
+int	target_open(struct target **, const struct store_conf *, struct err *);
+void	target_close(struct target **);
+void	target_caps(struct target *, struct target_caps *);
+
+/* 1: the account exists; 0: it was missing and create made it. */
+int	target_account_ensure(struct target *, bool create, struct err *);
+/* The target's own spelling of a path of UTF-8 levels (prefix, separator,
+ * encoding), in the arena; *encoded says that a level had to be escaped
+ * (reversibly).  The same path always gives the same name. */
+int	target_name(struct target *, struct arena *, const char *const *path,
+	    size_t npath, const char **name, bool *encoded, struct err *);
+/* Case and spelling folded as the target compares names: two equal keys are
+ * one mailbox there. */
+int	target_name_key(struct target *, struct arena *, const char *name,
+	    const char **key, struct err *);
+
+/* 1: it exists and is open for storing; 0: there is none of that name. */
+int	target_folder_open(struct target *, const char *name,
+	    struct folder_state *, struct err *);
+void	target_folder_close(struct target *);
+/* "Is already there" counts as success: a crash may lie in between. */
+int	target_folder_create(struct target *, const char *name,
+	    unsigned special_use, struct err *);
+int	target_folder_rename(struct target *, const char *from, const char *to,
+	    struct err *);
+int	target_folder_delete(struct target *, const char *name, struct err *);
+int	target_subscribe(struct target *, const char *name, bool on,
+	    struct err *);
+/* 1: marked; 0: this target cannot. */
+int	target_mark_use(struct target *, const char *name, unsigned special_use,
+	    struct err *);
+/* bytes; 1: set, 0: this target cannot. */
+int	target_set_quota(struct target *, uint64_t bytes, struct err *);
+
+/*
+ * Hand a batch over; it may return before the batch is durable.  Every batch
+ * that was submitted, also with -1, comes back exactly once from reap(), with
+ * a result in each item that is never STORE_PENDING.
+ */
+int	target_submit(struct target *, struct store_batch *, struct err *);
+/* 1: *b is the oldest submitted batch, finished; 0: none outstanding, or none
+ * finished yet and wait is false.  Never fails for a broken session: the
+ * batches then come back as STORE_UNKNOWN or STORE_NOT_SENT, and
+ * target_broken() tells why. */
+int	target_reap(struct target *, bool wait, struct store_batch **b,
+	    struct err *);
+/* 1 and *e when the session is dead: close and open anew. */
+int	target_broken(struct target *, struct err *e);
+
+int	target_change_flags(struct target *, struct flag_change *, size_t n,
+	    struct err *);
+int	target_expunge(struct target *, const uint32_t *uids, size_t n,
+	    struct err *);
+
+#endif
