@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # variables are for the scripts that source this
 # What dovecot-server and cyrus-server have in common; sourced, not run.
 #
 # An instance is a directory.  Its files: env (assignments to source), tls/
@@ -63,12 +63,11 @@ preload() {
 	preload=$preload${FIXTURE_PRELOAD:+:$FIXTURE_PRELOAD}
 }
 
-# library_path NAME - where the unpacked server NAME has its shared libraries
-library_path() {
-	local root=$MAILHAUL_SERVERS/$1
+# unpacked NAME - sets root and libs: the server NAME and its own shared libraries
+unpacked() {
+	root=$MAILHAUL_SERVERS/$1
 	[ -e "$root/.unpacked" ] || fail "no $1 below $MAILHAUL_SERVERS: run scripts/setup"
-	set -- "$root"/usr/lib/*-linux-*/
-	libs=$root/usr/lib/dovecot:${1%/}
+	libs=$(cat "$root/.libraries")
 }
 
 # processes - the pids of the instance's session
@@ -97,7 +96,7 @@ launch() {
 answers() {
 	local line=
 	{ exec 9<>"/dev/tcp/127.0.0.1/$1"; } 2>/dev/null || return 1
-	IFS= read -r -t 5 line <&9 || :
+	IFS= read -r -t 3 line <&9 || :
 	exec 9>&-
 	case $line in
 	'* OK'*) ;;
@@ -107,10 +106,10 @@ answers() {
 
 # wait_ready PORT
 wait_ready() {
-	local n
-	for ((n = 0; n < 600; n++)); do
+	local end=$((SECONDS + 15))
+	while [ $SECONDS -lt $end ]; do
 		answers "$1" && return
-		alive || [ $n -lt 20 ] || break
+		[ -n "$(processes)" ] || break
 		sleep 0.05
 	done
 	stop
@@ -122,10 +121,15 @@ wait_ready() {
 stop() {
 	local n p
 	if alive; then
-		kill -TERM "$(cat "$dir/pid")" 2>/dev/null || :
 		for ((n = 0; n < 200; n++)); do
-			[ -n "$(processes)" ] || break
+			# sessions of a Dovecot whose master has gone stay for a while
+			if [ $((n % 20)) = 0 ]; then
+				for p in $(processes); do
+					kill -TERM "$p" 2>/dev/null || :
+				done
+			fi
 			sleep 0.05
+			[ -n "$(processes)" ] || break
 		done
 		for p in $(processes); do
 			echo "${0##*/}: process $p did not end" >&2

@@ -1,0 +1,59 @@
+/*
+ * An account in a run: its URIs and secrets, its pairs, and how far it is.
+ */
+#ifndef ENGINE_ACCOUNT_H
+#define ENGINE_ACCOUNT_H
+
+#include <uv.h>
+
+#include "pair.h"
+
+enum account_phase {
+	ACC_NEW,	/* to be prepared, not before due_ms */
+	ACC_PREPARING,	/* by one lane */
+	ACC_ACTIVE,	/* pairs are being copied, by several lanes maybe */
+	ACC_FINISHING,	/* by one lane */
+	ACC_ENDED
+};
+
+struct account {
+	/* given by cmd/, never changed */
+	const char	*name;		/* the account's identity */
+	const char	*target_user;
+	struct uri	*src_uri, *tgt_uri;	/* filled in */
+	const char	*src_password, *tgt_password;	/* or NULL */
+
+	/* set up by the lane that prepares it */
+	struct row_account row;
+	struct arena	 arena;
+	struct pair	*pairs;
+	size_t		 npairs;
+
+	/* under the pool's mutex */
+	enum account_phase phase;
+	unsigned	 lanes;		/* working on it */
+	unsigned	 tries;		/* in vain, one after the other */
+	uint64_t	 due_ms;	/* not before */
+	uint64_t	 down_ms;	/* its host is away since; 0: it is not */
+	uint64_t	 sent;		/* in this run */
+	bool		 failed;	/* no more pairs are begun */
+	struct err	 err;		/* why, if failed */
+	const char	*outcome;	/* at the end */
+};
+
+/* What the source's levels make a unique name of, for the state. */
+const char *account_src_key(struct arena *, const struct folder_info *);
+
+/*
+ * Opens both stores, lists, names, and checks what may not be begun: fills in
+ * a->pairs.  The lane's stores stay open.  -1: *e; a->outcome is "empty" when
+ * the source has nothing.
+ */
+int	account_prepare(struct lane *, struct account *, struct err *);
+/* After the last pair: subscriptions, special uses, doubles. */
+int	account_finish(struct lane *, struct account *, struct err *);
+/* The lane's own listing of the source, for a pair of its account. */
+struct folder_info *account_folder(struct lane *, const struct pair *,
+	    struct err *);
+
+#endif

@@ -1,0 +1,160 @@
+/*
+ * What a run is asked to do: one table of settings, and the values in force.
+ *
+ * A value comes from the default, the job file, --set SECTION.KEY=VALUE or its
+ * own option, the later ones going before the earlier.  Relative paths of a
+ * job file start at its directory, those of the command line at the current
+ * one.  Nothing is copied from here while a run goes on: after
+ * config_finish() a config is only read, by any number of threads.
+ *
+ * Functions that find mistakes append one line of text for each to a buffer,
+ * "FILE:LINE: what is wrong", and return how many they found.
+ */
+#ifndef ENGINE_CONFIG_H
+#define ENGINE_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/uri.h"
+#include "rules.h"
+
+struct config;
+
+/* Every setting; the table itself is in config.c. */
+enum cfg {
+	CFG_STATE, CFG_ACCOUNTS, CFG_ONLY, CFG_LANES, CFG_LANES_PER_ACCOUNT,
+	CFG_ORDER, CFG_CREATE_USERS, CFG_EXISTING, CFG_EMPTY, CFG_SETTLE,
+	CFG_REPAIR, CFG_REMOVE_DOUBLES, CFG_FORMAT, CFG_QUIET, CFG_VERBOSE,
+	CFG_MAP, CFG_INCLUDE, CFG_EXCLUDE, CFG_SPECIAL_USE, CFG_SPECIAL_NAME,
+	CFG_INBOX_CHILDREN, CFG_COLLISIONS, CFG_SUBSCRIBE,
+	CFG_NEWER_THAN, CFG_OLDER_THAN, CFG_MAX_SIZE, CFG_DELETED,
+	CFG_MEMORY, CFG_MIN_FREE, CFG_PATIENCE, CFG_MAX_RETRIES,
+	CFG_COUNT
+};
+
+/* The values of enum settings, in the order of their words. */
+enum order { ORDER_LARGEST, ORDER_SMALLEST, ORDER_LIST };
+enum existing { EXISTING_ADOPT, EXISTING_MERGE };
+enum empty { EMPTY_REFUSE, EMPTY_OK };
+enum format { FORMAT_TEXT, FORMAT_JSON };
+enum collisions { COLLISIONS_RENAME, COLLISIONS_REFUSE };
+enum subscribe { SUBSCRIBE_AUTO, SUBSCRIBE_SOURCE, SUBSCRIBE_ALL,
+	SUBSCRIBE_NONE };
+enum deleted { DELETED_COPY, DELETED_SKIP };
+
+enum setting_type {
+	SET_STRING,
+	SET_PATH,
+	SET_BOOL,	/* yes or no */
+	SET_NUMBER,
+	SET_DURATION,	/* seconds, or with s m h d w y */
+	SET_SIZE,	/* bytes, or with K M G T (1024) */
+	SET_DATE,	/* YYYY-MM-DD UTC, or an age like a duration */
+	SET_ENUM,
+	SET_NAMES,	/* list: a,b,c */
+	SET_PATTERNS,	/* list: words, "quoted words" */
+	SET_RULES	/* list: one rule a time */
+};
+
+/* Which commands take a setting as an option. */
+enum {
+	FOR_COPY	= 1 << 0,
+	FOR_REPORT	= 1 << 1,
+	FOR_STATUS	= 1 << 2
+};
+
+struct setting {
+	const char	*section;
+	const char	*key;		/* and --key */
+	enum setting_type type;
+	unsigned	 commands;	/* FOR_* */
+	const char	*def;		/* NULL: none */
+	const char	*arg;		/* what --help calls the value */
+	const char	*help;		/* one line */
+	const char *const *words;	/* SET_ENUM, NULL-terminated */
+	uint64_t	 min, max;	/* SET_NUMBER to SET_SIZE; max 0: any */
+};
+
+enum side { SIDE_SOURCE, SIDE_TARGET };
+
+const struct setting	*config_setting(enum cfg);
+/* The setting whose option this is, or CFG_COUNT. */
+enum cfg	 config_find(const char *key);
+
+struct config	*config_new(void);
+void		 config_free(struct config **);
+
+/* Reads a job file.  An unreadable one counts as one mistake. */
+size_t	config_read(struct config *, const char *path, struct buf *errors);
+/* The same for text in memory; file is what messages call it, dir where its
+ * relative paths start (NULL: the current directory). */
+size_t	config_read_text(struct config *, const char *file, const char *dir,
+	    const char *p, size_t len, struct buf *errors);
+/* --KEY VALUE.  A list grows with every call. */
+size_t	config_option(struct config *, enum cfg, const char *value,
+	    struct buf *errors);
+/* --set SECTION.KEY=VALUE, for [source] and [target] as well. */
+size_t	config_set(struct config *, const char *assignment,
+	    struct buf *errors);
+/* SOURCE or TARGET of the command line. */
+size_t	config_store_arg(struct config *, enum side, const char *uri,
+	    struct buf *errors);
+/* To be called once when everything has been read: completes the stores and
+ * the state.  With stores, both must be given and known. */
+size_t	config_finish(struct config *, bool stores, struct buf *errors);
+
+bool		 config_isset(const struct config *, enum cfg);
+const char	*config_str(const struct config *, enum cfg); /* NULL: unset */
+bool		 config_bool(const struct config *, enum cfg);
+/* Numbers, seconds, bytes; for SET_DATE the epoch.  Of a setting that is not
+ * set: UINT64_MAX. */
+uint64_t	 config_num(const struct config *, enum cfg);
+int		 config_enum(const struct config *, enum cfg);
+size_t		 config_list(const struct config *, enum cfg);
+const char	*config_item(const struct config *, enum cfg, size_t i);
+/* Where the value comes from: "job.ini:12", "--lanes", "default". */
+const char	*config_where(const struct config *, enum cfg);
+
+/* The template of a store with its {columns}, NULL when none was given. */
+const struct uri *config_store(const struct config *, enum side);
+const char	*config_store_where(const struct config *, enum side);
+/* Its lanes= option; 0: none was given. */
+unsigned	 config_store_lanes(const struct config *, enum side);
+/* Whether a back end of this side knows scheme and options of a URI. */
+int		 config_check_uri(enum side, const struct uri *, struct err *);
+/* Makes a relative path of a local store, and of the options that are paths,
+ * start at dir. */
+void		 config_uri_at(struct uri *, const char *dir);
+
+/* What makes a store that store: two equal texts are one store, whatever the
+ * way in (imap and imaps, maildir and dovecot, an admin for the user).  fold
+ * makes names of users comparable, in place; may be NULL.  NULL for a store
+ * that is never the same (null:).  The caller frees. */
+char		*config_identity(const struct uri *, void (*fold)(char *));
+
+/* The rules of [folders] and [messages]; the caller frees. */
+struct rules	*config_rules(const struct config *);
+/* The job file, or NULL. */
+const char	*config_job(const struct config *);
+/* The state file, always set after config_finish() without mistakes where
+ * there is a job, a --state or two stores, else NULL.  The directory of a
+ * default state outside of a job is made (0700) by config_state_dir(). */
+const char	*config_state(const struct config *);
+int		 config_state_dir(const struct config *, struct err *);
+
+/* Everything in force, as a job file with the origins as comments. */
+void	config_show(const struct config *, FILE *);
+
+/* Text to number for durations and sizes; -1: it is none. */
+int	config_duration(const char *text, uint64_t *seconds);
+int	config_size(const char *text, uint64_t *bytes);
+/* A mistake, as one line. */
+void	complain(struct buf *errors, const char *where, const char *fmt, ...)
+	    __attribute__((format(printf, 3, 4)));
+
+#endif

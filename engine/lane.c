@@ -1,0 +1,205 @@
+/* A lane: its stores, its notes, its sleep. */
+#include "lane.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "account.h"
+#include "batch.h"
+
+uint64_t
+now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+int
+lane_init(struct lane *l, struct run *run, unsigned number, int cancel_fd,
+    struct err *e)
+{
+	memset(l, 0, sizeof *l);
+	l->run = run;
+	l->number = number;
+	l->cancel_fd = cancel_fd;
+	arena_init(&l->listing);
+	if (state_reader(run->state, &l->reader, e) == -1 ||
+	    db_open(&l->scratch, NULL, DB_TEMP, e) == -1 ||
+	    db_script(l->scratch, "CREATE TABLE seen (digest BLOB PRIMARY KEY,"
+	    " n INTEGER) WITHOUT ROWID", e) == -1) {
+		lane_release(l);
+		return -1;
+	}
+	l->measure = measure_new();
+	l->work = work_new();
+	return 0;
+}
+
+void
+lane_release(struct lane *l)
+{
+	lane_close_stores(l);
+	db_close(&l->reader);
+	db_close(&l->scratch);
+	measure_free(&l->measure);
+	work_free(&l->work);
+	arena_release(&l->listing);
+}
+
+bool
+lane_stopping(const struct lane *l)
+{
+	return atomic_load(&l->run->stop);
+}
+
+bool
+lane_sleep(struct lane *l, uint64_t ms)
+{
+	struct pollfd p = { .fd = l->cancel_fd, .events = POLLIN };
+	uint64_t end = now_ms() + ms, now;
+
+	while (!lane_stopping(l) && (now = now_ms()) < end) {
+		uint64_t left = end - now;
+
+		/* Short waits, so that a stop is seen without a signal. */
+		poll(&p, l->cancel_fd >= 0 ? 1 : 0, left > 200 ? 200 :
+		    (int)left);
+	}
+	return !lane_stopping(l);
+}
+
+void
+lane_note(struct lane *l, const char *kind, const char *where,
+    const char *fmt, ...)
+{
+	struct row_issue *i;
+	char text[480];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	if (l->notes == NULL)
+		l->notes = changes_new(l->account->row.id, 0,
+		    state_pass(l->run->state));
+	/* The place is what tells two notes apart; the text changes. */
+	i = changes_issue(l->notes, kind, NULL, 0, where != NULL ? where :
+	    text, text);
+	i->mailbox_id = l->mailbox_id;
+	if (l->notes->arena.used > 256 * 1024)
+		lane_flush_notes(l);
+}
+
+void
+lane_flush_notes(struct lane *l)
+{
+	if (l->notes == NULL)
+		return;
+	if (l->account->row.id != 0) {
+		l->notes->account_id = l->account->row.id;
+		changes_post(l->run->state, &l->notes);
+	}
+	changes_free(l->notes);
+	l->notes = NULL;
+}
+
+/* store_warn_fn of both stores. */
+static void
+store_warned(void *ctx, const char *mailbox, const char *where,
+    const char *text)
+{
+	struct lane *l = ctx;
+
+	if (mailbox != NULL && l->mailbox_id == 0)
+		lane_note(l, "warn", where, "%s: %s", mailbox, text);
+	else
+		lane_note(l, "warn", where, "%s", text);
+}
+
+static struct store_conf
+conf_of(struct lane *l, struct uri *uri, const char *password)
+{
+	struct store_conf c = {
+		.uri = uri, .password = password, .warn = store_warned,
+		.warn_ctx = l, .cancel_fd = l->cancel_fd,
+	};
+
+	return c;
+}
+
+int
+lane_open_source(struct lane *l, struct err *e)
+{
+	struct store_conf c = conf_of(l, l->account->src_uri,
+	    l->account->src_password);
+
+	if (l->src != NULL)
+		return 0;
+	if (source_open(&l->src, &c, e) == -1)
+		return err_ctx(e, "source");
+	arena_reset(&l->listing);
+	if (source_list(l->src, &l->listing, &l->folders, &l->nfolders, e) ==
+	    -1) {
+		lane_close_source(l);
+		return err_ctx(e, "source");
+	}
+	return 0;
+}
+
+int
+lane_open_target(struct lane *l, struct err *e)
+{
+	struct store_conf c = conf_of(l, l->account->tgt_uri,
+	    l->account->tgt_password);
+
+	if (l->tgt != NULL) {
+		if (target_broken(l->tgt, e) == 0)
+			return 0;
+		lane_close_target(l);
+	}
+	if (target_open(&l->tgt, &c, e) == -1)
+		return err_ctx(e, "target");
+	return 0;
+}
+
+int
+lane_open_eyes(struct lane *l, bool fresh, struct err *e)
+{
+	struct store_conf c = conf_of(l, l->account->tgt_uri,
+	    l->account->tgt_password);
+
+	if (fresh)
+		source_close(&l->eyes);
+	if (l->eyes != NULL)
+		return 0;
+	return source_open(&l->eyes, &c, e);
+}
+
+void
+lane_close_source(struct lane *l)
+{
+	source_close(&l->src);
+	l->folders = NULL;
+	l->nfolders = 0;
+}
+
+void
+lane_close_target(struct lane *l)
+{
+	target_close(&l->tgt);
+	source_close(&l->eyes);
+}
+
+void
+lane_close_stores(struct lane *l)
+{
+	lane_close_source(l);
+	lane_close_target(l);
+}

@@ -1,0 +1,78 @@
+/*
+ * A lane: one thread with one open source and one open target, working on one
+ * pair at a time, and what it needs for that.  And the run that all lanes
+ * share.
+ */
+#ifndef ENGINE_LANE_H
+#define ENGINE_LANE_H
+
+#include <stdatomic.h>
+
+#include "measure.h"
+#include "rows.h"
+#include "settings.h"
+#include "source.h"
+#include "target.h"
+
+struct account;		/* account.h */
+struct pair;
+
+/* Shared by all lanes; counters are for progress only, never for outcomes. */
+struct run {
+	struct state		*state;
+	const struct settings	*set;
+	uint64_t		 start_ms;	/* monotonic */
+	_Atomic bool		 stop;		/* finish the batch in hand */
+	_Atomic uint64_t	 seen, sent, sent_bytes, issues;
+	_Atomic uint64_t	 mailboxes, accounts_done, accounts_total;
+	void			(*log)(void *ctx, const char *account,
+				    const char *text);
+	void			*log_ctx;
+};
+
+struct lane {
+	struct run	*run;
+	unsigned	 number;
+	struct db	*reader;	/* of the state */
+	struct db	*scratch;	/* private: ordinals */
+	struct measure	*measure;
+	int		 cancel_fd;	/* readable when the run is cut short */
+	struct account	*account;
+	struct source	*src;
+	struct target	*tgt;
+	struct source	*eyes;		/* the target, read as a source */
+	struct changes	*notes;		/* warnings of the stores, collected */
+	int64_t		 mailbox_id;	/* the open pair's, 0: none */
+	struct arena	 listing;	/* of the open source */
+	struct folder_info *folders;
+	size_t		 nfolders;
+	struct pair_work *work;		/* buffers of batch.c, kept */
+};
+
+uint64_t now_ms(void);		/* CLOCK_MONOTONIC */
+
+/* -1: *e; the lane needs no lane_release() then. */
+int	lane_init(struct lane *, struct run *, unsigned number, int cancel_fd,
+	    struct err *);
+void	lane_release(struct lane *);
+
+/* Opens what is not open yet; the source is listed.  -1: *e. */
+int	lane_open_source(struct lane *, struct err *);
+int	lane_open_target(struct lane *, struct err *);
+/* The target as a source; fresh: on a new session in any case. */
+int	lane_open_eyes(struct lane *, bool fresh, struct err *);
+void	lane_close_stores(struct lane *);
+void	lane_close_source(struct lane *);
+void	lane_close_target(struct lane *);
+
+/* Sleeps for ms or until the run stops; false: it stops. */
+bool	lane_sleep(struct lane *, uint64_t ms);
+bool	lane_stopping(const struct lane *);
+
+/* One line for the report, in the open mailbox; posted with the next changes
+ * or by lane_flush_notes(). */
+void	lane_note(struct lane *, const char *kind, const char *where,
+	    const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+void	lane_flush_notes(struct lane *);
+
+#endif

@@ -1,0 +1,47 @@
+/*
+ * A pair: one source mailbox and its target mailbox, copied by one lane.
+ */
+#ifndef ENGINE_PAIR_H
+#define ENGINE_PAIR_H
+
+#include "lane.h"
+
+enum pair_state { PAIR_TODO, PAIR_BUSY, PAIR_LATER, PAIR_DONE, PAIR_FAILED };
+
+struct pair {
+	struct pair	*next;
+	int64_t		 id;		/* mailbox.id */
+	const char	*src_key;	/* in the account's arena, as all names */
+	const char	*src_name;	/* for people */
+	const char	*tgt_name;
+	uint64_t	 messages;	/* as listed, or UNKNOWN64 */
+	bool		 adopted;	/* strict matches were taken already */
+	unsigned	 special_use;	/* to mark at the target */
+	bool		 subscribe;
+	/* under the account's mutex */
+	enum pair_state	 state;
+	uint64_t	 due_ms;	/* LATER: not before */
+	uint64_t	 doubt_ms;	/* when a doubt arose in this run; 0 */
+	bool		 looked_twice;	/* the next look is on a new session */
+	unsigned	 tries;
+	struct err	 err;
+};
+
+enum pair_end {
+	PAIR_ENDED,	/* every message has its outcome */
+	PAIR_WAIT,	/* a doubt has to settle: again at due_ms */
+	PAIR_STOPPED,	/* the run stops */
+	PAIR_ERROR	/* *e; the pair may be run again if e->retry */
+};
+
+/* Copies what is missing; lane's source and target are open. */
+enum pair_end pair_run(struct lane *, struct pair *, struct err *);
+/* Looks at a target mailbox that is there and takes what equals a source
+ * message to the byte; stores nothing.  Counts what was there and what of it
+ * was taken. */
+int	pair_adopt(struct lane *, struct pair *, uint64_t *there,
+	    uint64_t *taken, struct err *);
+/* At the end of the pass: has a commit of ours come late and doubled? */
+int	pair_check_doubles(struct lane *, struct pair *, struct err *);
+
+#endif

@@ -1,0 +1,929 @@
+/* The rows of the state: all SQL of the copying engine. */
+#include "rows.h"
+
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/fault.h"
+#include "base/xmalloc.h"
+
+static _Atomic int64_t last_intent;
+
+const char *
+outcome_name(enum outcome o)
+{
+	static const char *const names[OUTCOMES] = {
+		"none", "copied", "present", "excluded", "refused", "failed",
+		"vanished",
+	};
+
+	return names[o];
+}
+
+int64_t
+intent_id_next(void)
+{
+	return atomic_fetch_add(&last_intent, 1) + 1;
+}
+
+/* Changes. */
+
+struct changes *
+changes_new(int64_t account_id, int64_t mailbox_id, int64_t pass)
+{
+	struct changes *c = xcalloc(1, sizeof *c);
+
+	arena_init(&c->arena);
+	c->account_id = account_id;
+	c->mailbox_id = mailbox_id;
+	c->pass = pass;
+	return c;
+}
+
+void
+changes_free(struct changes *c)
+{
+	if (c == NULL)
+		return;
+	arena_release(&c->arena);
+	free(c);
+}
+
+bool
+changes_empty(const struct changes *c)
+{
+	return c->messages == NULL && c->extras == NULL && c->taken == NULL &&
+	    c->issues == NULL && c->intent == NULL && c->drop_intent == 0 &&
+	    c->uidnext == 0 && c->sent == 0;
+}
+
+struct row_message *
+changes_message(struct changes *c)
+{
+	struct row_message *m = arena_zalloc(&c->arena, sizeof *m);
+
+	m->next = c->messages;
+	c->messages = m;
+	m->date = NO_DATE;
+	return m;
+}
+
+struct row_extra *
+changes_extra(struct changes *c)
+{
+	struct row_extra *x = arena_zalloc(&c->arena, sizeof *x);
+
+	x->next = c->extras;
+	c->extras = x;
+	return x;
+}
+
+void
+changes_take(struct changes *c, uint32_t uid)
+{
+	struct row_taken *t;
+
+	if (fault_mutated("multiset"))
+		return;
+	t = arena_zalloc(&c->arena, sizeof *t);
+	t->uid = uid;
+	t->next = c->taken;
+	c->taken = t;
+}
+
+static const char *
+copy_string(struct arena *a, const char *s)
+{
+	return s != NULL ? arena_strdup(a, s) : NULL;
+}
+
+struct row_issue *
+changes_issue(struct changes *c, const char *kind, const void *key,
+    size_t key_len, const char *where, const char *reason)
+{
+	struct row_issue *i = arena_zalloc(&c->arena, sizeof *i);
+
+	i->mailbox_id = c->mailbox_id;
+	i->kind = kind;
+	i->key = key != NULL ? arena_memdup0(&c->arena, key, key_len) : "";
+	i->key_len = key != NULL ? key_len : 0;
+	i->where = copy_string(&c->arena, where != NULL ? where : "");
+	i->reason = copy_string(&c->arena, reason);
+	i->size = UNKNOWN64;
+	i->next = c->issues;
+	c->issues = i;
+	return i;
+}
+
+/* The id of a set of keywords, made when it is new; 0 for none. */
+static int
+keyword_set(struct db *db, const char *words, int64_t *id, struct err *e)
+{
+	*id = 0;
+	if (words == NULL || *words == '\0')
+		return 0;
+	if (db_run(db, e, "INSERT OR IGNORE INTO keyword_set (words) "
+	    "VALUES (?1)", "s", words) == -1)
+		return -1;
+	return db_number(db, e, id, 0, "SELECT id FROM keyword_set WHERE "
+	    "words = ?1", "s", words);
+}
+
+static int
+put_message(struct db *db, const struct changes *c,
+    const struct row_message *m, struct err *e)
+{
+	int64_t src_kw, tgt_kw;
+
+	if (keyword_set(db, m->src_kw, &src_kw, e) == -1 ||
+	    keyword_set(db, m->tgt_kw, &tgt_kw, e) == -1)
+		return -1;
+	return db_run(db, e, "INSERT OR REPLACE INTO message (mailbox_id, key,"
+	    " strict, loose, size, crlf_size, src_uid, tgt_uid, src_flags,"
+	    " src_kw, tgt_flags, tgt_kw, raw_flags, guid, uidl, uidl_order,"
+	    " date, outcome, changes, oddities, rule, pass) VALUES (?1, ?2, ?3,"
+	    " ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,"
+	    " ?18, ?19, ?20, ?21, ?22)", "ibbbiiiiiiiisssiiiiisi",
+	    c->mailbox_id, m->key, m->key_len,
+	    m->digests != NULL ? m->digests->strict : NULL, (size_t)DIGEST_LEN,
+	    m->digests != NULL ? m->digests->loose : NULL, (size_t)DIGEST_LEN,
+	    (int64_t)m->size, (int64_t)m->crlf_size, (int64_t)m->src_uid,
+	    (int64_t)m->tgt_uid, (int64_t)m->src_flags, src_kw,
+	    (int64_t)m->tgt_flags, tgt_kw, m->raw_flags, m->guid, m->uidl,
+	    (int64_t)m->uidl_order, m->date, (int64_t)m->outcome,
+	    (int64_t)m->changes, (int64_t)m->oddities, m->rule, c->pass);
+}
+
+/*
+ * A message found at the target.  One of our own stores whose UID the server
+ * did not tell takes it first; else it is an extra.
+ */
+static int
+put_extra(struct db *db, const struct changes *c, const struct row_extra *x,
+    struct err *e)
+{
+	const void *strict = x->digests.strict, *loose = x->digests.loose;
+
+	if (db_run(db, e, "UPDATE message SET tgt_uid = ?3 WHERE mailbox_id ="
+	    " ?1 AND key = (SELECT key FROM message WHERE mailbox_id = ?1 AND"
+	    " strict = ?2 AND tgt_uid = 0 AND outcome = 1 LIMIT 1)", "ibi",
+	    c->mailbox_id, strict, (size_t)DIGEST_LEN,
+	    (int64_t)x->uid) == -1)
+		return -1;
+	if (db_changes(db) == 1)
+		return 0;
+	if (db_run(db, e, "UPDATE message SET tgt_uid = ?3 WHERE mailbox_id ="
+	    " ?1 AND key = (SELECT key FROM message WHERE mailbox_id = ?1 AND"
+	    " loose = ?2 AND tgt_uid = 0 AND outcome = 1 LIMIT 1)", "ibi",
+	    c->mailbox_id, loose, (size_t)DIGEST_LEN,
+	    (int64_t)x->uid) == -1)
+		return -1;
+	if (db_changes(db) == 1)
+		return 0;
+	return db_run(db, e, "INSERT OR REPLACE INTO extra (mailbox_id, uid,"
+	    " strict, loose, size, date) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+	    "iibbii", c->mailbox_id, (int64_t)x->uid, strict,
+	    (size_t)DIGEST_LEN, loose, (size_t)DIGEST_LEN, (int64_t)x->size,
+	    x->date);
+}
+
+static int
+put_issue(struct db *db, const struct changes *c, const struct row_issue *i,
+    struct err *e)
+{
+	return db_run(db, e, "INSERT INTO issue (account_id, mailbox_id, kind,"
+	    " key, pass, message_where, message_id, subject, size, reason)"
+	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
+	    " ON CONFLICT DO UPDATE SET pass = ?5, reason = ?10,"
+	    " size = ?9, message_id = ifnull(?7, message_id),"
+	    " subject = ifnull(?8, subject)", "iisbisssis", c->account_id,
+	    i->mailbox_id, i->kind, i->key_len ? i->key : "", i->key_len,
+	    c->pass, i->where, i->message_id, i->subject,
+	    i->size == UNKNOWN64 ? (int64_t)-1 : (int64_t)i->size, i->reason);
+}
+
+static int
+put_intent(struct db *db, const struct changes *c,
+    const struct row_intent *in, struct err *e)
+{
+	if (db_run(db, e, "INSERT INTO intent (id, mailbox_id, pass,"
+	    " uidvalidity, uidnext, modseq, atomic, n) VALUES (?1, ?2, ?3, ?4,"
+	    " ?5, ?6, ?7, ?8)", "iiiiiiii", in->id, c->mailbox_id, c->pass,
+	    (int64_t)in->uidvalidity, (int64_t)in->uidnext,
+	    (int64_t)in->modseq, (int64_t)in->atomic, (int64_t)in->n) == -1)
+		return -1;
+	for (size_t i = 0; i < in->n; i++) {
+		const struct row_intent_item *it = &in->items[i];
+
+		if (db_run(db, e, "INSERT INTO intent_item (intent_id, seq,"
+		    " key, strict, loose, size, want_uid) VALUES (?1, ?2, ?3,"
+		    " ?4, ?5, ?6, ?7)", "iibbbii", in->id, (int64_t)i,
+		    it->key, it->key_len, it->digests.strict,
+		    (size_t)DIGEST_LEN, it->digests.loose, (size_t)DIGEST_LEN,
+		    (int64_t)it->size, (int64_t)it->want_uid) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+drop_intent(struct db *db, int64_t id, struct err *e)
+{
+	if (db_run(db, e, "DELETE FROM intent_item WHERE intent_id = ?1", "i",
+	    id) == -1)
+		return -1;
+	return db_run(db, e, "DELETE FROM intent WHERE id = ?1", "i", id);
+}
+
+static int
+apply_changes(struct db *db, void *arg, struct err *e)
+{
+	struct changes *c = arg;
+
+	for (struct row_message *m = c->messages; m != NULL; m = m->next)
+		if (put_message(db, c, m, e) == -1)
+			return -1;
+	for (struct row_taken *t = c->taken; t != NULL; t = t->next)
+		if (db_run(db, e, "UPDATE extra SET taken = 1 WHERE "
+		    "mailbox_id = ?1 AND uid = ?2", "ii", c->mailbox_id,
+		    (int64_t)t->uid) == -1)
+			return -1;
+	for (struct row_extra *x = c->extras; x != NULL; x = x->next)
+		if (put_extra(db, c, x, e) == -1)
+			return -1;
+	for (struct row_issue *i = c->issues; i != NULL; i = i->next)
+		if (put_issue(db, c, i, e) == -1)
+			return -1;
+	if (c->intent != NULL && put_intent(db, c, c->intent, e) == -1)
+		return -1;
+	if (c->drop_intent != 0 && drop_intent(db, c->drop_intent, e) == -1)
+		return -1;
+	if (c->uidnext != 0 && db_run(db, e, "UPDATE mailbox SET tgt_uidnext ="
+	    " max(tgt_uidnext, ?2) WHERE id = ?1", "ii", c->mailbox_id,
+	    (int64_t)c->uidnext) == -1)
+		return -1;
+	if (c->sent != 0 && db_run(db, e, "UPDATE pass SET sent = sent + ?2,"
+	    " sent_bytes = sent_bytes + ?3 WHERE id = ?1", "iii", c->pass,
+	    (int64_t)c->sent, (int64_t)c->sent_bytes) == -1)
+		return -1;
+	return 0;
+}
+
+static void
+free_changes(void *arg)
+{
+	changes_free(arg);
+}
+
+uint64_t
+changes_post(struct state *s, struct changes **cp)
+{
+	uint64_t seq = state_post(s, apply_changes, *cp, free_changes);
+
+	*cp = NULL;
+	return seq;
+}
+
+/* Passes. */
+
+struct pass_arg { const char *what; int exit_code; int64_t id; };
+
+static int
+apply_pass_begin(struct db *db, void *arg, struct err *e)
+{
+	struct pass_arg *p = arg;
+	int64_t last;
+
+	if (db_run(db, e, "INSERT INTO pass (started, version, what) VALUES"
+	    " (?1, ?2, ?3)", "iss", (int64_t)time(NULL), VERSION,
+	    p->what) == -1)
+		return -1;
+	p->id = db_last_id(db);
+	if (db_number(db, e, &last, 0, "SELECT max(id) FROM intent", "") == -1)
+		return -1;
+	if (last > last_intent)
+		atomic_store(&last_intent, last);
+	return 0;
+}
+
+int
+pass_begin(struct state *s, const char *what, struct err *e)
+{
+	struct pass_arg p = { .what = what };
+
+	if (state_call(s, apply_pass_begin, &p, e) == -1)
+		return -1;
+	state_set_pass(s, p.id);
+	return 0;
+}
+
+static int
+apply_pass_end(struct db *db, void *arg, struct err *e)
+{
+	struct pass_arg *p = arg;
+
+	return db_run(db, e, "UPDATE pass SET ended = ?2, exit_code = ?3 WHERE"
+	    " id = ?1", "iii", p->id, (int64_t)time(NULL),
+	    (int64_t)p->exit_code);
+}
+
+int
+pass_end(struct state *s, int exit_code, struct err *e)
+{
+	struct pass_arg p = { .exit_code = exit_code, .id = state_pass(s) };
+
+	return state_call(s, apply_pass_end, &p, e);
+}
+
+/* Accounts. */
+
+struct account_arg {
+	const char *name, *user, *source, *target;
+	int64_t pass;
+	struct row_account *row;
+};
+
+static int
+apply_account(struct db *db, void *arg, struct err *e)
+{
+	struct account_arg *a = arg;
+	sqlite3_stmt *st;
+	int rc;
+
+	if (db_run(db, e, "INSERT INTO account (name, target_user, source,"
+	    " target) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (name) DO UPDATE SET"
+	    " target_user = ?2, source = ?3, target = ?4", "ssss",
+	    a->name, a->user, a->source, a->target) == -1)
+		return -1;
+	st = db_query(db, e, "SELECT id, stage, outcome, ifnull(pass, 0),"
+	    " (SELECT ifnull(sum(source), 0) FROM mailbox WHERE account_id ="
+	    " account.id) FROM account WHERE name = ?1", "s", a->name);
+	if (st == NULL)
+		return -1;
+	rc = db_step(db, st, e);
+	if (rc == 1) {
+		a->row->id = sqlite3_column_int64(st, 0);
+		snprintf(a->row->stage, sizeof a->row->stage, "%s",
+		    db_text(st, 1));
+		snprintf(a->row->outcome, sizeof a->row->outcome, "%s",
+		    db_text(st, 2));
+		a->row->pass = sqlite3_column_int64(st, 3);
+		a->row->messages = sqlite3_column_int64(st, 4);
+	}
+	db_done(st);
+	if (rc != 1)
+		return -1;
+	return db_run(db, e, "UPDATE account SET pass = ?2, outcome ="
+	    " 'running', error = NULL WHERE id = ?1", "ii", a->row->id,
+	    a->pass);
+}
+
+int
+account_put(struct state *s, const char *name, const char *target_user,
+    const char *source, const char *target, struct row_account *row,
+    struct err *e)
+{
+	struct account_arg a = { name, target_user, source, target,
+	    state_pass(s), row };
+
+	memset(row, 0, sizeof *row);
+	return state_call(s, apply_account, &a, e);
+}
+
+struct outcome_arg { int64_t id; const char *outcome, *error; };
+
+static int
+apply_outcome(struct db *db, void *arg, struct err *e)
+{
+	struct outcome_arg *a = arg;
+
+	return db_run(db, e, "UPDATE account SET outcome = ?2, error = ?3,"
+	    " stage = CASE WHEN stage = 'new' THEN 'loading' ELSE stage END"
+	    " WHERE id = ?1", "iss", a->id, a->outcome, a->error);
+}
+
+int
+account_outcome(struct state *s, int64_t id, const char *outcome,
+    const char *error, struct err *e)
+{
+	struct outcome_arg a = { id, outcome, error };
+
+	return state_call(s, apply_outcome, &a, e);
+}
+
+/* Mailboxes. */
+
+struct mailbox_arg {
+	int64_t account_id, id;
+	const char *src_key, *src_name, *tgt_name, *tgt_key;
+};
+
+static int
+apply_mailbox(struct db *db, void *arg, struct err *e)
+{
+	struct mailbox_arg *m = arg;
+
+	if (db_run(db, e, "INSERT INTO mailbox (account_id, src_key, src_name,"
+	    " tgt_name, tgt_key) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT"
+	    " (account_id, src_key) DO UPDATE SET src_name = ?3", "ibsss",
+	    m->account_id, m->src_key, strlen(m->src_key), m->src_name,
+	    m->tgt_name, m->tgt_key) == -1)
+		return -1;
+	return db_number(db, e, &m->id, 0, "SELECT id FROM mailbox WHERE"
+	    " account_id = ?1 AND src_key = ?2", "ib", m->account_id,
+	    m->src_key, strlen(m->src_key));
+}
+
+int
+mailbox_put(struct state *s, int64_t account_id, const char *src_key,
+    const char *src_name, const char *tgt_name, const char *tgt_key,
+    int64_t *id, struct err *e)
+{
+	struct mailbox_arg m = { account_id, 0, src_key, src_name, tgt_name,
+	    tgt_key };
+
+	if (state_call(s, apply_mailbox, &m, e) == -1)
+		return -1;
+	*id = m.id;
+	return 0;
+}
+
+int
+mailbox_name(struct db *db, int64_t account_id, const char *src_key,
+    struct arena *a, const char **tgt_name, const char **tgt_key,
+    struct err *e)
+{
+	sqlite3_stmt *st;
+	int rc;
+
+	*tgt_name = *tgt_key = NULL;
+	st = db_query(db, e, "SELECT tgt_name, tgt_key FROM mailbox WHERE"
+	    " account_id = ?1 AND src_key = ?2", "ib", account_id, src_key,
+	    strlen(src_key));
+	if (st == NULL)
+		return -1;
+	if ((rc = db_step(db, st, e)) == 1) {
+		*tgt_name = arena_strdup(a, db_text(st, 0));
+		*tgt_key = arena_strdup(a, db_text(st, 1));
+	}
+	db_done(st);
+	return rc == -1 ? -1 : 0;
+}
+
+int
+mailbox_load(struct db *db, int64_t id, struct row_mailbox *m, struct err *e)
+{
+	static const char *const counts[] = {
+		"SELECT count(*) FROM message WHERE mailbox_id = ?1 AND"
+		" outcome IN (1, 2)",
+		"SELECT count(*) FROM extra WHERE mailbox_id = ?1 AND"
+		" taken = 0",
+		"SELECT count(*) FROM intent WHERE mailbox_id = ?1 AND"
+		" state = 0",
+		"SELECT EXISTS (SELECT 1 FROM message WHERE mailbox_id = ?1)",
+	};
+	sqlite3_stmt *st;
+	int64_t n[4];
+	int rc;
+
+	memset(m, 0, sizeof *m);
+	buf_init(&m->token, 1 << 20);
+	m->id = id;
+	st = db_query(db, e, "SELECT src_uidvalidity, tgt_uidvalidity,"
+	    " tgt_uidnext, tgt_modseq, tgt_messages, made_by_us, outcome ="
+	    " 'done', source, copied, present, excluded, refused, failed,"
+	    " vanished, src_token FROM mailbox WHERE id = ?1", "i", id);
+	if (st == NULL)
+		return -1;
+	rc = db_step(db, st, e);
+	if (rc == 1) {
+		m->src_uidvalidity = (uint32_t)sqlite3_column_int64(st, 0);
+		m->target.uidvalidity = (uint32_t)sqlite3_column_int64(st, 1);
+		m->target.uidnext = (uint32_t)sqlite3_column_int64(st, 2);
+		m->target.modseq = (uint64_t)sqlite3_column_int64(st, 3);
+		m->target.messages = (uint64_t)sqlite3_column_int64(st, 4);
+		m->made_by_us = sqlite3_column_int(st, 5) != 0;
+		m->complete = sqlite3_column_int(st, 6) != 0;
+		m->source = (uint64_t)sqlite3_column_int64(st, 7);
+		for (int i = 1; i < OUTCOMES; i++)
+			m->counts[i] = (uint64_t)sqlite3_column_int64(st,
+			    7 + i);
+		if (sqlite3_column_bytes(st, 14) > 0)
+			buf_add(&m->token, sqlite3_column_blob(st, 14),
+			    (size_t)sqlite3_column_bytes(st, 14));
+	}
+	db_done(st);
+	if (rc != 1)
+		return rc == -1 ? -1 : err_set(e, ERR_RUN, "state: mailbox "
+		    "%" PRId64 " is gone", id);
+	for (size_t i = 0; i < 4; i++)
+		if (db_number(db, e, &n[i], 0, counts[i], "i", id) == -1)
+			return -1;
+	m->rows = (uint64_t)n[0];
+	m->extras = (uint64_t)n[1];
+	m->intents = (uint64_t)n[2];
+	m->any_row = n[3] != 0;
+	return 0;
+}
+
+struct target_arg { int64_t id; const struct row_target *t; bool made; };
+
+static int
+apply_target(struct db *db, void *arg, struct err *e)
+{
+	struct target_arg *a = arg;
+
+	return db_run(db, e, "UPDATE mailbox SET tgt_uidvalidity = ?2,"
+	    " tgt_uidnext = ?3, tgt_modseq = ?4, tgt_messages = ?5,"
+	    " made_by_us = max(made_by_us, ?6) WHERE id = ?1", "iiiiii",
+	    a->id, (int64_t)a->t->uidvalidity, (int64_t)a->t->uidnext,
+	    (int64_t)a->t->modseq, (int64_t)a->t->messages, (int64_t)a->made);
+}
+
+int
+mailbox_set_target(struct state *s, int64_t id, const struct row_target *t,
+    bool made_by_us, struct err *e)
+{
+	struct target_arg a = { id, t, made_by_us };
+
+	return state_call(s, apply_target, &a, e);
+}
+
+static int
+apply_end(struct db *db, void *arg, struct err *e)
+{
+	const struct mailbox_end *m = arg;
+
+	if (db_run(db, e, "UPDATE mailbox SET outcome = ?2, error = ?3, pass ="
+	    " ?4, src_token = ?5 WHERE id = ?1", "issib", m->id, m->outcome,
+	    m->error, m->pass, m->token, m->token_len) == -1)
+		return -1;
+	if (m->set_target) {
+		struct target_arg a = { m->id, &m->target, false };
+
+		if (apply_target(db, &a, e) == -1)
+			return -1;
+	}
+	if (!m->counted)
+		return 0;
+	/* What was only noticed in an earlier pass is not true for ever. */
+	if (db_run(db, e, "DELETE FROM issue WHERE mailbox_id = ?1 AND pass <"
+	    " ?2 AND kind IN ('warn', 'failed', 'vanished')", "ii", m->id,
+	    m->pass) == -1)
+		return -1;
+	return db_run(db, e, "UPDATE mailbox SET source = ?2, copied = ?3,"
+	    " present = ?4, excluded = ?5, refused = ?6, failed = ?7, vanished"
+	    " = ?8, stripped = ?9, bytes = ?10, crlf_bytes = ?11,"
+	    " src_uidvalidity = ?12, src_object = ?13 WHERE id = ?1",
+	    "iiiiiiiiiiiis", m->id, (int64_t)m->source,
+	    (int64_t)m->counts[OUT_COPIED], (int64_t)m->counts[OUT_PRESENT],
+	    (int64_t)m->counts[OUT_EXCLUDED], (int64_t)m->counts[OUT_REFUSED],
+	    (int64_t)m->counts[OUT_FAILED], (int64_t)m->counts[OUT_VANISHED],
+	    (int64_t)m->stripped, (int64_t)m->bytes, (int64_t)m->crlf_bytes,
+	    (int64_t)m->src_uidvalidity, m->src_object);
+}
+
+int
+mailbox_put_end(struct state *s, const struct mailbox_end *m, struct err *e)
+{
+	struct mailbox_end copy = *m;
+
+	return state_call(s, apply_end, &copy, e);
+}
+
+/* Messages. */
+
+int
+message_find(struct db *db, int64_t mailbox_id, const void *key,
+    size_t key_len, struct row_message *m, struct digests *d,
+    struct arena *a, struct err *e)
+{
+	sqlite3_stmt *st;
+	int rc;
+
+	st = db_query(db, e, "SELECT outcome, size, date, tgt_uid, strict,"
+	    " loose, rule, crlf_size, oddities FROM message WHERE mailbox_id ="
+	    " ?1 AND key = ?2", "ib", mailbox_id, key, key_len);
+	if (st == NULL)
+		return -1;
+	rc = db_step(db, st, e);
+	if (rc == 1) {
+		memset(m, 0, sizeof *m);
+		m->outcome = (enum outcome)sqlite3_column_int(st, 0);
+		m->size = (uint64_t)sqlite3_column_int64(st, 1);
+		m->date = sqlite3_column_int64(st, 2);
+		m->tgt_uid = (uint32_t)sqlite3_column_int64(st, 3);
+		if (sqlite3_column_bytes(st, 4) == DIGEST_LEN &&
+		    sqlite3_column_bytes(st, 5) == DIGEST_LEN) {
+			memcpy(d->strict, sqlite3_column_blob(st, 4),
+			    DIGEST_LEN);
+			memcpy(d->loose, sqlite3_column_blob(st, 5),
+			    DIGEST_LEN);
+			m->digests = d;
+		}
+		m->rule = arena_strdup(a, db_text(st, 6));
+		m->crlf_size = (uint64_t)sqlite3_column_int64(st, 7);
+		m->oddities = (unsigned)sqlite3_column_int(st, 8);
+	}
+	db_done(st);
+	return rc;
+}
+
+static int
+apply_void(struct db *db, void *arg, struct err *e)
+{
+	const int64_t *id = arg;
+
+	if (db_run(db, e, "UPDATE message SET outcome = 0, tgt_uid = 0 WHERE"
+	    " mailbox_id = ?1 AND outcome IN (1, 2)", "i", *id) == -1 ||
+	    db_run(db, e, "DELETE FROM extra WHERE mailbox_id = ?1", "i",
+	    *id) == -1)
+		return -1;
+	return db_run(db, e, "UPDATE mailbox SET tgt_uidvalidity = 0,"
+	    " tgt_uidnext = 0, src_token = NULL WHERE id = ?1", "i", *id);
+}
+
+int
+mailbox_void(struct state *s, int64_t mailbox_id, struct err *e)
+{
+	return state_call(s, apply_void, &mailbox_id, e);
+}
+
+struct void_arg {
+	int64_t account_id, mailbox_id, pass;
+	const uint32_t *uids;
+	size_t n;
+};
+
+static int
+apply_messages_void(struct db *db, void *arg, struct err *e)
+{
+	struct void_arg *v = arg;
+
+	for (size_t i = 0; i < v->n; i++) {
+		if (db_run(db, e, "INSERT OR REPLACE INTO issue (account_id,"
+		    " mailbox_id, kind, key, pass, message_where, size,"
+		    " reason) SELECT ?1, mailbox_id, 'lost', key, ?4, '',"
+		    " crlf_size, 'was copied, is no longer at the target:"
+		    " copied again' FROM message WHERE mailbox_id = ?2 AND"
+		    " tgt_uid = ?3 AND outcome IN (1, 2)", "iiii",
+		    v->account_id, v->mailbox_id, (int64_t)v->uids[i],
+		    v->pass) == -1 ||
+		    db_run(db, e, "UPDATE message SET outcome = 0, tgt_uid = 0"
+		    " WHERE mailbox_id = ?1 AND tgt_uid = ?2 AND outcome IN"
+		    " (1, 2)", "ii", v->mailbox_id,
+		    (int64_t)v->uids[i]) == -1 ||
+		    db_run(db, e, "DELETE FROM extra WHERE mailbox_id = ?1 AND"
+		    " uid = ?2", "ii", v->mailbox_id,
+		    (int64_t)v->uids[i]) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+int
+messages_void(struct state *s, int64_t account_id, int64_t mailbox_id,
+    const uint32_t *uids, size_t n, struct err *e)
+{
+	struct void_arg v = { account_id, mailbox_id, state_pass(s), uids, n };
+
+	return state_call(s, apply_messages_void, &v, e);
+}
+
+int
+mailbox_known_uids(struct db *db, int64_t mailbox_id, uint32_t from,
+    bool rows_only, int (*fn)(void *, uint32_t, struct err *), void *ctx,
+    struct err *e)
+{
+	static const char rows[] = "SELECT tgt_uid FROM message WHERE"
+	    " mailbox_id = ?1 AND tgt_uid >= ?2 AND tgt_uid > 0 AND outcome IN"
+	    " (1, 2)";
+	static const char both[] = "SELECT tgt_uid FROM message WHERE"
+	    " mailbox_id = ?1 AND tgt_uid >= ?2 AND tgt_uid > 0 AND outcome IN"
+	    " (1, 2) UNION ALL SELECT uid FROM extra WHERE mailbox_id = ?1 AND"
+	    " uid >= ?2";
+	sqlite3_stmt *st;
+	int rc;
+
+	st = db_query(db, e, rows_only ? rows : both, "ii", mailbox_id,
+	    (int64_t)from);
+	if (st == NULL)
+		return -1;
+	while ((rc = db_step(db, st, e)) == 1)
+		if (fn(ctx, (uint32_t)sqlite3_column_int64(st, 0), e) == -1) {
+			rc = -1;
+			break;
+		}
+	db_done(st);
+	return rc;
+}
+
+/* Extras. */
+
+static bool
+is_taken(const struct row_taken *t, uint32_t uid)
+{
+	for (; t != NULL; t = t->next)
+		if (t->uid == uid)
+			return true;
+	return false;
+}
+
+static int
+first_free(struct db *db, sqlite3_stmt *st, const struct row_taken *skip,
+    uint32_t *uid, struct err *e)
+{
+	int rc;
+
+	if (st == NULL)
+		return -1;
+	while ((rc = db_step(db, st, e)) == 1) {
+		*uid = (uint32_t)sqlite3_column_int64(st, 0);
+		if (!is_taken(skip, *uid))
+			break;
+	}
+	db_done(st);
+	return rc;
+}
+
+int
+extra_find(struct db *db, int64_t mailbox_id, const struct digests *d,
+    bool loose, const struct row_taken *skip, uint32_t *uid, bool *intended,
+    struct err *e)
+{
+	int64_t n;
+	int rc;
+
+	if (fault_mutated("multiset"))
+		skip = NULL;
+	if (loose)
+		rc = first_free(db, db_query(db, e, "SELECT uid FROM extra"
+		    " WHERE mailbox_id = ?1 AND loose = ?2 AND taken = 0 ORDER"
+		    " BY uid", "ib", mailbox_id, d->loose,
+		    (size_t)DIGEST_LEN), skip, uid, e);
+	else
+		rc = first_free(db, db_query(db, e, "SELECT uid FROM extra"
+		    " WHERE mailbox_id = ?1 AND strict = ?2 AND taken = 0 ORDER"
+		    " BY uid", "ib", mailbox_id, d->strict,
+		    (size_t)DIGEST_LEN), skip, uid, e);
+	if (rc != 1)
+		return rc;
+	if (db_number(db, e, &n, 0, "SELECT 1 FROM intent JOIN intent_item ON"
+	    " intent_id = intent.id WHERE mailbox_id = ?1 AND strict = ?2"
+	    " LIMIT 1", "ib", mailbox_id, d->strict, (size_t)DIGEST_LEN) == -1)
+		return -1;
+	*intended = n != 0;
+	return 1;
+}
+
+int
+extras_untaken(struct db *db, int64_t mailbox_id, int64_t *n, struct err *e)
+{
+	return db_number(db, e, n, 0, "SELECT count(*) FROM extra WHERE"
+	    " mailbox_id = ?1 AND taken = 0", "i", mailbox_id);
+}
+
+/* Intents. */
+
+int
+intents_accounted(struct db *db, int64_t mailbox_id, bool *all, struct err *e)
+{
+	int64_t missing;
+
+	/* Equal contents are counted: as many copies as were intended. */
+	if (db_number(db, e, &missing, 0, "SELECT count(*) FROM (SELECT"
+	    " strict, loose, count(*) AS n FROM intent JOIN intent_item ON"
+	    " intent_id = intent.id WHERE mailbox_id = ?1 AND state = 0 GROUP"
+	    " BY strict) AS i WHERE n > (SELECT count(*) FROM extra WHERE"
+	    " mailbox_id = ?1 AND taken = 0 AND (extra.strict = i.strict OR"
+	    " extra.loose = i.loose))", "i", mailbox_id) == -1)
+		return -1;
+	*all = missing == 0;
+	return 0;
+}
+
+static int
+apply_settle(struct db *db, void *arg, struct err *e)
+{
+	return db_run(db, e, "UPDATE intent SET state = 1 WHERE mailbox_id ="
+	    " ?1", "i", *(int64_t *)arg);
+}
+
+int
+intents_settle(struct state *s, int64_t mailbox_id, struct err *e)
+{
+	return state_call(s, apply_settle, &mailbox_id, e);
+}
+
+static int
+apply_forget(struct db *db, void *arg, struct err *e)
+{
+	int64_t id = *(int64_t *)arg;
+
+	if (db_run(db, e, "DELETE FROM intent_item WHERE intent_id IN (SELECT"
+	    " id FROM intent WHERE mailbox_id = ?1 AND state = 1)", "i",
+	    id) == -1)
+		return -1;
+	return db_run(db, e, "DELETE FROM intent WHERE mailbox_id = ?1 AND"
+	    " state = 1", "i", id);
+}
+
+int
+intents_forget(struct state *s, int64_t mailbox_id, struct err *e)
+{
+	return state_call(s, apply_forget, &mailbox_id, e);
+}
+
+int
+intents_hold(struct db *db, int64_t mailbox_id, const struct digests *d,
+    bool *held, struct err *e)
+{
+	int64_t n;
+
+	if (db_number(db, e, &n, 0, "SELECT 1 FROM intent JOIN intent_item ON"
+	    " intent_id = intent.id WHERE mailbox_id = ?1 AND state = 1 AND"
+	    " (strict = ?2 OR loose = ?3) LIMIT 1", "ibb", mailbox_id,
+	    d->strict, (size_t)DIGEST_LEN, d->loose, (size_t)DIGEST_LEN) == -1)
+		return -1;
+	*held = n != 0;
+	return 0;
+}
+
+/* Ops. */
+
+struct op_arg {
+	int64_t account_id, mailbox_id, pass, id;
+	const char *kind, *name, *arg;
+};
+
+static int
+apply_op(struct db *db, void *arg, struct err *e)
+{
+	struct op_arg *o = arg;
+
+	if (db_run(db, e, "INSERT INTO op (account_id, mailbox_id, kind, name,"
+	    " arg, pass) VALUES (?1, ?2, ?3, ?4, ?5, ?6)", "iisssi",
+	    o->account_id, o->mailbox_id, o->kind, o->name, o->arg,
+	    o->pass) == -1)
+		return -1;
+	o->id = db_last_id(db);
+	return 0;
+}
+
+int
+op_begin(struct state *s, int64_t account_id, int64_t mailbox_id,
+    const char *kind, const char *name, const char *arg, int64_t *id,
+    struct err *e)
+{
+	struct op_arg o = { account_id, mailbox_id, state_pass(s), 0, kind,
+	    name, arg };
+
+	if (state_call(s, apply_op, &o, e) == -1)
+		return -1;
+	*id = o.id;
+	return 0;
+}
+
+static int
+apply_op_done(struct db *db, void *arg, struct err *e)
+{
+	return db_run(db, e, "UPDATE op SET state = 1 WHERE id = ?1", "i",
+	    *(int64_t *)arg);
+}
+
+int
+op_done(struct state *s, int64_t id, struct err *e)
+{
+	return state_call(s, apply_op_done, &id, e);
+}
+
+static int
+op_exists(struct db *db, int64_t account_id, const char *kind,
+    const char *name, int64_t state, struct err *e)
+{
+	int64_t n;
+
+	if (db_number(db, e, &n, 0, "SELECT 1 FROM op WHERE account_id = ?1"
+	    " AND kind = ?2 AND name = ?3 AND state = ?4 LIMIT 1", "issi",
+	    account_id, kind, name, state) == -1)
+		return -1;
+	return n != 0;
+}
+
+int
+op_pending(struct db *db, int64_t account_id, const char *kind,
+    const char *name, struct err *e)
+{
+	return op_exists(db, account_id, kind, name, 0, e);
+}
+
+int
+op_was_done(struct db *db, int64_t account_id, const char *kind,
+    const char *name, struct err *e)
+{
+	return op_exists(db, account_id, kind, name, 1, e);
+}

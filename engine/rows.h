@@ -1,0 +1,239 @@
+/*
+ * The rows of the state, as the copying engine reads and writes them: all of
+ * its SQL is here.
+ *
+ * Writing goes through a struct changes: a lane fills one in and posts it;
+ * the writer applies it in one transaction with whatever else waits.  Reading
+ * takes the lane's own read-only connection.
+ */
+#ifndef ENGINE_ROWS_H
+#define ENGINE_ROWS_H
+
+#include "base/arena.h"
+#include "message.h"
+#include "state.h"
+#include "target.h"
+
+/* Values are in the database: never renumber. */
+enum outcome {
+	OUT_NONE = 0,	/* a row that no longer holds (lost at the target) */
+	OUT_COPIED = 1,
+	OUT_PRESENT = 2,
+	OUT_EXCLUDED = 3,
+	OUT_REFUSED = 4,
+	OUT_FAILED = 5,
+	OUT_VANISHED = 6,
+	OUTCOMES = 7
+};
+
+const char *outcome_name(enum outcome);
+
+struct row_message {
+	struct row_message *next;
+	const void	*key;
+	size_t		 key_len;
+	const struct digests *digests;	/* NULL: unknown */
+	uint64_t	 size, crlf_size;
+	uint32_t	 src_uid, tgt_uid;
+	unsigned	 src_flags, tgt_flags;
+	const char	*src_kw, *tgt_kw;	/* blank-separated, sorted */
+	const char	*raw_flags, *guid, *uidl;
+	uint32_t	 uidl_order;
+	int64_t		 date;
+	enum outcome	 outcome;
+	unsigned	 changes, oddities;
+	const char	*rule;		/* in force when it was refused */
+};
+
+struct row_extra {
+	struct row_extra *next;
+	uint32_t	 uid;
+	struct digests	 digests;
+	uint64_t	 size;
+	int64_t		 date;
+};
+
+struct row_taken {
+	struct row_taken *next;
+	uint32_t	 uid;
+};
+
+struct row_issue {
+	struct row_issue *next;
+	int64_t		 mailbox_id;
+	const char	*kind;		/* refused, failed, altered, warn... */
+	const void	*key;
+	size_t		 key_len;
+	const char	*where, *message_id, *subject, *reason;
+	uint64_t	 size;		/* UNKNOWN64: none */
+};
+
+struct row_intent_item {
+	const void	*key;
+	size_t		 key_len;
+	struct digests	 digests;
+	uint64_t	 size;		/* CRLF form */
+	uint32_t	 want_uid;
+};
+
+struct row_intent {
+	int64_t		 id;
+	uint32_t	 uidvalidity, uidnext;
+	uint64_t	 modseq;
+	bool		 atomic;
+	size_t		 n;
+	const struct row_intent_item *items;
+};
+
+/* What the target mailbox was last seen to be. */
+struct row_target {
+	uint32_t	 uidvalidity, uidnext;
+	uint64_t	 modseq, messages;
+};
+
+struct changes {
+	struct arena	 arena;		/* owns everything below */
+	int64_t		 account_id, mailbox_id, pass;
+	struct row_message *messages;
+	struct row_extra *extras;
+	struct row_taken *taken;
+	struct row_issue *issues;
+	const struct row_intent *intent;	/* to put */
+	int64_t		 drop_intent;		/* 0: none */
+	uint32_t	 uidnext;		/* 0: leave; else move up to */
+	uint64_t	 sent, sent_bytes;	/* added to the pass */
+};
+
+struct changes	*changes_new(int64_t account_id, int64_t mailbox_id,
+		    int64_t pass);
+void		 changes_free(struct changes *);
+bool		 changes_empty(const struct changes *);
+/* Zeroed, in the arena, already in the list. */
+struct row_message *changes_message(struct changes *);
+struct row_extra *changes_extra(struct changes *);
+void		 changes_take(struct changes *, uint32_t uid);
+/* Strings are copied.  where and key may be NULL. */
+struct row_issue *changes_issue(struct changes *, const char *kind,
+		    const void *key, size_t key_len, const char *where,
+		    const char *reason);
+/* Hands it to the writer, who frees it. */
+uint64_t	 changes_post(struct state *, struct changes **);
+
+/* Passes. */
+int	 pass_begin(struct state *, const char *what, struct err *);
+int	 pass_end(struct state *, int exit_code, struct err *);
+/* A number no intent has; never repeats. */
+int64_t	 intent_id_next(void);
+
+/* Accounts. */
+struct row_account {
+	int64_t		 id;
+	char		 stage[16];
+	char		 outcome[16];
+	int64_t		 pass;		/* the last that touched it */
+	int64_t		 messages;	/* at the source in the last pass */
+};
+
+int	 account_put(struct state *, const char *name, const char *target_user,
+	    const char *source, const char *target, struct row_account *,
+	    struct err *);
+/* outcome: done, partial, failed, empty, stopped; error may be NULL.  Sets
+ * stage to loading when it was new. */
+int	 account_outcome(struct state *, int64_t id, const char *outcome,
+	    const char *error, struct err *);
+
+/* Mailboxes (pairs). */
+struct row_mailbox {
+	int64_t		 id;
+	uint32_t	 src_uidvalidity;
+	struct row_target target;
+	bool		 made_by_us;
+	bool		 complete;	/* the last pass over it ended well */
+	uint64_t	 counts[OUTCOMES], source;
+	uint64_t	 rows;		/* messages with a target copy */
+	uint64_t	 extras;	/* not taken */
+	uint64_t	 intents;	/* open or in doubt */
+	bool		 any_row;
+	struct buf	 token;		/* release it */
+};
+
+int	 mailbox_put(struct state *, int64_t account_id, const char *src_key,
+	    const char *src_name, const char *tgt_name, const char *tgt_key,
+	    int64_t *id, struct err *);
+int	 mailbox_load(struct db *, int64_t id, struct row_mailbox *,
+	    struct err *);
+/* The target name an earlier pass gave to this source mailbox; NULL: none. */
+int	 mailbox_name(struct db *, int64_t account_id, const char *src_key,
+	    struct arena *, const char **tgt_name, const char **tgt_key,
+	    struct err *);
+int	 mailbox_set_target(struct state *, int64_t id,
+	    const struct row_target *, bool made_by_us, struct err *);
+
+struct mailbox_end {
+	int64_t		 id, pass;
+	const char	*outcome;	/* done, partial, failed, excluded,
+					 * unreadable */
+	const char	*error;
+	bool		 counted;	/* the numbers below are complete */
+	uint64_t	 source, counts[OUTCOMES], stripped, bytes, crlf_bytes;
+	const void	*token;
+	size_t		 token_len;
+	uint32_t	 src_uidvalidity;
+	const char	*src_object;
+	bool		 set_target;
+	struct row_target target;
+};
+int	 mailbox_put_end(struct state *, const struct mailbox_end *,
+	    struct err *);
+
+/* Messages. */
+/* 1: found; strings and key are not filled in. */
+int	 message_find(struct db *, int64_t mailbox_id, const void *key,
+	    size_t key_len, struct row_message *, struct digests *,
+	    struct arena *, struct err *);
+/* All rows of the mailbox no longer hold: uidvalidity changed or the target
+ * was rolled back.  Extras are forgotten. */
+int	 mailbox_void(struct state *, int64_t mailbox_id, struct err *);
+/* These target UIDs are gone: their rows no longer hold. */
+int	 messages_void(struct state *, int64_t account_id, int64_t mailbox_id,
+	    const uint32_t *uids, size_t n, struct err *);
+/* Calls fn with each UID that a row or an extra has, from the given one on. */
+int	 mailbox_known_uids(struct db *, int64_t mailbox_id, uint32_t from,
+	    bool rows_only, int (*fn)(void *, uint32_t, struct err *),
+	    void *ctx, struct err *);
+
+/* Extras.  1: *uid is the lowest untaken one equal (strict, else with loose
+ * by the loose digest), not among the skip list; *intended: one of our own
+ * batches that was in doubt holds this digest. */
+int	 extra_find(struct db *, int64_t mailbox_id, const struct digests *,
+	    bool loose, const struct row_taken *skip, uint32_t *uid,
+	    bool *intended, struct err *);
+int	 extras_untaken(struct db *, int64_t mailbox_id, int64_t *n,
+	    struct err *);
+
+/* Intents. */
+/* Does every item of the mailbox's open intents have a row or an untaken
+ * extra with its digest?  Then nothing is in doubt. */
+int	 intents_accounted(struct db *, int64_t mailbox_id, bool *all,
+	    struct err *);
+/* Open intents become settled ones (state 1). */
+int	 intents_settle(struct state *, int64_t mailbox_id, struct err *);
+int	 intents_forget(struct state *, int64_t mailbox_id, struct err *);
+/* Is this digest in a settled intent of the mailbox? */
+int	 intents_hold(struct db *, int64_t mailbox_id, const struct digests *,
+	    bool *held, struct err *);
+
+/* Ops: begun before the target is changed, done after. */
+int	 op_begin(struct state *, int64_t account_id, int64_t mailbox_id,
+	    const char *kind, const char *name, const char *arg, int64_t *id,
+	    struct err *);
+int	 op_done(struct state *, int64_t id, struct err *);
+/* 1: an op of that kind and name was begun and not done (a crash lies in
+ * between), so what is found may be our own. */
+int	 op_pending(struct db *, int64_t account_id, const char *kind,
+	    const char *name, struct err *);
+/* 1: such an op is done: it need not be repeated. */
+int	 op_was_done(struct db *, int64_t account_id, const char *kind,
+	    const char *name, struct err *);
+
+#endif

@@ -1,0 +1,29 @@
+/*
+ * What a run was asked to do, as plain values: filled in from the config by
+ * cmd/, read by the engine, never changed while it runs.
+ */
+#ifndef ENGINE_SETTINGS_H
+#define ENGINE_SETTINGS_H
+
+#include "config.h"
+
+struct settings {
+	unsigned	 lanes;			/* threads, at least 1 */
+	unsigned	 lanes_per_account;	/* at least 1 */
+	uint64_t	 settle_ms;		/* between a doubt and a second store */
+	unsigned	 patience_s;		/* a host may stay away this long */
+	unsigned	 max_tries;		/* of an account without progress */
+	uint64_t	 min_free;		/* bytes free beside the state */
+	bool		 repair, remove_doubles;
+	bool		 create_users, merge_existing, empty_ok;
+	bool		 refuse_collisions;
+	enum subscribe	 subscribe;
+	enum order	 order;
+	const struct rules *rules;		/* never NULL */
+	/* Name what a refusal, and what the choice of messages, depend on: a
+	 * refused message is tried again, and a mailbox read again, when
+	 * these differ from the last pass's. */
+	const char	*refusal_rule, *selection_rule;
+};
+
+#endif

@@ -1,0 +1,444 @@
+/* The state: file, lock, schema, and the writer thread. */
+#include "state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "base/fault.h"
+#include "base/xmalloc.h"
+
+#define SCHEMA_VERSION	1
+#define APPLICATION_ID	0x6d68616c	/* "mhal" */
+#define NFS_MAGIC	0x6969
+
+/*
+ * Numbers: outcome is enum outcome of rows.h, dates are epoch seconds, sizes
+ * are bytes, kw are keyword_set ids.  A mailbox row is a pair.  A message row
+ * is one source message with an outcome; a target UID of 0 means that the
+ * server did not tell it.  An extra is a message at the target that is in no
+ * row.  An intent is a batch whose done is not committed: state 0 open or in
+ * doubt, 1 settled (kept for the look at the end of the pass).  An op is a
+ * change of the target that is not a store: state 0 begun, 1 done.
+ */
+static const char schema[] =
+"CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
+"CREATE TABLE pass (id INTEGER PRIMARY KEY, started INTEGER, ended INTEGER,"
+"  version TEXT, what TEXT, exit_code INTEGER, sent INTEGER DEFAULT 0,"
+"  sent_bytes INTEGER DEFAULT 0);"
+"CREATE TABLE account (id INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL,"
+"  target_user TEXT, source TEXT, target TEXT, stage TEXT NOT NULL"
+"  DEFAULT 'new', outcome TEXT NOT NULL DEFAULT 'new', error TEXT,"
+"  pass INTEGER, quota INTEGER);"
+"CREATE TABLE mailbox (id INTEGER PRIMARY KEY, account_id INTEGER NOT NULL,"
+"  src_key BLOB NOT NULL, src_name TEXT NOT NULL, tgt_name TEXT NOT NULL,"
+"  tgt_key TEXT NOT NULL, src_uidvalidity INTEGER DEFAULT 0,"
+"  src_object TEXT, src_token BLOB, tgt_uidvalidity INTEGER DEFAULT 0,"
+"  tgt_uidnext INTEGER DEFAULT 0, tgt_modseq INTEGER DEFAULT 0,"
+"  tgt_messages INTEGER DEFAULT 0, made_by_us INTEGER DEFAULT 0,"
+"  outcome TEXT NOT NULL DEFAULT 'new', error TEXT, pass INTEGER DEFAULT 0,"
+"  source INTEGER DEFAULT 0, copied INTEGER DEFAULT 0,"
+"  present INTEGER DEFAULT 0, excluded INTEGER DEFAULT 0,"
+"  refused INTEGER DEFAULT 0, failed INTEGER DEFAULT 0,"
+"  vanished INTEGER DEFAULT 0, stripped INTEGER DEFAULT 0,"
+"  bytes INTEGER DEFAULT 0, crlf_bytes INTEGER DEFAULT 0,"
+"  UNIQUE (account_id, src_key));"
+"CREATE TABLE message (mailbox_id INTEGER NOT NULL, key BLOB NOT NULL,"
+"  strict BLOB, loose BLOB, sha1 BLOB, sha1_munged BLOB, size INTEGER,"
+"  crlf_size INTEGER, src_uid INTEGER, tgt_uid INTEGER, src_flags INTEGER,"
+"  src_kw INTEGER, tgt_flags INTEGER, tgt_kw INTEGER, tgt_modseq INTEGER,"
+"  raw_flags TEXT, guid TEXT, uidl TEXT, uidl_order INTEGER, date INTEGER,"
+"  outcome INTEGER NOT NULL, changes INTEGER, oddities INTEGER, rule TEXT,"
+"  pass INTEGER, PRIMARY KEY (mailbox_id, key)) WITHOUT ROWID;"
+"CREATE INDEX message_unlocated ON message (mailbox_id, strict)"
+"  WHERE tgt_uid = 0 AND outcome = 1;"
+"CREATE TABLE keyword_set (id INTEGER PRIMARY KEY, words TEXT UNIQUE);"
+"CREATE TABLE extra (mailbox_id INTEGER NOT NULL, uid INTEGER NOT NULL,"
+"  strict BLOB, loose BLOB, size INTEGER, date INTEGER,"
+"  taken INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (mailbox_id, uid))"
+"  WITHOUT ROWID;"
+"CREATE INDEX extra_strict ON extra (mailbox_id, strict) WHERE taken = 0;"
+"CREATE INDEX extra_loose ON extra (mailbox_id, loose) WHERE taken = 0;"
+"CREATE TABLE intent (id INTEGER PRIMARY KEY, mailbox_id INTEGER NOT NULL,"
+"  pass INTEGER, uidvalidity INTEGER, uidnext INTEGER, modseq INTEGER,"
+"  atomic INTEGER, n INTEGER, state INTEGER NOT NULL DEFAULT 0);"
+"CREATE INDEX intent_mailbox ON intent (mailbox_id);"
+"CREATE TABLE intent_item (intent_id INTEGER NOT NULL, seq INTEGER NOT NULL,"
+"  key BLOB, strict BLOB, loose BLOB, size INTEGER, want_uid INTEGER,"
+"  PRIMARY KEY (intent_id, seq)) WITHOUT ROWID;"
+"CREATE TABLE op (id INTEGER PRIMARY KEY, account_id INTEGER NOT NULL,"
+"  mailbox_id INTEGER, kind TEXT NOT NULL, name TEXT, arg TEXT,"
+"  state INTEGER NOT NULL DEFAULT 0, pass INTEGER);"
+"CREATE TABLE issue (id INTEGER PRIMARY KEY, account_id INTEGER NOT NULL,"
+"  mailbox_id INTEGER NOT NULL DEFAULT 0, kind TEXT NOT NULL,"
+"  key BLOB NOT NULL DEFAULT x'', pass INTEGER, message_where TEXT,"
+"  message_id TEXT, subject TEXT, size INTEGER, reason TEXT,"
+"  UNIQUE (account_id, mailbox_id, kind, key, message_where));";
+
+struct work {
+	struct work	*next;
+	state_fn	*fn;
+	void		*arg;
+	void		(*free_arg)(void *);
+};
+
+struct state {
+	char		*path;
+	int		 lock_fd;
+	struct db	*db;		/* the writer's */
+	uv_thread_t	 thread;
+	bool		 started;
+	uv_mutex_t	 mutex;
+	uv_cond_t	 more, done;
+	/* under the mutex */
+	struct work	*first, **last;
+	uint64_t	 posted, committed, commits;
+	bool		 stop, failed;
+	struct err	 error;
+	int64_t		 pass;
+};
+
+/* Opens PATH.lock and takes it; the pid in it is for people only. */
+static int
+take_lock(const char *path, int *fdp, long *holder, struct err *e)
+{
+	struct flock fl = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	char name[4096], pid[32];
+	ssize_t n;
+	int fd;
+
+	*holder = 0;
+	snprintf(name, sizeof name, "%s.lock", path);
+	fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd == -1)
+		return err_sys(e, ERR_RUN, "%s", name);
+	if (fcntl(fd, F_OFD_SETLK, &fl) == -1) {
+		n = read(fd, pid, sizeof pid - 1);
+		pid[n > 0 ? n : 0] = '\0';
+		*holder = strtol(pid, NULL, 10);
+		close(fd);
+		return err_set(e, ERR_RUN, "%s is in use by process %ld; "
+		    "wait for it, or give another --state", path, *holder);
+	}
+	n = snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
+	if (ftruncate(fd, 0) == -1 || pwrite(fd, pid, (size_t)n, 0) != n) {
+		err_sys(e, ERR_RUN, "%s", name);
+		close(fd);
+		return -1;
+	}
+	*fdp = fd;
+	return 0;
+}
+
+/* The directory must be ours alone to write, and no NFS. */
+static int
+check_directory(const char *path, struct err *e)
+{
+	char *copy = xstrdup(path), *dir = dirname(copy);
+	struct statfs fs;
+	struct stat st;
+	int rc = 0;
+
+	if (stat(dir, &st) == -1)
+		rc = err_sys(e, ERR_RUN, "directory of the state, %s", dir);
+	else if (st.st_uid != geteuid() && st.st_uid != 0)
+		rc = err_set(e, ERR_RUN, "%s belongs to another user: the "
+		    "state must lie in a directory of yours", dir);
+	else if ((st.st_mode & 022) && !(st.st_mode & S_ISVTX))
+		rc = err_set(e, ERR_RUN, "%s is writable by others: the state "
+		    "must lie in a directory of yours", dir);
+	else if (statfs(dir, &fs) == 0 && fs.f_type == NFS_MAGIC)
+		rc = err_set(e, ERR_RUN, "%s is on NFS: SQLite's locks are not "
+		    "safe there, give a local --state", dir);
+	free(copy);
+	return rc;
+}
+
+static int
+check_schema(struct db *db, const char *path, bool *created, struct err *e)
+{
+	int64_t app, version, tables;
+
+	*created = false;
+	if (db_number(db, e, &app, 0, "PRAGMA application_id", "") == -1 ||
+	    db_number(db, e, &version, 0, "PRAGMA user_version", "") == -1 ||
+	    db_number(db, e, &tables, 0, "SELECT count(*) FROM sqlite_master",
+	    "") == -1)
+		return err_ctx(e, "%s", path);
+	if (tables == 0 && app == 0) {
+		char sql[128];
+
+		*created = true;
+		snprintf(sql, sizeof sql, "PRAGMA application_id=%d;"
+		    "PRAGMA user_version=%d;", APPLICATION_ID, SCHEMA_VERSION);
+		if (db_script(db, "BEGIN EXCLUSIVE;", e) == -1 ||
+		    db_script(db, schema, e) == -1 ||
+		    db_script(db, sql, e) == -1 ||
+		    db_script(db, "COMMIT;", e) == -1)
+			return err_ctx(e, "%s", path);
+		return 0;
+	}
+	if (app != APPLICATION_ID)
+		return err_set(e, ERR_RUN, "%s is no mailhaul state", path);
+	if (version > SCHEMA_VERSION)
+		return err_set(e, ERR_RUN, "%s was written by a newer mailhaul "
+		    "(state version %" PRId64 ", this one knows %d): use that "
+		    "version", path, version, SCHEMA_VERSION);
+	return 0;
+}
+
+/* Runs the list in one transaction. */
+static int
+commit_all(struct state *s, struct work *list, struct err *e)
+{
+	struct work *w;
+
+	if (db_script(s->db, "BEGIN IMMEDIATE", e) == -1)
+		return -1;
+	for (w = list; w != NULL; w = w->next)
+		if (w->fn(s->db, w->arg, e) == -1)
+			goto fail;
+	fault_point("state.before_commit");
+	if (db_script(s->db, "COMMIT", e) == -1)
+		goto fail;
+	fault_point("state.after_commit");
+	return 0;
+fail:;
+	struct err ignored;
+
+	db_script(s->db, "ROLLBACK", &ignored);
+	return -1;
+}
+
+static void
+writer(void *arg)
+{
+	struct state *s = arg;
+
+	uv_mutex_lock(&s->mutex);
+	for (;;) {
+		struct work *list, *w, *next;
+		uint64_t upto;
+		bool dead;
+		struct err e;
+		int rc = -1;
+
+		while (s->first == NULL && !s->stop)
+			uv_cond_wait(&s->more, &s->mutex);
+		if (s->first == NULL)
+			break;
+		list = s->first;
+		s->first = NULL;
+		s->last = &s->first;
+		upto = s->posted;
+		dead = s->failed;
+		uv_mutex_unlock(&s->mutex);
+		if (!dead)
+			rc = commit_all(s, list, &e);
+		for (w = list; w != NULL; w = next) {
+			next = w->next;
+			if (w->free_arg != NULL)
+				w->free_arg(w->arg);
+			free(w);
+		}
+		uv_mutex_lock(&s->mutex);
+		if (rc == 0)
+			s->commits++;
+		else if (!dead) {
+			s->failed = true;
+			s->error = e;
+		}
+		s->committed = upto;
+		uv_cond_broadcast(&s->done);
+	}
+	uv_mutex_unlock(&s->mutex);
+}
+
+int
+state_open(struct state **sp, const char *path, bool *created, struct err *e)
+{
+	struct state *s;
+	long holder;
+	int fd, lock;
+
+	if (check_directory(path, e) == -1)
+		return -1;
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd == -1)
+		return err_sys(e, ERR_RUN, "state %s", path);
+	close(fd);
+	if (take_lock(path, &lock, &holder, e) == -1)
+		return -1;
+	s = xcalloc(1, sizeof *s);
+	s->lock_fd = lock;
+	s->path = xstrdup(path);
+	s->last = &s->first;
+	uv_mutex_init(&s->mutex);
+	uv_cond_init(&s->more);
+	uv_cond_init(&s->done);
+	if (db_open(&s->db, path, DB_WRITE, e) == -1 ||
+	    check_schema(s->db, path, created, e) == -1) {
+		state_close(&s);
+		return -1;
+	}
+	if (uv_thread_create(&s->thread, writer, s) != 0) {
+		err_retry(e, ERR_RUN, "cannot start a thread");
+		state_close(&s);
+		return -1;
+	}
+	s->started = true;
+	*sp = s;
+	return 0;
+}
+
+void
+state_close(struct state **sp)
+{
+	struct state *s = *sp;
+
+	if (s == NULL)
+		return;
+	if (s->started) {
+		uv_mutex_lock(&s->mutex);
+		s->stop = true;
+		uv_cond_signal(&s->more);
+		uv_mutex_unlock(&s->mutex);
+		uv_thread_join(&s->thread);
+	}
+	db_close(&s->db);
+	uv_cond_destroy(&s->more);
+	uv_cond_destroy(&s->done);
+	uv_mutex_destroy(&s->mutex);
+	close(s->lock_fd);
+	free(s->path);
+	free(s);
+	*sp = NULL;
+}
+
+uint64_t
+state_post(struct state *s, state_fn *fn, void *arg, void (*free_arg)(void *))
+{
+	struct work *w = xcalloc(1, sizeof *w);
+	uint64_t seq;
+
+	w->fn = fn;
+	w->arg = arg;
+	w->free_arg = free_arg;
+	uv_mutex_lock(&s->mutex);
+	*s->last = w;
+	s->last = &w->next;
+	seq = ++s->posted;
+	uv_cond_signal(&s->more);
+	uv_mutex_unlock(&s->mutex);
+	return seq;
+}
+
+int
+state_wait(struct state *s, uint64_t seq, struct err *e)
+{
+	int rc = 0;
+
+	uv_mutex_lock(&s->mutex);
+	while (s->committed < seq)
+		uv_cond_wait(&s->done, &s->mutex);
+	if (s->failed) {
+		*e = s->error;
+		rc = -1;
+	}
+	uv_mutex_unlock(&s->mutex);
+	return rc;
+}
+
+int
+state_call(struct state *s, state_fn *fn, void *arg, struct err *e)
+{
+	return state_wait(s, state_post(s, fn, arg, NULL), e);
+}
+
+int
+state_failed(struct state *s, struct err *e)
+{
+	int rc = 0;
+
+	uv_mutex_lock(&s->mutex);
+	if (s->failed) {
+		*e = s->error;
+		rc = -1;
+	}
+	uv_mutex_unlock(&s->mutex);
+	return rc;
+}
+
+int
+state_reader(struct state *s, struct db **db, struct err *e)
+{
+	return db_open(db, s->path, DB_READ, e);
+}
+
+int
+state_read_only(const char *path, struct db **db, long *running,
+    struct err *e)
+{
+	struct flock fl = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	char name[4096], pid[32];
+	int64_t app, version;
+	ssize_t n;
+	int fd;
+
+	*running = 0;
+	if (access(path, R_OK) == -1)
+		return err_sys(e, ERR_RUN, "state %s", path);
+	snprintf(name, sizeof name, "%s.lock", path);
+	if ((fd = open(name, O_RDONLY | O_CLOEXEC)) != -1) {
+		if (fcntl(fd, F_OFD_GETLK, &fl) == 0 && fl.l_type != F_UNLCK &&
+		    (n = read(fd, pid, sizeof pid - 1)) > 0) {
+			pid[n] = '\0';
+			*running = strtol(pid, NULL, 10);
+		}
+		close(fd);
+	}
+	if (db_open(db, path, DB_READ, e) == -1)
+		return err_ctx(e, "%s", path);
+	if (db_number(*db, e, &app, 0, "PRAGMA application_id", "") == -1 ||
+	    db_number(*db, e, &version, 0, "PRAGMA user_version", "") == -1)
+		err_ctx(e, "%s", path);
+	else if (app != APPLICATION_ID)
+		err_set(e, ERR_RUN, "%s is no mailhaul state", path);
+	else if (version > SCHEMA_VERSION)
+		err_set(e, ERR_RUN, "%s was written by a newer mailhaul", path);
+	else
+		return 0;
+	db_close(db);
+	return -1;
+}
+
+uint64_t
+state_commits(struct state *s)
+{
+	uint64_t n;
+
+	uv_mutex_lock(&s->mutex);
+	n = s->commits;
+	uv_mutex_unlock(&s->mutex);
+	return n;
+}
+
+int64_t
+state_pass(struct state *s)
+{
+	return s->pass;
+}
+
+void
+state_set_pass(struct state *s, int64_t pass)
+{
+	s->pass = pass;
+}

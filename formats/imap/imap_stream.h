@@ -1,0 +1,71 @@
+/*
+ * The bytes between us and a server: TCP or TLS, with deadlines and cancel.
+ *
+ * One thread at a time.  Every wait ends by the limits of
+ * imap_stream_limits(), by the connection's end or by cancel_fd becoming
+ * readable.  A failure is sticky: input that had arrived can still be read,
+ * everything else fails again with the same words.  While writing, whatever
+ * the server sends is read into a bounded buffer, so that two full pipes
+ * cannot wait for each other.
+ */
+#ifndef IMAP_STREAM_H
+#define IMAP_STREAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "imap/imap_tls.h"
+
+struct imap_stream;
+
+struct imap_addr {
+	struct sockaddr_storage	sa;
+	socklen_t		len;
+};
+
+/* Finds the addresses of a host: their number (1 .. max), or -1.  The engine
+ * may put its own asynchronous resolver here before threads start; cancel_fd
+ * and the timeout are hints for it.  It starts as getaddrinfo(). */
+typedef int imap_resolve_fn(const char *host, unsigned port, int cancel_fd,
+    unsigned timeout_s, struct imap_addr *addrs, int max, struct err *);
+extern imap_resolve_fn *imap_resolve;
+
+/* Tries every address in turn. */
+int	imap_stream_connect(struct imap_stream **, const char *host,
+	    unsigned port, int cancel_fd, unsigned timeout_s, struct err *);
+/* For tests: reads come from the bytes given (borrowed), what is written goes
+ * to sent, if that is not NULL. */
+struct imap_stream *imap_stream_memory(const void *p, size_t len,
+	    struct buf *sent);
+void	imap_stream_free(struct imap_stream **);
+
+/* Handshake in place.  Fails when bytes are already buffered in either
+ * direction: they came without protection. */
+int	imap_stream_tls(struct imap_stream *, struct imap_tls *,
+	    const char *host, struct err *);
+bool	imap_stream_is_tls(const struct imap_stream *);
+
+/* From now on: no single wait longer than wait_s, and all of them together no
+ * longer than total_s plus a second for every 1000 bytes that move. */
+void	imap_stream_limits(struct imap_stream *, unsigned wait_s,
+	    unsigned total_s);
+
+/* The buffered input; 0 bytes when there is none. */
+size_t	imap_stream_window(struct imap_stream *, const char **p);
+void	imap_stream_consume(struct imap_stream *, size_t n);
+/* Waits until there is more input than before: 0, or -1 at the end. */
+int	imap_stream_fill(struct imap_stream *, struct err *);
+/* Would a fill return at once? */
+bool	imap_stream_readable(struct imap_stream *);
+
+/* Small pieces are collected, large ones go out as they are; flush sends what
+ * is left. */
+int	imap_stream_write(struct imap_stream *, const void *p, size_t n,
+	    struct err *);
+int	imap_stream_flush(struct imap_stream *, struct err *);
+
+#endif

@@ -1,0 +1,122 @@
+/*
+ * Inside the Maildir source: what its files share.
+ *
+ *	maildir_source.c	the table; messages and their contents
+ *	maildir_tree.c		folders, their names, subscriptions
+ *	maildir_index.c		the sorted listing of one mailbox
+ */
+#ifndef MAILDIR_IMPL_H
+#define MAILDIR_IMPL_H
+
+#include <sys/stat.h>
+
+#include "base/spill.h"
+#include "maildir/maildir_keywords.h"
+#include "maildir/maildir_name.h"
+#include "maildir/maildir_uidlist.h"
+#include "source_impl.h"
+
+enum layout { LAYOUT_AUTO, LAYOUT_PLUSPLUS, LAYOUT_FS };
+enum names { NAMES_AUTO, NAMES_UTF8, NAMES_MUTF7 };
+enum tristate { TRI_AUTO, TRI_YES, TRI_NO };
+
+/* Oddities of which one mailbox may have a million: the first few are told
+ * one by one, of the rest the number. */
+enum oddity {
+	W_NAME, W_TYPE, W_DOT, W_LINK, W_SIZE, W_DOUBLE, W_KEYWORD, W_META,
+	W_KINDS
+};
+
+/* A message of the listing; pointers into the record. */
+struct entry {
+	const char	*base, *info;	/* together the file's name */
+	bool		 in_cur;	/* else in new/ */
+	const char	*suffix;	/* of the key: "" or "#..." */
+	uint32_t	 uid;		/* 0: none */
+	uint64_t	 ino;
+	int64_t		 mtime;
+	uint64_t	 size;		/* of the file; UNKNOWN64: no stat */
+	const char	*guid, *uidl;	/* NULL: none */
+	uint32_t	 order;
+	const unsigned char *numbers;	/* 2 bytes each: Courier keywords */
+	size_t		 nnumbers;
+};
+
+/* What a token says of a file or directory that must not have changed. */
+#define WATCHED 7
+
+/* An open mailbox. */
+struct mailbox {
+	int		 fd;			/* its directory */
+	int		 dirs[2];		/* cur, new; -1: not there */
+	char		*path;			/* seen from the root */
+	struct buf	 watch;			/* see maildir_index.c */
+	bool		 racy;			/* changed just now */
+	bool		 listed;
+	uint64_t	 count;
+	char		 hash[65];		/* hex, of the listing */
+	struct spill	*entries;		/* sorted; see entry_decode */
+	uint32_t	 from_uid;
+	struct uidlist_head uids;		/* all 0: no UIDs */
+	bool		 dovecot;		/* has Dovecot's metadata */
+	char		*letters[DOVECOT_KEYWORDS];
+	struct keyword_table courier;
+	unsigned	 letters_told;		/* bits: unknown, warned of */
+	unsigned long	 told[W_KINDS];
+	bool		 quiet;			/* tell nothing */
+};
+
+/* A folder of the tree. */
+struct folder {
+	char		*dir;			/* "." or path from the root */
+	const char	*refused;
+	const char	**path;
+	size_t		 npath;
+	char		*raw;			/* undecoded name */
+	bool		 subscribed;
+};
+
+struct maildir {
+	struct source	 s;
+	int		 rootfd;
+	enum layout	 layout;		/* options */
+	enum names	 names;
+	enum tristate	 escapes;
+	bool		 fs, utf8, escaped;	/* what was found */
+	struct arena	 arena;			/* of the tree */
+	struct folder	*folders;		/* INBOX first, sorted */
+	size_t		 nfolders;
+	bool		 tree_read;
+	bool		 has_subs;
+	const char	**subs;			/* display names */
+	size_t		 nsubs;
+	struct mailbox	 box;
+};
+
+/* One line of the report about a file, name as "cur/NAME" or NULL. */
+void	maildir_tell(struct maildir *, enum oddity, const char *where,
+	    const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+/* At the end of a mailbox: how many were not told. */
+void	maildir_tell_rest(struct maildir *);
+
+/* The directory path below the root, no link on the way. */
+int	maildir_open_path(struct maildir *, const char *path);
+/* The whole of a small metadata file; 1, 0: there is none (or it cannot be
+ * read, which was told).  max: what is larger is not read. */
+int	maildir_slurp(struct maildir *, int dirfd, const char *name, size_t max,
+	    struct buf *);
+
+/* maildir_tree.c: fills in folders and subs.  Again on each call. */
+int	maildir_tree_read(struct maildir *, struct err *);
+/* Levels joined by '/', for people. */
+const char *maildir_display(struct arena *, const char *const *path, size_t n);
+
+/* maildir_index.c */
+/* What the stats of everything that matters say, into box.watch; box.racy. */
+int	maildir_watch(struct maildir *, struct err *);
+/* Lists the mailbox: box.entries, count, hash, uids. */
+int	maildir_index(struct maildir *, struct err *);
+/* 0, or -1 when rec is none of ours (cannot happen). */
+int	entry_decode(struct entry *, const void *rec, size_t len);
+
+#endif

@@ -1,0 +1,923 @@
+/*
+ * Maildirs as a source.
+ *
+ * A message's key is its base name, which stays when its flags change; the UID
+ * is a fact.  Everything is opened relative to descriptors of directories and
+ * no link is followed out of the tree.  At listing time no message is opened;
+ * what stands in metadata that cannot be read is told and done without.
+ */
+#include "maildir/maildir_source.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "base/decode.h"
+#include "base/xmalloc.h"
+#include "maildir/maildir_impl.h"
+
+#define TELL_MAX	20	/* lines of one kind for a mailbox */
+#define READAHEAD_MAX	((uint64_t)1 << 20)
+
+static const char *const dir_name[] = { "cur", "new" };
+
+/* Control bytes in names of files are shown as \xx. */
+static void
+printable(char *out, size_t size, const char *s)
+{
+	size_t n = 0;
+
+	for (; *s != '\0' && n + 5 < size; s++)
+		if ((unsigned char)*s < 0x20 || *s == 0x7f)
+			n += (size_t)snprintf(out + n, 5, "\\x%02x",
+			    (unsigned char)*s);
+		else
+			out[n++] = *s;
+	out[n] = '\0';
+}
+
+void
+maildir_tell(struct maildir *m, enum oddity kind, const char *where,
+    const char *fmt, ...)
+{
+	char text[300], name[2 * NAME_MAX];
+	va_list ap;
+
+	if (m->box.quiet || m->box.told[kind]++ >= TELL_MAX)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	if (where != NULL)
+		printable(name, sizeof name, where);
+	source_warn(&m->s, where != NULL ? name : NULL, "%s", text);
+}
+
+void
+maildir_tell_rest(struct maildir *m)
+{
+	static const char *const kinds[W_KINDS] = {
+		"names with odd bytes", "things that are no files",
+		"names with a leading dot", "symbolic links",
+		"sizes in names that are wrong", "names that are not unique",
+		"keywords", "lines of metadata"
+	};
+	int i;
+
+	for (i = 0; i < W_KINDS; i++)
+		if (m->box.told[i] > TELL_MAX)
+			source_warn(&m->s, NULL, "and %lu more %s",
+			    m->box.told[i] - TELL_MAX, kinds[i]);
+	memset(m->box.told, 0, sizeof m->box.told);
+}
+
+int
+maildir_open_path(struct maildir *m, const char *path)
+{
+	char level[NAME_MAX + 1];
+	const char *p, *q;
+	int fd, next;
+
+	if ((fd = fcntl(m->rootfd, F_DUPFD_CLOEXEC, 0)) == -1)
+		return -1;
+	for (p = path; *p != '\0'; p = *q == '/' ? q + 1 : q) {
+		q = p + strcspn(p, "/");
+		if (snprintf(level, sizeof level, "%.*s", (int)(q - p), p) >=
+		    (int)sizeof level || strcmp(level, "..") == 0) {
+			close(fd);
+			errno = ENOENT;
+			return -1;
+		}
+		next = maildir_open_dir(fd, level);
+		close(fd);
+		if ((fd = next) == -1)
+			return -1;
+	}
+	return fd;
+}
+
+int
+maildir_slurp(struct maildir *m, int dirfd, const char *name, size_t max,
+    struct buf *out)
+{
+	struct stat st;
+	ssize_t n = 0;
+	int fd;
+
+	buf_reset(out);
+	if ((fd = maildir_open_file(dirfd, name, &st)) == -1) {
+		if (errno != ENOENT)
+			maildir_tell(m, W_META, name, "cannot be read: %s",
+			    strerrordesc_np(errno));
+		return 0;
+	}
+	if ((uint64_t)st.st_size > max) {
+		maildir_tell(m, W_META, name, "too large: not read");
+		close(fd);
+		return 0;
+	}
+	while (out->len < max && buf_reserve(out, max - out->len < 4096 ?
+	    max - out->len : 4096) == 0) {
+		n = read(fd, out->ptr + out->len, max - out->len < 4096 ?
+		    max - out->len : 4096);
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		out->len += (size_t)n;
+		out->ptr[out->len] = '\0';
+	}
+	if (n == -1)
+		maildir_tell(m, W_META, name, "cannot be read: %s",
+		    strerrordesc_np(errno));
+	close(fd);
+	return n != -1;
+}
+
+/* Opening. */
+
+static int
+choice(struct uri *uri, const char *key, const char *const *words,
+    struct err *e)
+{
+	const char *val = uri_opt(uri, key);
+	char all[100] = "";
+	int i;
+
+	if (val == NULL)
+		return 0;
+	for (i = 0; words[i] != NULL; i++) {
+		if (strcmp(words[i], val) == 0)
+			return i;
+		snprintf(all + strlen(all), sizeof all - strlen(all), "%s%s",
+		    i > 0 ? ", " : "", words[i]);
+	}
+	return err_set(e, ERR_RUN, "%s=%s: must be one of %s", key, val, all);
+}
+
+static bool
+has_cur_or_new(int fd)
+{
+	struct stat st;
+
+	return (fstatat(fd, "cur", &st, 0) == 0 && S_ISDIR(st.st_mode)) ||
+	    (fstatat(fd, "new", &st, 0) == 0 && S_ISDIR(st.st_mode));
+}
+
+/* No Maildir: what lies one level below may be what was meant. */
+static int
+no_maildir(int rootfd, const char *path, struct err *e)
+{
+	struct dirent *d;
+	struct buf found;
+	int fd, n = 0;
+	DIR *dir;
+
+	buf_init(&found, 300);
+
+	fd = maildir_open_dir(rootfd, ".");
+	dir = fd != -1 ? fdopendir(fd) : NULL;
+	while (dir != NULL && n < 3 && (d = readdir(dir)) != NULL) {
+		if (strcmp(d->d_name, ".") == 0 ||
+		    strcmp(d->d_name, "..") == 0 ||
+		    (fd = maildir_open_dir(rootfd, d->d_name)) == -1)
+			continue;
+		if (has_cur_or_new(fd))
+			buf_addf(&found, "%s%s/%s", n++ > 0 ? " and " : "",
+			    path, d->d_name);
+		close(fd);
+	}
+	if (dir != NULL)
+		closedir(dir);
+	err_set(e, ERR_ACCOUNT, n == 0 ? "%s has no cur/ and new/: no Maildir" :
+	    "%s has no cur/ and new/; a Maildir lies in %s", path, found.ptr);
+	buf_release(&found);
+	e->cause = CAUSE_MISSING;
+	return -1;
+}
+
+static int
+maildir_open(struct source **sp, const struct store_conf *conf, struct err *e)
+{
+	static const char *const layouts[] = {
+		"auto", "maildir++", "fs", NULL
+	};
+	static const char *const codings[] = {
+		"auto", "utf-8", "mutf-7", NULL
+	};
+	static const char *const yesno[] = { "auto", "yes", "no", NULL };
+	int layout, names, escapes, fd;
+	const char *path = conf->uri->path;
+	struct maildir *m;
+
+	if (conf->uri->host != NULL || path == NULL || path[0] == '\0')
+		return err_set(e, ERR_RUN, "maildir: needs a path, as in "
+		    "maildir:/home/user/Maildir");
+	if ((layout = choice(conf->uri, "layout", layouts, e)) == -1 ||
+	    (names = choice(conf->uri, "names", codings, e)) == -1 ||
+	    (escapes = choice(conf->uri, "listescape", yesno, e)) == -1)
+		return -1;
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK);
+	if (fd == -1) {
+		if (errno == ENOTDIR)
+			return err_set(e, ERR_ACCOUNT, "%s is no directory: "
+			    "no Maildir", path);
+		err_sys(e, maildir_scope(errno, ERR_ACCOUNT), "%s", path);
+		if (e->sys == ENOENT)
+			e->cause = CAUSE_MISSING;
+		return -1;
+	}
+	/* A layout that was named may do without an INBOX. */
+	if (layout == LAYOUT_AUTO && !has_cur_or_new(fd)) {
+		no_maildir(fd, path, e);
+		close(fd);
+		return -1;
+	}
+	m = xcalloc(1, sizeof *m);
+	m->rootfd = fd;
+	m->layout = (enum layout)layout;
+	m->names = (enum names)names;
+	m->escapes = (enum tristate)escapes;
+	arena_init(&m->arena);
+	m->box.fd = m->box.dirs[0] = m->box.dirs[1] = -1;
+	buf_init(&m->box.watch, (size_t)8 * 1024);
+	*sp = &m->s;
+	return 0;
+}
+
+static void
+maildir_close(struct source *s)
+{
+	struct maildir *m = (struct maildir *)s;
+
+	close(m->rootfd);
+	free(m->folders);
+	free(m->subs);
+	arena_release(&m->arena);
+	buf_release(&m->box.watch);
+	free(m);
+}
+
+/* The account. */
+
+/* maildirsize: "<n>S,<n>C" is the quota of bytes and messages. */
+static uint64_t
+quota_bytes(struct maildir *m)
+{
+	unsigned long long v;
+	uint64_t bytes = UNKNOWN64;
+	struct buf text;
+	size_t n, k;
+
+	buf_init(&text, (size_t)64 * 1024);
+	if (maildir_slurp(m, m->rootfd, "maildirsize", text.max, &text) == 1) {
+		n = strcspn(text.ptr, "\n");
+		for (const char *p = text.ptr; n > 0; p += k, n -= k) {
+			k = strcspn(p, ",\n");
+			if (k > n)
+				k = n;
+			if (k > 1 && p[k - 1] == 'S' &&
+			    maildir_number(p, k - 1, UINT64_MAX - 1, &v) &&
+			    v > 0)
+				bytes = v;
+			if (k < n)
+				k++;
+		}
+	}
+	buf_release(&text);
+	return bytes;
+}
+
+static int
+maildir_account_facts(struct source *s, struct arena *a,
+    struct account_info *info, struct err *e)
+{
+	struct maildir *m = (struct maildir *)s;
+	const char **subs;
+	size_t i;
+
+	if (!m->tree_read && maildir_tree_read(m, e) == -1)
+		return -1;
+	info->quota_bytes = quota_bytes(m);
+	info->has_subscriptions = m->has_subs;
+	subs = arena_alloc(a, m->nsubs * sizeof *subs + 1);
+	for (i = 0; i < m->nsubs; i++)
+		subs[i] = arena_strdup(a, m->subs[i]);
+	info->subscriptions = subs;
+	info->nsubscriptions = m->nsubs;
+	return 0;
+}
+
+static int
+no_record(void *ctx, const struct uidlist_rec *r, struct err *e)
+{
+	(void)ctx;
+	(void)r;
+	return err_set(e, ERR_NONE, "enough");
+}
+
+static void
+no_warning(void *ctx, unsigned long line, const char *text)
+{
+	(void)ctx;
+	(void)line;
+	(void)text;
+}
+
+/* The header of the UID list only; uidnext may be too low. */
+static void
+brief_uids(int fd, struct uidlist_head *h)
+{
+	static const char *const files[] = {
+		"dovecot-uidlist", "courierimapuiddb"
+	};
+	struct maildir_lines l;
+	struct stat st;
+	struct err e;
+	int i, list;
+
+	memset(h, 0, sizeof *h);
+	for (i = 0; i < 2; i++) {
+		if ((list = maildir_open_file(fd, files[i], &st)) == -1)
+			continue;
+		maildir_lines_fd(&l, list);
+		if (uidlist_read(&l, h, no_record, no_warning, NULL, &e) == 0)
+			memset(h, 0, sizeof *h);
+		maildir_lines_end(&l);
+		close(list);
+		return;
+	}
+}
+
+static int
+maildir_list(struct source *s, struct arena *a, struct folder_info **folders,
+    size_t *n, struct err *e)
+{
+	struct maildir *m = (struct maildir *)s;
+	struct uidlist_head head;
+	const char **path;
+	struct stat st;
+	size_t i, k;
+	int fd;
+
+	if (maildir_tree_read(m, e) == -1)
+		return -1;
+	*n = m->nfolders;
+	*folders = arena_zalloc(a, m->nfolders * sizeof **folders + 1);
+	for (i = 0; i < m->nfolders; i++) {
+		struct folder_info *f = &(*folders)[i];
+		const struct folder *have = &m->folders[i];
+
+		path = arena_alloc(a, have->npath * sizeof *path + 1);
+		for (k = 0; k < have->npath; k++)
+			path[k] = arena_strdup(a, have->path[k]);
+		f->path = path;
+		f->npath = have->npath;
+		f->raw_name = arena_strdup(a, have->dir);
+		f->name = maildir_display(a, path, have->npath);
+		f->messages = f->bytes = UNKNOWN64;
+		f->class = FOLDER_MAIL;
+		f->subscribed = have->subscribed;
+		if (have->refused != NULL)
+			f->refused = arena_strdup(a, have->refused);
+		else if ((fd = maildir_open_path(m, have->dir)) != -1) {
+			brief_uids(fd, &head);
+			f->uidvalidity = head.uidvalidity;
+			f->uidnext = head.uidnext;
+			if (head.guid[0] != '\0')
+				f->object_id = arena_strdup(a, head.guid);
+			else if (fstat(fd, &st) == 0)
+				f->object_id = arena_printf(a, "%jx:%jx",
+				    (uintmax_t)st.st_dev,
+				    (uintmax_t)st.st_ino);
+			close(fd);
+		} else
+			f->refused = arena_printf(a, "cannot be read: %s",
+			    strerrordesc_np(errno));
+	}
+	return 0;
+}
+
+/* A mailbox. */
+
+static void
+close_fd(int *fd)
+{
+	if (*fd != -1)
+		close(*fd);
+	*fd = -1;
+}
+
+static void
+maildir_folder_close(struct source *s)
+{
+	struct maildir *m = (struct maildir *)s;
+	struct mailbox *b = &m->box;
+	int i;
+
+	if (m->s.folder != NULL)
+		maildir_tell_rest(m);
+	close_fd(&b->fd);
+	close_fd(&b->dirs[0]);
+	close_fd(&b->dirs[1]);
+	free(b->path);
+	b->path = NULL;
+	spill_free(&b->entries);
+	for (i = 0; i < DOVECOT_KEYWORDS; i++) {
+		free(b->letters[i]);
+		b->letters[i] = NULL;
+	}
+	keyword_table_release(&b->courier);
+	b->letters_told = 0;
+	b->listed = false;
+	b->count = 0;
+}
+
+/*
+ * A token is
+ *	maildir1 <racy 0|1> <count> <uidvalidity> <uidnext> <hash>
+ * and the lines of maildir_watch().
+ */
+#define TOKEN_HEAD "maildir1 "
+
+/* What a token says; watch points into it. */
+struct token {
+	bool		 racy;
+	uint64_t	 count;
+	uint32_t	 uidvalidity, uidnext;
+	char		 hash[65];
+	const char	*watch;
+};
+
+/* False: it is none of ours. */
+static bool
+token_parse(struct token *t, const struct buf *text)
+{
+	const char *lf;
+	int racy, end = 0;
+
+	if (text == NULL || (lf = strchr(text->ptr, '\n')) == NULL)
+		return false;
+	if (sscanf(text->ptr, TOKEN_HEAD "%1d %20" SCNu64 " %10" SCNu32
+	    " %10" SCNu32 " %64[0-9a-f]%n", &racy, &t->count, &t->uidvalidity,
+	    &t->uidnext, t->hash, &end) != 5 || text->ptr + end != lf)
+		return false;
+	t->racy = racy != 0;
+	t->watch = lf + 1;
+	return true;
+}
+
+static int
+list_now(struct maildir *m, struct folder_info *f, struct err *e)
+{
+	if (maildir_index(m, e) == -1)
+		return -1;
+	f->messages = m->box.count;
+	f->uidvalidity = m->box.uids.uidvalidity;
+	f->uidnext = m->box.uids.uidnext;
+	return 0;
+}
+
+/* cur and new are there and can be read. */
+static int
+open_dirs(struct maildir *m, struct err *e)
+{
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		m->box.dirs[i] = maildir_open_dir(m->box.fd, dir_name[i]);
+		if (m->box.dirs[i] == -1 && errno != ENOENT)
+			return err_sys(e, maildir_scope(errno, ERR_MAILBOX),
+			    "%s/", dir_name[i]);
+		if (m->box.dirs[i] == -1)
+			maildir_tell(m, W_META, dir_name[i],
+			    "is missing: taken as empty");
+	}
+	if (m->box.dirs[0] == -1 && m->box.dirs[1] == -1)
+		return err_set(e, ERR_MAILBOX, "no Maildir: cur/ and new/ are "
+		    "gone");
+	return 0;
+}
+
+static int
+maildir_folder_open(struct source *s, struct folder_info *f,
+    const struct buf *token, uint32_t from_uid, enum delta *d, struct err *e)
+{
+	struct maildir *m = (struct maildir *)s;
+	struct token t;
+	bool known;
+
+	if (f->refused != NULL)
+		return err_set(e, ERR_MAILBOX, "%s", f->refused);
+	m->box.fd = maildir_open_path(m, f->raw_name);
+	if (m->box.fd == -1)
+		return err_sys(e, maildir_scope(errno, ERR_MAILBOX), "%s",
+		    f->raw_name);
+	m->box.path = xstrdup(f->raw_name);
+	m->box.from_uid = from_uid;
+	if (open_dirs(m, e) == -1 || maildir_watch(m, e) == -1)
+		goto failed;
+	known = token_parse(&t, token);
+	if (known && !t.racy && !m->box.racy &&
+	    strcmp(t.watch, m->box.watch.ptr) == 0) {
+		m->box.count = f->messages = t.count;
+		m->box.uids.uidvalidity = f->uidvalidity = t.uidvalidity;
+		m->box.uids.uidnext = f->uidnext = t.uidnext;
+		memcpy(m->box.hash, t.hash, sizeof t.hash);
+		*d = DELTA_UNCHANGED;
+		return 0;
+	}
+	if (list_now(m, f, e) == -1)
+		goto failed;
+	*d = known && strcmp(t.hash, m->box.hash) == 0 ? DELTA_UNCHANGED :
+	    DELTA_FULL;
+	return 0;
+failed:
+	maildir_folder_close(s);
+	return -1;
+}
+
+static int
+maildir_folder_count(struct source *s, uint64_t *n, struct err *e)
+{
+	(void)e;
+	*n = ((struct maildir *)s)->box.count;
+	return 0;
+}
+
+static int
+maildir_folder_token(struct source *s, struct buf *token, struct err *e)
+{
+	struct maildir *m = (struct maildir *)s;
+
+	if (buf_addf(token, TOKEN_HEAD "%d %" PRIu64 " %" PRIu32 " %" PRIu32
+	    " %s\n", m->box.racy, m->box.count, m->box.uids.uidvalidity,
+	    m->box.uids.uidnext, m->box.hash) == -1 ||
+	    buf_add(token, m->box.watch.ptr, m->box.watch.len) == -1)
+		return err_set(e, ERR_MAILBOX, "token too long");
+	return 0;
+}
+
+/* Messages. */
+
+struct wordlist {
+	const char	**w;
+	size_t		 n, max;
+};
+
+static void
+add_word(struct wordlist *l, struct arena *a, const char *w)
+{
+	size_t i;
+
+	if (w == NULL || w[0] == '\0' || l->n == l->max)
+		return;
+	for (i = 0; i < l->n; i++)
+		if (strcasecmp(l->w[i], w) == 0)
+			return;
+	l->w[l->n++] = arena_strdup(a, w);
+}
+
+/* A letter that dovecot-keywords does not name is "unknown-<n>" to Dovecot;
+ * elsewhere it means nothing. */
+static const char *
+letter_name(struct maildir *m, int letter, const char *where, char text[16])
+{
+	if (m->box.letters[letter] != NULL)
+		return m->box.letters[letter];
+	if ((m->box.letters_told & 1U << letter) == 0) {
+		m->box.letters_told |= 1U << letter;
+		maildir_tell(m, W_KEYWORD, where, m->box.dovecot ? "keyword "
+		    "letter '%c' has no name: taken as Dovecot does, "
+		    "unknown-%d" : "flag letter '%c' (%d) has no meaning "
+		    "here: left out", 'a' + letter, letter);
+	}
+	if (!m->box.dovecot)
+		return NULL;
+	snprintf(text, 16, "unknown-%d", letter);
+	return text;
+}
+
+static void
+set_keywords(struct maildir *m, struct arena *a, struct msg_meta *meta,
+    const struct entry *x, const struct maildir_flags *f)
+{
+	size_t max = (f->passed ? 1 : 0) + x->nnumbers +
+	    (size_t)__builtin_popcount(f->keywords);
+	struct wordlist l = { NULL, 0, max };
+	uint16_t number;
+	char text[16];
+	size_t i;
+
+	if (max == 0)
+		return;
+	l.w = arena_alloc(a, max * sizeof *l.w);
+	if (f->passed)
+		add_word(&l, a, "$Forwarded");
+	for (i = 0; i < DOVECOT_KEYWORDS; i++)
+		if ((f->keywords & UINT32_C(1) << i) != 0)
+			add_word(&l, a, letter_name(m, (int)i, meta->where,
+			    text));
+	for (i = 0; i < x->nnumbers; i++) {
+		memcpy(&number, x->numbers + 2 * i, sizeof number);
+		if (number < m->box.courier.n)
+			add_word(&l, a, m->box.courier.names[number]);
+	}
+	meta->keywords = l.w;
+	meta->nkeywords = l.n;
+}
+
+static int
+dir_of(const struct maildir *m, const char *where, const char **name)
+{
+	*name = where + 4;
+	return m->box.dirs[where[0] == 'n'];
+}
+
+/* Opens cur/NAME or new/NAME. */
+static int
+open_where(struct maildir *m, const char *where, struct stat *st)
+{
+	char path[8192];
+	const char *name;
+	int dir = dir_of(m, where, &name);
+
+	if (dir == -1) {
+		errno = ENOENT;
+		return -1;
+	}
+	snprintf(path, sizeof path, "%s/%s", m->box.path, where);
+	return maildir_open_message(dir, name, m->rootfd, path, st);
+}
+
+/* The size in the name is not the file's: what is the file?  Its own size
+ * counts unless it is compressed. */
+static void
+settle_size(struct maildir *m, struct msg_meta *meta, uint64_t named)
+{
+	enum decode_kind kind = DECODE_NONE;
+	struct stat st;
+	int fd;
+
+	if ((fd = open_where(m, meta->where, &st)) == -1)
+		return;			/* content() will say why */
+	(void)decode_probe(fd, &kind);
+	close(fd);
+	if (kind == DECODE_NONE)
+		maildir_tell(m, W_SIZE, meta->where, "S=%" PRIu64 " in the "
+		    "name, but the file has %" PRIu64 " bytes", named,
+		    meta->size);
+	else {
+		meta->size = named;
+		meta->oddities |= ODD_COMPRESSED;
+	}
+}
+
+static int
+maildir_next(struct source *s, struct arena *a, struct msg_meta *meta,
+    struct err *e)
+{
+	struct maildir *m = (struct maildir *)s;
+	struct maildir_flags flags;
+	struct maildir_name mn;
+	struct entry x;
+	const void *rec;
+	uint64_t key;
+	size_t len;
+	int rc;
+
+	/* After DELTA_UNCHANGED by the directories' times. */
+	if (!m->box.listed && list_now(m, m->s.folder, e) == -1)
+		return -1;
+	do {
+		if ((rc = spill_next(m->box.entries, &key, &rec, &len, e)) !=
+		    1)
+			return rc;
+		if (entry_decode(&x, rec, len) == -1)
+			return err_set(e, ERR_MAILBOX, "damaged temporary "
+			    "table");
+	} while (x.uid != 0 && x.uid < m->box.from_uid);
+
+	meta->where = arena_printf(a, "%s/%s%s", dir_name[!x.in_cur], x.base,
+	    x.info);
+	meta->key = x.suffix[0] == '\0' ? arena_strdup(a, x.base) :
+	    arena_printf(a, "%s%s", x.base, x.suffix);
+	meta->uid = x.uid;
+	meta->cookie = x.ino;
+	meta->size = x.size;
+	if (x.size != UNKNOWN64) {
+		meta->date = x.mtime;
+		meta->date_origin = DATE_MTIME;
+	}
+	if (x.guid != NULL)
+		meta->guid = arena_strdup(a, x.guid);
+	if (x.uidl != NULL)
+		meta->uidl = arena_strdup(a, x.uidl);
+	meta->uidl_order = x.order;
+	maildir_name_parse(&mn, meta->where + 4, strlen(meta->where + 4));
+	memset(&flags, 0, sizeof flags);
+	if (mn.raw != NULL) {
+		meta->raw_flags = mn.raw;	/* to the name's end */
+		maildir_flags_parse(&flags, mn.raw, mn.nflags);
+		meta->flags = flags.flags;
+	}
+	set_keywords(m, a, meta, &x, &flags);
+	if (mn.size != UNKNOWN64 && x.size != UNKNOWN64 && mn.size != x.size)
+		settle_size(m, meta, mn.size);
+	return 1;
+}
+
+/* Contents are read soon: let the disk begin. */
+static int
+maildir_want(struct source *s, const struct msg_meta *const *metas, size_t n,
+    struct err *e)
+{
+	struct maildir *m = (struct maildir *)s;
+	struct stat st;
+	size_t i;
+	int fd;
+
+	(void)e;
+	for (i = 0; i < n; i++) {
+		if (metas[i]->size > READAHEAD_MAX ||
+		    (fd = open_where(m, metas[i]->where, &st)) == -1)
+			continue;
+		(void)posix_fadvise(fd, 0, 0, POSIX_FADV_WILLNEED);
+		close(fd);
+	}
+	return 0;
+}
+
+/* The file of inode ino under another name of its base: what a change of flags
+ * gives, all of which are tried before the directories are read again. */
+static int
+open_reflagged(struct maildir *m, const char *base, size_t nbase,
+    const char *raw, uint64_t ino, struct stat *st)
+{
+	static const char letters[] = "DFPRST";
+	char where[2 * NAME_MAX], kept[NAME_MAX + 1];
+	size_t n, k = 0;
+	unsigned set, i;
+	int fd;
+
+	for (; raw != NULL && *raw != '\0' && *raw != ','; raw++)
+		if (strchr(letters, *raw) == NULL && k < sizeof kept - 1)
+			kept[k++] = *raw;
+	kept[k] = '\0';
+	for (set = 0; set < 64; set++) {
+		n = (size_t)snprintf(where, sizeof where, "cur/%.*s:2,",
+		    (int)nbase, base);
+		if (n + 6 + k >= sizeof where)
+			return -1;
+		for (i = 0; i < 6; i++)
+			if ((set & 1U << i) != 0)
+				where[n++] = letters[i];
+		memcpy(where + n, kept, k + 1);
+		if ((fd = open_where(m, where, st)) == -1)
+			continue;
+		if ((uint64_t)st->st_ino == ino)
+			return fd;
+		close(fd);
+	}
+	return -1;
+}
+
+/* Looks through new/ and cur/ for the base name; the same inode first, else
+ * (with unique) the only file of that name. */
+static int
+open_rescanned(struct maildir *m, const char *base, size_t nbase,
+    uint64_t ino, bool unique, struct stat *st)
+{
+	char where[NAME_MAX + 8], other[NAME_MAX + 8] = "";
+	struct maildir_name mn;
+	struct dirent *d;
+	unsigned others = 0;
+	int i, fd;
+	DIR *dir;
+
+	for (i = 1; i >= 0; i--) {
+		fd = maildir_open_dir(m->box.fd, dir_name[i]);
+		if (fd == -1 || (dir = fdopendir(fd)) == NULL) {
+			close_fd(&fd);
+			continue;
+		}
+		while ((d = readdir(dir)) != NULL) {
+			if (strncmp(d->d_name, base, nbase) != 0)
+				continue;
+			maildir_name_parse(&mn, d->d_name, strlen(d->d_name));
+			if (mn.base != nbase)
+				continue;
+			snprintf(where, sizeof where, "%s/%s", dir_name[i],
+			    d->d_name);
+			if ((fd = open_where(m, where, st)) == -1)
+				continue;
+			if ((uint64_t)st->st_ino == ino) {
+				closedir(dir);
+				return fd;
+			}
+			close(fd);
+			others++;
+			memcpy(other, where, sizeof other);
+		}
+		closedir(dir);
+	}
+	errno = ENOENT;
+	return unique && others == 1 ? open_where(m, other, st) : -1;
+}
+
+/* The message under whatever name it has now; -1 with errno, ENOENT: it is
+ * gone. */
+static int
+open_current(struct maildir *m, const struct msg_meta *meta, struct stat *st)
+{
+	const char *base = meta->where + 4;
+	bool unique;
+	struct maildir_name mn;
+	int fd;
+
+	maildir_name_parse(&mn, base, strlen(base));
+	unique = strlen(meta->key) == mn.base;
+	fd = open_where(m, meta->where, st);
+	/* Of several messages of one name the inode tells them apart. */
+	if (fd != -1 && !unique && (uint64_t)st->st_ino != meta->cookie) {
+		close(fd);
+		fd = -1;
+		errno = ENOENT;
+	}
+	if (fd != -1 || errno != ENOENT)
+		return fd;
+	fd = open_reflagged(m, base, mn.base, mn.raw, meta->cookie, st);
+	if (fd == -1)
+		fd = open_rescanned(m, base, mn.base, meta->cookie, unique,
+		    st);
+	if (fd == -1)
+		errno = ENOENT;
+	return fd;
+}
+
+static int
+maildir_content(struct source *s, const struct msg_meta *meta,
+    struct content **c, struct err *e)
+{
+	struct maildir *m = (struct maildir *)s;
+	enum decode_kind kind = DECODE_NONE;
+	struct maildir_name mn;
+	struct stat st;
+	int fd;
+
+	if ((fd = open_current(m, meta, &st)) == -1) {
+		if (errno == ENOENT)
+			return 0;
+		if (errno == EXDEV)
+			return err_set(e, ERR_MESSAGE, "a symbolic link that "
+			    "leaves the Maildir: not followed");
+		if (errno == EINVAL || errno == ENXIO)
+			return err_set(e, ERR_MESSAGE, "no file");
+		return err_sys(e, maildir_scope(errno, ERR_MESSAGE), "open");
+	}
+	maildir_name_parse(&mn, meta->where + 4, strlen(meta->where + 4));
+	if (decode_probe(fd, &kind) == -1) {
+		err_sys(e, maildir_scope(errno, ERR_MESSAGE), "read");
+		close(fd);
+		return -1;
+	}
+	/* A name whose size is the file's says that nothing is to be undone,
+	 * whatever the first bytes look like. */
+	if (kind == DECODE_NONE || (kind != DECODE_ENCRYPTED &&
+	    mn.size == (uint64_t)st.st_size)) {
+		*c = content_range(fd, true, 0, (uint64_t)st.st_size);
+		return 1;
+	}
+	*c = decode_content(fd, true, kind, e);
+	return *c != NULL ? 1 : -1;
+}
+
+static const char *const schemes[] = { "maildir", NULL };
+static const char *const options[] = {
+	"layout", "names", "listescape", NULL
+};
+
+const struct source_ops maildir_source = {
+	.schemes = schemes,
+	.options = options,
+	.open = maildir_open,
+	.close = maildir_close,
+	.account_facts = maildir_account_facts,
+	.list = maildir_list,
+	.folder_open = maildir_folder_open,
+	.next = maildir_next,
+	.want = maildir_want,
+	.content = maildir_content,
+	.folder_count = maildir_folder_count,
+	.folder_token = maildir_folder_token,
+	.folder_close = maildir_folder_close,
+};

@@ -1,0 +1,17 @@
+/*
+ * The source "maildir:PATH": Maildir++ and LAYOUT=fs trees with the metadata
+ * of Dovecot or Courier, and plain Maildirs.
+ *
+ * Options:
+ *	layout=auto|maildir++|fs	how folders lie below PATH
+ *	names=auto|utf-8|mutf-7		coding of folder names on disk
+ *	listescape=auto|yes|no		\xx in folder names is one byte
+ */
+#ifndef MAILDIR_SOURCE_H
+#define MAILDIR_SOURCE_H
+
+#include "source_impl.h"
+
+extern const struct source_ops maildir_source;
+
+#endif

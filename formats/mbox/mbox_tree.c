@@ -1,0 +1,913 @@
+/*
+ * The folders of a tree of mailbox files.
+ *
+ * A file is a folder, a directory a level above others; Thunderbird keeps the
+ * folders below NAME in a directory NAME.sbd.  A compressed mailbox goes by
+ * its name without .gz, .bz2, .xz or .zst where that name is free.
+ *
+ * Left out and only counted: hidden names (Dovecot's .imap among them),
+ * Thunderbird's .msf, lock files.  Left out and named: links, fifos, devices,
+ * Maildirs, files that are no mailboxes, directories that cannot be read.
+ * Directories without any folder below are no levels.
+ *
+ * INBOX is the file that the option inbox names; else, at the top of the tree,
+ * INBOX, Inbox (Thunderbird), inbox or mbox (UW), the first of these.
+ */
+#include "mbox/mbox_tree.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <search.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "base/mutf7.h"
+#include "base/xmalloc.h"
+#include "mbox/mbox_file.h"
+
+#define DEPTH_MAX	128
+#define LISTED_MAX	100		/* skipped files named one by one */
+#define SUBS_MAX	((size_t)4 << 20)	/* bytes of a subscription file */
+
+struct walk {
+	struct source	*s;
+	struct arena	*a;
+	struct err	*e;
+	struct folder_info *folders;
+	dev_t		*devs;		/* of the folders' files */
+	ino_t		*inos;
+	size_t		 n, cap;
+	uint64_t	 hidden, msf, locks, listed;
+};
+
+#define NOWHERE	SIZE_MAX
+
+/* A level that a directory has, and its folder. */
+struct known {
+	const char	*name;
+	size_t		 index;		/* NOWHERE: it was taken back */
+};
+
+/* A directory on the way down. */
+struct level {
+	int		 fd;
+	unsigned	 depth;
+	const char	*raw;		/* path with '/' at its end, or "" */
+	const char *const *path;
+	size_t		 npath;
+	void		*known;		/* tree of struct known */
+};
+
+/* Names. */
+
+static size_t
+utf8_length(const char *p, size_t n)
+{
+	unsigned char c = (unsigned char)*p;
+	size_t len = c < 0x80 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
+
+	return len <= n && utf8_valid(p, len) ? len : 0;
+}
+
+static bool
+hex_digit(char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'F');
+}
+
+static void
+escaped_level(struct buf *out, const char *p, size_t len)
+{
+	for (size_t i = 0; i < len;) {
+		size_t n = utf8_length(p + i, len - i);
+
+		if (n == 0 || (p[i] == '=' && len - i >= 3 &&
+		    hex_digit(p[i + 1]) && hex_digit(p[i + 2]))) {
+			buf_addf(out, "=%02X", (unsigned char)p[i]);
+			i++;
+		} else {
+			buf_add(out, p + i, n);
+			i += n;
+		}
+	}
+}
+
+void
+mbox_level(struct buf *out, const char *name, size_t len)
+{
+	size_t start = out->len;
+
+	if (memchr(name, '&', len) != NULL &&
+	    mutf7_decode(out, name, len) == 0 &&
+	    memchr(out->ptr + start, '\0', out->len - start) == NULL &&
+	    memchr(out->ptr + start, '/', out->len - start) == NULL) {
+		/* The decoded name may hold what looks like an escape. */
+		char *copy = xmemdup0(out->ptr + start, out->len - start);
+		size_t n = out->len - start;
+
+		out->len = start;
+		escaped_level(out, copy, n);
+		free(copy);
+		return;
+	}
+	out->len = start;
+	escaped_level(out, name, len);
+}
+
+static const char *
+level_name(struct walk *w, const char *name, size_t len)
+{
+	struct buf b;
+	const char *s;
+
+	buf_init(&b, 65536);
+	mbox_level(&b, name, len);
+	s = arena_memdup0(w->a, b.ptr, b.len);
+	buf_release(&b);
+	return s;
+}
+
+/* The bytes themselves, when another name has the same decoded form. */
+static const char *
+raw_level(struct walk *w, const char *name)
+{
+	struct buf b;
+	const char *s;
+
+	buf_init(&b, 65536);
+	escaped_level(&b, name, strlen(name));
+	s = arena_memdup0(w->a, b.ptr, b.len);
+	buf_release(&b);
+	return s;
+}
+
+static const char *
+join(struct arena *a, const char *const *path, size_t n)
+{
+	struct buf b;
+	const char *s;
+
+	buf_init(&b, (size_t)1 << 20);
+	for (size_t i = 0; i < n; i++) {
+		if (i > 0)
+			buf_addc(&b, '/');
+		buf_adds(&b, path[i]);
+	}
+	s = arena_memdup0(a, b.ptr, b.len);
+	buf_release(&b);
+	return s;
+}
+
+static bool
+ends_in(const char *name, const char *suffix)
+{
+	size_t n = strlen(name), k = strlen(suffix);
+
+	return n > k && strcmp(name + n - k, suffix) == 0;
+}
+
+/* The list being made. */
+
+static int
+by_level(const void *a, const void *b)
+{
+	return strcmp(((const struct known *)a)->name,
+	    ((const struct known *)b)->name);
+}
+
+/* The folder of that level in a directory; NOWHERE: none. */
+static size_t
+find_level(const struct level *up, const char *name)
+{
+	struct known key = { name, NOWHERE };
+	struct known *const *k = tfind(&key, &up->known, by_level);
+
+	return k == NULL ? NOWHERE : (*k)->index;
+}
+
+static struct known *
+remember(struct walk *w, struct level *up, const char *name)
+{
+	struct known *k = arena_alloc(w->a, sizeof *k), **found;
+
+	k->name = name;
+	k->index = NOWHERE;
+	if ((found = tsearch(k, &up->known, by_level)) == NULL)
+		abort();		/* out of memory */
+	return *found;
+}
+
+static void
+no_free(void *p)
+{
+	(void)p;			/* the arena's */
+}
+
+/* A new folder; its index. */
+static size_t
+add(struct walk *w, struct level *up, const char *raw, const char *name,
+    const struct stat *st)
+{
+	struct folder_info *f;
+	const char **path;
+
+	if (w->n == w->cap) {
+		w->cap = w->cap == 0 ? 64 : w->cap * 2;
+		w->folders = xreallocarray(w->folders, w->cap,
+		    sizeof *w->folders);
+		w->devs = xreallocarray(w->devs, w->cap, sizeof *w->devs);
+		w->inos = xreallocarray(w->inos, w->cap, sizeof *w->inos);
+	}
+	w->devs[w->n] = st->st_dev;
+	w->inos[w->n] = st->st_ino;
+	f = &w->folders[w->n];
+	memset(f, 0, sizeof *f);
+	path = arena_alloc(w->a, (up->npath + 1) * sizeof *path);
+	for (size_t i = 0; i < up->npath; i++)
+		path[i] = up->path[i];
+	path[up->npath] = name;
+	f->path = path;
+	f->npath = up->npath + 1;
+	f->raw_name = arena_printf(w->a, "%s%s", up->raw, raw);
+	f->name = join(w->a, path, f->npath);
+	f->messages = UNKNOWN64;
+	f->bytes = UNKNOWN64;
+	f->object_id = arena_printf(w->a, "%jx.%jx", (uintmax_t)st->st_dev,
+	    (uintmax_t)st->st_ino);
+	remember(w, up, name)->index = w->n;
+	return w->n++;
+}
+
+static void __attribute__((format(printf, 4, 5)))
+skipped(struct walk *w, const struct level *up, const char *name,
+    const char *fmt, ...)
+{
+	char text[300], *where;
+	va_list ap;
+
+	if (w->listed++ >= LISTED_MAX)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	where = arena_printf(w->a, "%s%s", up->raw, name);
+	source_warn(w->s, where, "%s: left out", text);
+}
+
+/* One regular file. */
+static void
+visit_file(struct walk *w, struct level *up, const char *name)
+{
+	static const char *const packed[] = { ".gz", ".bz2", ".xz", ".zst" };
+	struct folder_info *f;
+	enum mbox_kind kind = KIND_OTHER;
+	bool compressed = false;
+	struct stat st;
+	struct err e;
+	const char *level, *refused = NULL;
+	size_t len = strlen(name);
+	int fd;
+
+	memset(&st, 0, sizeof st);
+	if ((fd = mbox_openat(up->fd, name, 0)) == -1) {
+		if (errno == ENOENT)
+			return;		/* gone since it was listed */
+		err_sys(&e, ERR_MAILBOX, "cannot be opened");
+		refused = arena_strdup(w->a, e.text);
+	} else if (fstat(fd, &st) == -1) {
+		err_sys(&e, ERR_MAILBOX, "stat");
+		refused = arena_strdup(w->a, e.text);
+	} else if (!S_ISREG(st.st_mode)) {
+		close(fd);		/* changed since it was listed */
+		skipped(w, up, name, "not a file");
+		return;
+	} else if (mbox_probe(fd, &kind, &compressed, &e) == -1)
+		refused = arena_strdup(w->a, e.text);
+	if (fd != -1)
+		close(fd);
+	/* Programs leave these beside mailboxes; a mailbox may bear such a
+	 * name all the same. */
+	if (kind != KIND_MBOX && kind != KIND_MBX) {
+		if (ends_in(name, ".msf")) {
+			w->msf++;
+			return;
+		}
+		if (ends_in(name, ".lock")) {
+			w->locks++;
+			return;
+		}
+	}
+	if (refused == NULL && kind == KIND_OTHER) {
+		skipped(w, up, name, compressed ? "what is compressed there "
+		    "is not a mailbox" : "not a mailbox");
+		return;
+	}
+	for (size_t i = 0; compressed && i < 4; i++) {
+		struct stat other;
+		char *stem;
+
+		if (!ends_in(name, packed[i]))
+			continue;
+		stem = xmemdup0(name, len - strlen(packed[i]));
+		if (fstatat(up->fd, stem, &other, AT_SYMLINK_NOFOLLOW) == -1)
+			len = strlen(stem);
+		free(stem);
+		break;
+	}
+	level = level_name(w, name, len);
+	if (find_level(up, level) != NOWHERE)
+		level = raw_level(w, name);
+	f = &w->folders[add(w, up, name, level, &st)];
+	f->refused = refused;
+	if (!compressed && refused == NULL)
+		f->bytes = (uint64_t)st.st_size;
+}
+
+static bool visit(struct walk *, struct level *);
+
+/* One directory: a level, when anything is found below. */
+static bool
+visit_dir(struct walk *w, struct level *up, const char *name,
+    const struct stat *st)
+{
+	struct level l;
+	const char *level;
+	size_t len = strlen(name), k;
+	bool children = ends_in(name, ".sbd"), ok, own = false;
+
+	if (up->depth == DEPTH_MAX) {
+		skipped(w, up, name, "more than %d directories deep",
+		    DEPTH_MAX);
+		return true;
+	}
+	level = level_name(w, name, children ? len - 4 : len);
+	k = find_level(up, level);
+	if (k != NOWHERE && (!children || w->folders[k].noselect)) {
+		/* Another name with this decoded form; or both NAME and
+		 * NAME.sbd are directories. */
+		level = raw_level(w, name);
+		k = NOWHERE;
+	}
+	memset(&l, 0, sizeof l);
+	l.depth = up->depth + 1;
+	l.raw = arena_printf(w->a, "%s%s/", up->raw, name);
+	l.fd = mbox_openat(up->fd, name, O_DIRECTORY);
+	if (l.fd == -1) {
+		struct err e;
+
+		if (errno == ENOENT)
+			return true;
+		err_sys(&e, ERR_MAILBOX, "cannot be opened");
+		if (k == NOWHERE) {
+			k = add(w, up, name, level, st);
+			w->folders[k].noselect = true;
+			w->folders[k].refused = arena_strdup(w->a, e.text);
+		}
+		skipped(w, up, name, "directory %s", e.text);
+		return true;
+	}
+	if (k == NOWHERE) {
+		own = true;
+		k = add(w, up, name, level, st);
+		w->folders[k].noselect = true;
+	}
+	l.path = w->folders[k].path;
+	l.npath = w->folders[k].npath;
+	ok = visit(w, &l);
+	tdestroy(l.known, no_free);
+	close(l.fd);
+	if (own && w->n == k + 1) {
+		w->n = k;		/* nothing below it */
+		remember(w, up, level)->index = NOWHERE;
+	}
+	return ok;
+}
+
+static int
+by_name(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* The names in a directory, sorted; NULL and w->e when it cannot be read. */
+static char **
+names_of(struct walk *w, const struct level *l, size_t *n)
+{
+	char **names = xcalloc(1, sizeof *names);
+	struct dirent *d;
+	size_t cap = 1;
+	DIR *dir;
+	int fd;
+
+	*n = 0;
+	fd = mbox_openat(l->fd, ".", O_DIRECTORY);
+	if (fd == -1 || (dir = fdopendir(fd)) == NULL) {
+		err_sys(w->e, ERR_ACCOUNT, "directory %s", l->raw);
+		if (fd != -1)
+			close(fd);
+		free(names);
+		return NULL;
+	}
+	while ((errno = 0, d = readdir(dir)) != NULL) {
+		if (*n == cap) {
+			cap *= 2;
+			names = xreallocarray(names, cap, sizeof *names);
+		}
+		names[(*n)++] = xstrdup(d->d_name);
+	}
+	if (errno != 0) {
+		err_sys(w->e, errno == EIO || errno == ESTALE ? ERR_HOST :
+		    ERR_ACCOUNT, "directory %s", l->raw);
+		closedir(dir);
+		for (size_t i = 0; i < *n; i++)
+			free(names[i]);
+		free(names);
+		return NULL;
+	}
+	closedir(dir);
+	qsort(names, *n, sizeof *names, by_name);
+	return names;
+}
+
+static bool
+is_dir(int dirfd, const char *name)
+{
+	struct stat st;
+
+	return fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    S_ISDIR(st.st_mode);
+}
+
+/* Everything in one directory; false and w->e when the tree cannot be read
+ * any further. */
+static bool
+visit(struct walk *w, struct level *l)
+{
+	size_t n;
+	char **names;
+	bool ok = true;
+
+	if (is_dir(l->fd, "cur") && is_dir(l->fd, "new") &&
+	    is_dir(l->fd, "tmp")) {
+		if (l->depth == 0) {
+			err_set(w->e, ERR_ACCOUNT,
+			    "this is a Maildir: use maildir: for it");
+			return false;
+		}
+		skipped(w, l, "", "a Maildir");
+		return true;
+	}
+	if ((names = names_of(w, l, &n)) == NULL)
+		return false;
+	for (size_t i = 0; i < n && ok; i++) {
+		const char *name = names[i];
+		struct stat st;
+
+		if (name[0] == '.') {
+			if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0)
+				w->hidden++;
+			continue;
+		}
+		if (fstatat(l->fd, name, &st, AT_SYMLINK_NOFOLLOW) == -1) {
+			if (errno != ENOENT) {
+				struct err e;
+
+				err_sys(&e, ERR_MAILBOX, "stat");
+				skipped(w, l, name, "%s", e.text);
+			}
+			continue;
+		}
+		if (S_ISREG(st.st_mode))
+			visit_file(w, l, name);
+		else if (S_ISDIR(st.st_mode))
+			ok = visit_dir(w, l, name, &st);
+		else if (S_ISLNK(st.st_mode))
+			skipped(w, l, name, "a symbolic link");
+		else
+			skipped(w, l, name, "neither file nor directory");
+	}
+	for (size_t i = 0; i < n; i++)
+		free(names[i]);
+	free(names);
+	return ok;
+}
+
+/* INBOX. */
+
+static void
+make_inbox(struct walk *w, size_t k, const char *const *inbox)
+{
+	struct folder_info f = w->folders[k];
+	const char *level = f.path[0];
+
+	/* What Thunderbird keeps in Inbox.sbd lies below INBOX. */
+	for (size_t i = 0; f.npath == 1 && i < w->n; i++) {
+		struct folder_info *c = &w->folders[i];
+		const char **path;
+
+		if (c->npath < 2 || strcmp(c->path[0], level) != 0)
+			continue;
+		path = arena_alloc(w->a, c->npath * sizeof *path);
+		memcpy(path, c->path, c->npath * sizeof *path);
+		path[0] = *inbox;
+		c->path = path;
+		c->name = join(w->a, path, c->npath);
+	}
+	f.path = inbox;
+	f.npath = 1;
+	f.name = *inbox;
+	memmove(w->folders + 1, w->folders, k * sizeof f);
+	w->folders[0] = f;
+}
+
+static int
+choose_inbox(struct walk *w, int rootfd, const char *option)
+{
+	static const char *const usual[] = { "INBOX", "Inbox", "inbox", "mbox" };
+	const char **inbox = arena_alloc(w->a, sizeof *inbox);
+	struct level top = { .fd = rootfd, .raw = "" };
+	struct stat st;
+	size_t k;
+
+	*inbox = "INBOX";
+	if (option == NULL) {
+		for (size_t i = 0; i < sizeof usual / sizeof usual[0]; i++)
+			for (k = 0; k < w->n; k++)
+				if (!w->folders[k].noselect && strcmp(
+				    w->folders[k].raw_name, usual[i]) == 0) {
+					make_inbox(w, k, inbox);
+					return 0;
+				}
+		source_warn(w->s, NULL, "no INBOX in this tree: name its file "
+		    "with inbox=FILE");
+		return 0;
+	}
+	if (fstatat(rootfd, option, &st, AT_SYMLINK_NOFOLLOW) == -1) {
+		if (errno != ENOENT)
+			return err_sys(w->e, ERR_ACCOUNT, "inbox %s", option);
+		/* Programs remove a spool that became empty. */
+		source_warn(w->s, option, "there is no such file: no INBOX");
+		return 0;
+	}
+	k = w->n;
+	if (S_ISREG(st.st_mode))
+		for (k = 0; k < w->n; k++)
+			if (w->devs[k] == st.st_dev && w->inos[k] == st.st_ino)
+				break;
+	if (k == w->n) {
+		if (S_ISREG(st.st_mode))
+			visit_file(w, &top, option);
+		else
+			skipped(w, &top, option, "not a file");
+		tdestroy(top.known, no_free);
+		if (k == w->n)
+			return err_set(w->e, ERR_ACCOUNT,
+			    "inbox %s is not a mailbox", option);
+	}
+	make_inbox(w, k, inbox);
+	return 0;
+}
+
+static void
+summary(struct walk *w)
+{
+	if (w->hidden + w->msf + w->locks > 0)
+		source_warn(w->s, NULL, "left out: %" PRIu64 " hidden names, %"
+		    PRIu64 " index files (.msf), %" PRIu64 " lock files",
+		    w->hidden, w->msf, w->locks);
+	if (w->listed > LISTED_MAX)
+		source_warn(w->s, NULL, "%" PRIu64 " more files that are not "
+		    "mailboxes were left out", w->listed - LISTED_MAX);
+}
+
+static int
+by_string(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static void
+mark_subscribed(struct walk *w, const struct account_info *subs)
+{
+	size_t n = subs->nsubscriptions;
+	const char **sorted = xmalloc((n + 1) * sizeof *sorted);
+
+	if (n > 0)
+		memcpy(sorted, subs->subscriptions, n * sizeof *sorted);
+	qsort(sorted, n, sizeof *sorted, by_string);
+	for (size_t i = 0; i < w->n; i++)
+		w->folders[i].subscribed = bsearch(&w->folders[i].name,
+		    sorted, n, sizeof *sorted, by_string) != NULL;
+	free(sorted);
+}
+
+int
+mbox_tree_list(struct source *s, int rootfd, const char *path,
+    const char *inbox, struct arena *a, struct folder_info **folders,
+    size_t *n, struct err *e)
+{
+	struct walk w = { .s = s, .a = a, .e = e };
+	struct level top = { .fd = rootfd, .raw = "" };
+	struct account_info subs;
+	bool ok;
+	int rc = -1;
+
+	*folders = NULL;
+	*n = 0;
+	ok = visit(&w, &top);
+	tdestroy(top.known, no_free);
+	if (!ok || choose_inbox(&w, rootfd, inbox) == -1)
+		goto out;
+	summary(&w);
+	memset(&subs, 0, sizeof subs);
+	mbox_tree_subscriptions(NULL, rootfd, path, a, &subs);
+	mark_subscribed(&w, &subs);
+	*folders = arena_alloc(a, (w.n + 1) * sizeof **folders);
+	if (w.n > 0)
+		memcpy(*folders, w.folders, w.n * sizeof **folders);
+	*n = w.n;
+	rc = 0;
+out:
+	free(w.folders);
+	free(w.devs);
+	free(w.inos);
+	return rc;
+}
+
+/* Subscriptions. */
+
+struct subs {
+	struct arena	*a;
+	const char	**names;
+	size_t		 n, cap;
+};
+
+static void
+add_subscription(struct subs *l, const char *name, size_t len)
+{
+	if (len == 0)
+		return;
+	if (l->n == l->cap) {
+		l->cap = l->cap == 0 ? 32 : l->cap * 2;
+		l->names = xreallocarray(l->names, l->cap, sizeof *l->names);
+	}
+	l->names[l->n++] = arena_memdup0(l->a, name, len);
+}
+
+/* A name whose levels are joined by sep; in Dovecot's second version a level
+ * has its control characters written as \001 and a letter. */
+static void
+add_levels(struct subs *l, const char *p, size_t len, char sep, bool v2)
+{
+	struct buf level, name;
+
+	if (len == 5 && strncasecmp(p, "INBOX", 5) == 0) {
+		add_subscription(l, "INBOX", 5);
+		return;
+	}
+	buf_init(&level, 65536);
+	buf_init(&name, 65536);
+	for (size_t i = 0; i <= len; i++) {
+		if (i == len || p[i] == sep) {
+			if (name.len > 0)
+				buf_addc(&name, '/');
+			mbox_level(&name, level.ptr, level.len);
+			buf_reset(&level);
+		} else if (v2 && p[i] == '\001' && i + 1 < len) {
+			switch (p[++i]) {
+			case 't':
+				buf_addc(&level, '\t');
+				break;
+			case 'r':
+				buf_addc(&level, '\r');
+				break;
+			case 'n':
+				buf_addc(&level, '\n');
+				break;
+			case '1':
+				buf_addc(&level, '\001');
+				break;
+			default:
+				buf_addc(&level, p[i]);
+				break;
+			}
+		} else
+			buf_addc(&level, p[i]);
+	}
+	if (memchr(name.ptr, '\0', name.len) == NULL)
+		add_subscription(l, name.ptr, name.len);
+	buf_release(&level);
+	buf_release(&name);
+}
+
+/* The whole of a small file: 1, 0 when there is none, -1 with errno. */
+static int
+slurp(int dirfd, const char *name, struct buf *b)
+{
+	struct stat st;
+	ssize_t got = -1;
+	int fd = mbox_openat(dirfd, name, 0);
+
+	if (fd == -1)
+		return errno == ENOENT || errno == ELOOP ? 0 : -1;
+	if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode)) {
+		close(fd);
+		return 0;
+	}
+	buf_init(b, SUBS_MAX);
+	while (buf_reserve(b, 65536) == 0) {
+		got = read(fd, b->ptr + b->len, 65536);
+		if (got == -1 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			break;
+		b->len += (size_t)got;
+		b->ptr[b->len] = '\0';
+	}
+	close(fd);
+	if (got == -1) {
+		buf_release(b);
+		return -1;
+	}
+	return 1;
+}
+
+/* Calls line() for each line of the file; as slurp(). */
+static int
+each_line(int dirfd, const char *file, struct subs *l,
+    void (*line)(struct subs *, const char *, size_t, const char *),
+    const char *arg)
+{
+	struct buf b;
+	int rc = slurp(dirfd, file, &b);
+
+	if (rc != 1)
+		return rc;
+	for (const char *p = b.ptr, *end = b.ptr + b.len; p < end;) {
+		const char *nl = memchr(p, '\n', (size_t)(end - p));
+		size_t len = (size_t)((nl != NULL ? nl : end) - p);
+
+		if (len > 0 && p[len - 1] == '\r')
+			len--;
+		line(l, p, len, arg);
+		p = nl != NULL ? nl + 1 : end;
+	}
+	buf_release(&b);
+	return 1;
+}
+
+/* Names as a UW client gave them, relative to prefix, which is "" or ends in
+ * '/'. */
+static void
+uw_line(struct subs *l, const char *p, size_t len, const char *prefix)
+{
+	size_t n = strlen(prefix);
+
+	if (len >= 2 && memcmp(p, "~/", 2) == 0) {
+		p += 2;
+		len -= 2;
+	}
+	/* Names of servers and of other name spaces are not ours. */
+	if (len == 0 || strchr("{#/~", p[0]) != NULL)
+		return;
+	if (n > 0 && !(len == 5 && strncasecmp(p, "INBOX", 5) == 0)) {
+		if (len <= n || memcmp(p, prefix, n) != 0)
+			return;
+		p += n;
+		len -= n;
+	}
+	add_levels(l, p, len, '/', false);
+}
+
+static void
+dovecot_v1_line(struct subs *l, const char *p, size_t len, const char *arg)
+{
+	(void)arg;
+	if (len > 0)
+		add_levels(l, p, len, '/', false);
+}
+
+static void
+dovecot_v2_line(struct subs *l, const char *p, size_t len, const char *arg)
+{
+	(void)arg;
+	if (len > 0 && !(len >= 2 && p[0] == 'V' && p[1] == '\t'))
+		add_levels(l, p, len, '\t', true);
+}
+
+static int
+dovecot_list(int dirfd, struct subs *l)
+{
+	struct buf b;
+	bool v2;
+	int rc = slurp(dirfd, ".subscriptions", &b);
+
+	if (rc != 1)
+		return rc;
+	v2 = b.len >= 4 && memcmp(b.ptr, "V\t2\n", 4) == 0;
+	buf_release(&b);
+	return each_line(dirfd, ".subscriptions", l, v2 ? dovecot_v2_line :
+	    dovecot_v1_line, NULL);
+}
+
+/* The list of a UW home directory whose part below path is the tree. */
+static int
+list_above(int rootfd, const char *path, struct subs *l)
+{
+	size_t len = strlen(path), start;
+	char *prefix;
+	int rc, fd;
+
+	while (len > 0 && path[len - 1] == '/')
+		len--;
+	for (start = len; start > 0 && path[start - 1] != '/';)
+		start--;
+	if (start == len || (len - start <= 2 &&
+	    memcmp(path + start, "..", len - start) == 0))
+		return 0;
+	fd = mbox_openat(rootfd, "..", O_DIRECTORY);
+	if (fd == -1)
+		return 0;
+	prefix = xmemdup0(path + start, len - start + 1);
+	prefix[len - start] = '/';
+	rc = each_line(fd, ".mailboxlist", l, uw_line, prefix);
+	free(prefix);
+	close(fd);
+	/* A list of some other user's is none of ours. */
+	return rc == -1 ? 0 : rc;
+}
+
+void
+mbox_tree_subscriptions(struct source *s, int rootfd, const char *path,
+    struct arena *a, struct account_info *info)
+{
+	struct subs l = { .a = a };
+	int dovecot, uw;
+	const char **names;
+
+	dovecot = dovecot_list(rootfd, &l);
+	uw = dovecot == -1 ? -1 :
+	    each_line(rootfd, ".mailboxlist", &l, uw_line, "");
+	if (dovecot == -1 || uw == -1) {
+		struct err why;
+
+		/* Nothing that mail hangs on. */
+		err_sys(&why, ERR_ACCOUNT, "cannot be read");
+		if (s != NULL)
+			source_warn(s, dovecot == -1 ? ".subscriptions" :
+			    ".mailboxlist", "%s", why.text);
+	}
+	if (dovecot == 0 && uw == 0 && list_above(rootfd, path, &l) == 1 &&
+	    l.n > 0)
+		uw = 1;
+	names = arena_alloc(a, (l.n + 1) * sizeof *names);
+	if (l.n > 0)
+		memcpy(names, l.names, l.n * sizeof *names);
+	free(l.names);
+	info->has_subscriptions = dovecot == 1 || uw == 1;
+	info->subscriptions = names;
+	info->nsubscriptions = l.n;
+}
+
+int
+mbox_tree_parent(int rootfd, const char *raw_name, const char **leaf)
+{
+	int fd = mbox_openat(rootfd, ".", O_DIRECTORY);
+
+	for (;;) {
+		const char *slash = strchr(raw_name, '/');
+		char *part;
+		int next;
+
+		if (fd == -1)
+			return -1;
+		if (slash == NULL)
+			break;
+		part = xmemdup0(raw_name, (size_t)(slash - raw_name));
+		if (*part == '\0' || strcmp(part, ".") == 0 ||
+		    strcmp(part, "..") == 0) {
+			next = -1;
+			errno = ENOENT;
+		} else
+			next = mbox_openat(fd, part, O_DIRECTORY);
+		free(part);
+		close(fd);
+		fd = next;
+		raw_name = slash + 1;
+	}
+	if (*raw_name == '\0' || strcmp(raw_name, ".") == 0 ||
+	    strcmp(raw_name, "..") == 0) {
+		close(fd);
+		errno = ENOENT;
+		return -1;
+	}
+	*leaf = raw_name;
+	return fd;
+}

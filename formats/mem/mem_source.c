@@ -1,0 +1,241 @@
+/* In-memory stores, the source side. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/xmalloc.h"
+#include "mem/mem_impl.h"
+
+struct mem_src {
+	struct source	 s;
+	struct mem_store *store;
+	struct mem_folder *folder;
+	struct mem_message *at;		/* the next one to give */
+	uint32_t	 from_uid;
+};
+
+static int
+open_source(struct source **sp, const struct store_conf *conf, struct err *e)
+{
+	struct mem_store *store;
+	struct mem_src *s;
+
+	mem_lock();
+	store = mem_find(conf->uri->path);
+	mem_unlock();
+	if (store == NULL || store->missing) {
+		err_set(e, ERR_ACCOUNT, "no store mem:%s", conf->uri->path);
+		e->cause = CAUSE_MISSING;
+		return -1;
+	}
+	s = xcalloc(1, sizeof *s);
+	s->store = store;
+	*sp = &s->s;
+	return 0;
+}
+
+static void
+close_source(struct source *sp)
+{
+	free(sp);
+}
+
+static int
+account_facts(struct source *sp, struct arena *a, struct account_info *info,
+    struct err *e)
+{
+	struct mem_src *s = (struct mem_src *)sp;
+	const char **list;
+	size_t n = 0;
+
+	(void)e;
+	mem_lock();
+	for (struct mem_folder *f = s->store->folders; f; f = f->next)
+		n += f->subscribed;
+	list = arena_alloc(a, (n + 1) * sizeof *list);
+	n = 0;
+	for (struct mem_folder *f = s->store->folders; f; f = f->next)
+		if (f->subscribed)
+			list[n++] = f->name;
+	mem_unlock();
+	info->subscriptions = list;
+	info->nsubscriptions = n;
+	info->has_subscriptions = n > 0;
+	return 0;
+}
+
+static void
+split_path(struct arena *a, const char *name, struct folder_info *fi)
+{
+	char *copy = arena_strdup(a, name), *p;
+	const char **path;
+	size_t n = 1;
+
+	for (p = copy; *p != '\0'; p++)
+		n += *p == '/';
+	path = arena_alloc(a, n * sizeof *path);
+	n = 0;
+	path[n++] = copy;
+	for (p = copy; *p != '\0'; p++)
+		if (*p == '/') {
+			*p = '\0';
+			path[n++] = p + 1;
+		}
+	fi->path = path;
+	fi->npath = n;
+}
+
+static int
+list(struct source *sp, struct arena *a, struct folder_info **folders,
+    size_t *n, struct err *e)
+{
+	struct mem_src *s = (struct mem_src *)sp;
+	struct folder_info *fi;
+	size_t count = 0;
+
+	(void)e;
+	mem_lock();
+	mem_settle(s->store);
+	for (struct mem_folder *f = s->store->folders; f; f = f->next)
+		count++;
+	fi = arena_zalloc(a, (count + 1) * sizeof *fi);
+	*folders = fi;
+	*n = count;
+	for (struct mem_folder *f = s->store->folders; f; f = f->next, fi++) {
+		split_path(a, f->name, fi);
+		fi->raw_name = fi->name = f->name;
+		fi->uidvalidity = f->uidvalidity;
+		fi->uidnext = f->uidnext;
+		fi->modseq = f->modseq;
+		fi->messages = f->count;
+		fi->bytes = UNKNOWN64;
+		fi->subscribed = f->subscribed;
+		fi->special_use = f->special_use;
+	}
+	mem_unlock();
+	return 0;
+}
+
+static int
+folder_open(struct source *sp, struct folder_info *fi,
+    const struct buf *token, uint32_t from_uid, enum delta *d, struct err *e)
+{
+	struct mem_src *s = (struct mem_src *)sp;
+	uint64_t modseq;
+
+	mem_lock();
+	mem_settle(s->store);
+	s->folder = mem_folder_get(s->store, fi->raw_name, false);
+	mem_unlock();
+	if (s->folder == NULL)
+		return err_set(e, ERR_MAILBOX, "no such mailbox");
+	fi->uidvalidity = s->folder->uidvalidity;
+	fi->uidnext = s->folder->uidnext;
+	fi->messages = s->folder->count;
+	s->at = s->folder->first;
+	s->from_uid = from_uid;
+	if (token != NULL && token->len == sizeof modseq) {
+		memcpy(&modseq, token->ptr, sizeof modseq);
+		if (modseq == s->folder->modseq)
+			*d = DELTA_UNCHANGED;
+	}
+	return 0;
+}
+
+static const char *const *
+split_keywords(struct arena *a, const char *words, size_t *n)
+{
+	char *copy = arena_strdup(a, words), *p = copy;
+	const char **kw = arena_alloc(a, (strlen(words) / 2 + 1) * sizeof *kw);
+
+	*n = 0;
+	while (*p != '\0') {
+		size_t k = strcspn(p, " ");
+
+		if (k > 0)
+			kw[(*n)++] = p;
+		p += k;
+		if (*p == ' ')
+			*p++ = '\0';
+	}
+	return kw;
+}
+
+static int
+next(struct source *sp, struct arena *a, struct msg_meta *m, struct err *e)
+{
+	struct mem_src *s = (struct mem_src *)sp;
+	struct mem_message *x;
+
+	(void)e;
+	mem_lock();
+	for (x = s->at; x != NULL && (x->expunged || x->uid < s->from_uid);)
+		x = x->next;
+	if (x == NULL) {
+		s->at = NULL;
+		mem_unlock();
+		return 0;
+	}
+	s->at = x->next;
+	m->key = arena_printf(a, "%" PRIu32 ".%" PRIu32,
+	    s->folder->uidvalidity, x->uid);
+	m->uid = x->uid;
+	m->flags = x->flags;
+	m->keywords = split_keywords(a, x->keywords, &m->nkeywords);
+	m->date = x->date;
+	m->date_origin = DATE_STORE;
+	m->size = x->len;
+	m->cookie = (uint64_t)(uintptr_t)x;
+	m->where = arena_printf(a, "uid %" PRIu32, x->uid);
+	mem_unlock();
+	return 1;
+}
+
+static int
+content(struct source *sp, const struct msg_meta *m, struct content **c,
+    struct err *e)
+{
+	struct mem_message *x = (struct mem_message *)(uintptr_t)m->cookie;
+
+	(void)sp;
+	(void)e;
+	if (x->expunged)
+		return 0;
+	*c = content_mem(x->bytes, x->len);
+	return 1;
+}
+
+static int
+folder_count(struct source *sp, uint64_t *n, struct err *e)
+{
+	(void)e;
+	*n = ((struct mem_src *)sp)->folder->count;
+	return 0;
+}
+
+static int
+folder_token(struct source *sp, struct buf *token, struct err *e)
+{
+	struct mem_src *s = (struct mem_src *)sp;
+
+	(void)e;
+	return buf_add(token, &s->folder->modseq, sizeof s->folder->modseq);
+}
+
+static void
+folder_close(struct source *sp)
+{
+	((struct mem_src *)sp)->folder = NULL;
+}
+
+static const char *const schemes[] = { "mem", NULL };
+static const char *const options[] = { NULL };
+
+const struct source_ops mem_source = {
+	.schemes = schemes, .options = options,
+	.open = open_source, .close = close_source,
+	.account_facts = account_facts, .list = list,
+	.folder_open = folder_open, .next = next, .content = content,
+	.folder_count = folder_count, .folder_token = folder_token,
+	.folder_close = folder_close,
+};

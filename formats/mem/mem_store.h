@@ -1,0 +1,79 @@
+/*
+ * In-memory stores, source and target in one, for tests: "mem:NAME".
+ *
+ * A store lives in shared memory made by the test before it forks, so it
+ * survives a kill -9 of the process that uses it, as a server would.  It can
+ * play the servers that matter: one that tells no UIDs, that has no atomic
+ * batches, that alters or refuses messages, that commits late, that is full.
+ */
+#ifndef MEM_STORE_H
+#define MEM_STORE_H
+
+#include "source_impl.h"
+#include "target_impl.h"
+
+struct mem_message {
+	struct mem_message *next;
+	uint32_t	 uid;
+	unsigned	 flags;
+	char		*keywords;	/* blank-separated */
+	int64_t		 date;
+	const char	*bytes;
+	size_t		 len;
+	bool		 expunged;
+};
+
+struct mem_folder {
+	struct mem_folder *next;
+	char		*name;		/* levels joined by '/' */
+	uint32_t	 uidvalidity, uidnext;
+	uint64_t	 modseq;
+	bool		 subscribed;
+	unsigned	 special_use;
+	struct mem_message *first, *last;
+	uint64_t	 count;		/* not expunged */
+};
+
+/* Stored by a batch but not yet to be seen. */
+struct mem_late;
+
+struct mem_store {
+	char		 name[32];
+	size_t		 size, used;	/* of the region */
+	struct mem_folder *folders;
+	uint32_t	 next_uidvalidity;
+	struct mem_late	*late;
+	/* behaviour as a target, set by the test */
+	bool		 no_uids;	/* results tell no UID */
+	bool		 not_atomic;
+	bool		 munge;		/* 8-bit header bytes become 'X' */
+	unsigned	 late_ms;	/* a commit shows after this time */
+	uint64_t	 quota_bytes;	/* 0: none */
+	char		 refuse[32];	/* a message holding this is refused */
+	bool		 refuse_nul;	/* one with a NUL byte, too */
+	size_t		 batch_messages;/* 0: 50 */
+	unsigned	 break_after;	/* N: the session breaks at the Nth
+					 * batch after its commit; once */
+	bool		 missing;	/* the account does not exist */
+	/* counted */
+	uint64_t	 bytes_stored, nstored, ncreated, nbatches, nchanges;
+};
+
+extern const struct source_ops mem_source;
+extern const struct target_ops mem_target;
+
+/* A store of at most size bytes; ends with the program.  Names are unique. */
+struct mem_store	*mem_store_new(const char *name, size_t size);
+/* All folders forgotten, counters kept at zero. */
+void			 mem_store_reset(struct mem_store *);
+struct mem_folder	*mem_folder_get(struct mem_store *, const char *name,
+			    bool create);
+/* Bytes and keywords are copied. */
+struct mem_message	*mem_add(struct mem_store *, struct mem_folder *,
+			    const void *p, size_t len, unsigned flags,
+			    const char *keywords, int64_t date);
+void			 mem_expunge(struct mem_folder *, uint32_t uid);
+/* Late commits whose time has come become visible. */
+void			 mem_settle(struct mem_store *);
+
+#endif

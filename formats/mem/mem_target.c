@@ -1,0 +1,407 @@
+/* In-memory stores, the target side. */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/buf.h"
+#include "base/fault.h"
+#include "base/xmalloc.h"
+#include "crlf.h"
+#include "mem/mem_impl.h"
+
+struct mem_tgt {
+	struct target	 t;
+	struct mem_store *store;
+	struct mem_folder *folder;
+	struct store_batch *first, *last;	/* submitted */
+	bool		 broken;
+};
+
+static int
+open_target(struct target **tp, const struct store_conf *conf, struct err *e)
+{
+	struct mem_store *store;
+	struct mem_tgt *t;
+
+	mem_lock();
+	store = mem_find(conf->uri->path);
+	mem_unlock();
+	if (store == NULL)
+		return err_set(e, ERR_ACCOUNT, "no store mem:%s",
+		    conf->uri->path);
+	t = xcalloc(1, sizeof *t);
+	t->store = store;
+	*tp = &t->t;
+	return 0;
+}
+
+static void
+close_target(struct target *tp)
+{
+	free(tp);
+}
+
+static void
+caps(struct target *tp, struct target_caps *c)
+{
+	struct mem_store *s = ((struct mem_tgt *)tp)->store;
+
+	c->bits = (s->no_uids ? 0 : TGT_TELLS_UIDS) |
+	    (s->not_atomic ? 0 : TGT_ATOMIC);
+	c->batch_messages = s->batch_messages ? s->batch_messages : 50;
+	c->window = 2;
+}
+
+static int
+account_ensure(struct target *tp, bool create, struct err *e)
+{
+	struct mem_store *s = ((struct mem_tgt *)tp)->store;
+
+	if (!s->missing)
+		return 1;
+	if (!create) {
+		err_set(e, ERR_ACCOUNT, "user mem:%s does not exist", s->name);
+		e->cause = CAUSE_MISSING;
+		return -1;
+	}
+	s->missing = false;
+	return 0;
+}
+
+static int
+name(struct target *tp, struct arena *a, const char *const *path,
+    size_t npath, const char **out, bool *encoded, struct err *e)
+{
+	struct buf b;
+
+	(void)tp;
+	(void)e;
+	*encoded = false;
+	buf_init(&b, 1 << 16);
+	for (size_t i = 0; i < npath; i++) {
+		if (i > 0)
+			buf_addc(&b, '/');
+		buf_adds(&b, path[i]);
+	}
+	*out = arena_memdup0(a, b.ptr, b.len);
+	buf_release(&b);
+	return 0;
+}
+
+static int
+folder_open(struct target *tp, const char *fname, struct folder_state *st,
+    struct err *e)
+{
+	struct mem_tgt *t = (struct mem_tgt *)tp;
+
+	(void)e;
+	mem_lock();
+	mem_settle(t->store);
+	t->folder = mem_folder_get(t->store, fname, false);
+	if (t->folder != NULL) {
+		st->uidvalidity = t->folder->uidvalidity;
+		st->uidnext = t->folder->uidnext;
+		st->modseq = t->folder->modseq;
+		st->messages = t->folder->count;
+		st->special_use = t->folder->special_use;
+	}
+	mem_unlock();
+	return t->folder != NULL;
+}
+
+static void
+folder_close(struct target *tp)
+{
+	((struct mem_tgt *)tp)->folder = NULL;
+}
+
+static int
+folder_create(struct target *tp, const char *fname, unsigned use,
+    struct err *e)
+{
+	struct mem_tgt *t = (struct mem_tgt *)tp;
+	struct mem_folder *f;
+
+	(void)e;
+	mem_lock();
+	if (mem_folder_get(t->store, fname, false) == NULL)
+		t->store->ncreated++;
+	f = mem_folder_get(t->store, fname, true);
+	f->special_use |= use;
+	mem_unlock();
+	return 0;
+}
+
+static int
+subscribe(struct target *tp, const char *fname, bool on, struct err *e)
+{
+	struct mem_tgt *t = (struct mem_tgt *)tp;
+	struct mem_folder *f;
+
+	(void)e;
+	mem_lock();
+	f = mem_folder_get(t->store, fname, false);
+	if (f != NULL && f->subscribed != on) {
+		f->subscribed = on;
+		t->store->nchanges++;
+	}
+	mem_unlock();
+	return 0;
+}
+
+/* The CRLF form of an item, as the store would keep it. */
+static int
+take(struct mem_store *s, struct store_item *it, struct buf *b)
+{
+	char in[4096], out[8192];
+	struct crlf crlf = { false };
+	struct err e;
+	ssize_t n;
+
+	buf_reset(b);
+	if (it->bytes != NULL)
+		buf_add(b, it->bytes, (size_t)it->size);
+	else {
+		while ((n = content_read(it->content, in, sizeof in, &e)) > 0)
+			buf_add(b, out, crlf_convert(&crlf, in, (size_t)n,
+			    out));
+		if (n == -1 || b->len != it->size) {
+			err_retry(&it->err, ERR_MESSAGE, "source changed");
+			it->err.cause = CAUSE_CHANGED;
+			return -1;
+		}
+	}
+	if (s->munge) {
+		char *end = memmem(b->ptr, b->len, "\r\n\r\n", 4), *p;
+
+		for (p = b->ptr; p < (end ? end : b->ptr + b->len); p++)
+			if ((unsigned char)*p >= 0x80)
+				*p = 'X';
+	}
+	if ((s->refuse[0] != '\0' && memmem(b->ptr, b->len, s->refuse,
+	    strlen(s->refuse)) != NULL) ||
+	    (s->refuse_nul && memchr(b->ptr, '\0', b->len) != NULL))
+		return err_set(&it->err, ERR_MESSAGE,
+		    "NO this message is not wanted");
+	return 0;
+}
+
+static void
+all(struct store_batch *b, enum store_result r)
+{
+	for (size_t i = 0; i < b->n; i++)
+		if (b->items[i].result == STORE_PENDING)
+			b->items[i].result = r;
+}
+
+static char *
+join_keywords(struct mem_store *s, const struct store_item *it)
+{
+	size_t len = 1;
+	char *p, *q;
+
+	for (size_t i = 0; i < it->nkeywords; i++)
+		len += strlen(it->keywords[i]) + 1;
+	p = q = mem_alloc(s, len);
+	for (size_t i = 0; i < it->nkeywords; i++) {
+		size_t n = strlen(it->keywords[i]);
+
+		if (i > 0)
+			*q++ = ' ';
+		memcpy(q, it->keywords[i], n);
+		q += n;
+	}
+	*q = '\0';
+	return p;
+}
+
+/* The batch's first refused item, or NULL; bytes of all are counted. */
+static struct store_item *
+check(struct mem_store *s, struct store_batch *b, struct buf *buf,
+    uint64_t *total)
+{
+	struct store_item *bad = NULL;
+
+	*total = 0;
+	for (size_t i = 0; i < b->n; i++) {
+		struct store_item *it = &b->items[i];
+		struct err e;
+
+		if (take(s, it, buf) == -1) {
+			if (bad == NULL)
+				bad = it;
+		} else
+			*total += buf->len;
+		if (it->content != NULL)
+			content_rewind(it->content, &e);
+	}
+	return bad;
+}
+
+static void
+store(struct mem_tgt *t, struct store_batch *b, struct buf *buf)
+{
+	struct mem_store *s = t->store;
+
+	for (size_t i = 0; i < b->n; i++) {
+		struct store_item *it = &b->items[i];
+
+		if (it->result != STORE_PENDING || take(s, it, buf) == -1)
+			continue;
+		s->nstored++;
+		s->bytes_stored += buf->len;
+		if (s->late_ms > 0) {
+			struct mem_late *l = mem_alloc(s, sizeof *l), **lp;
+
+			l->folder = t->folder;
+			l->bytes = memcpy(mem_alloc(s, buf->len + 1), buf->ptr,
+			    buf->len);
+			l->len = buf->len;
+			l->flags = it->flags;
+			l->keywords = join_keywords(s, it);
+			l->date = it->date;
+			l->due_ms = mem_now_ms() + s->late_ms;
+			l->next = NULL;
+			for (lp = &s->late; *lp != NULL; lp = &(*lp)->next)
+				;
+			*lp = l;
+		} else {
+			it->uid = mem_add(s, t->folder, buf->ptr, buf->len,
+			    it->flags, join_keywords(s, it), it->date)->uid;
+			if (s->no_uids)
+				it->uid = 0;
+		}
+	}
+}
+
+static int
+submit(struct target *tp, struct store_batch *b, struct err *e)
+{
+	struct mem_tgt *t = (struct mem_tgt *)tp;
+	struct mem_store *s = t->store;
+	struct store_item *bad;
+	struct buf buf;
+	uint64_t total;
+	bool breaks;
+
+	if (t->last != NULL)
+		t->last->next = b;
+	else
+		t->first = b;
+	t->last = b;
+	if (t->broken) {
+		all(b, STORE_NOT_SENT);
+		return err_retry(e, ERR_ACCOUNT, "session is broken");
+	}
+	buf_init(&buf, (size_t)64 << 20);
+	mem_lock();
+	mem_settle(s);
+	bad = check(s, b, &buf, &total);
+	mem_unlock();
+	if (bad != NULL && bad->err.cause == CAUSE_CHANGED) {
+		bad->result = STORE_NOT_SENT;
+		all(b, STORE_NOT_SENT);
+		buf_release(&buf);
+		return 0;
+	}
+	if (b->commit(b, e) == -1) {
+		all(b, STORE_NOT_SENT);
+		buf_release(&buf);
+		return -1;
+	}
+	fault_point("append.before_crlf");
+	mem_lock();
+	if (s->quota_bytes != 0 && s->bytes_stored + total > s->quota_bytes) {
+		all(b, STORE_NOT_SENT);
+		mem_unlock();
+		buf_release(&buf);
+		err_retry(e, ERR_ACCOUNT, "NO [OVERQUOTA] over quota");
+		e->cause = CAUSE_QUOTA;
+		return -1;
+	}
+	s->nbatches++;
+	if (bad != NULL && b->n == 1)
+		bad->result = STORE_REFUSED;
+	else if (bad != NULL && !s->not_atomic)
+		all(b, STORE_SPLIT);
+	else {
+		for (size_t i = 0; i < b->n; i++)
+			if (b->items[i].err.scope != ERR_NONE)
+				b->items[i].result = STORE_REFUSED;
+		store(t, b, &buf);
+	}
+	breaks = s->break_after > 0 && --s->break_after == 0;
+	mem_unlock();
+	buf_release(&buf);
+	fault_point("append.after_crlf");
+	if (breaks) {
+		t->broken = true;
+		for (size_t i = 0; i < b->n; i++)
+			b->items[i].uid = 0;
+		all(b, STORE_UNKNOWN);
+		return err_retry(e, ERR_ACCOUNT, "connection lost");
+	}
+	/* A late commit is answered when it shows. */
+	while (s->late_ms > 0 && s->late != NULL) {
+		struct timespec ts = { 0, 1000000 };
+
+		nanosleep(&ts, NULL);
+		mem_lock();
+		mem_settle(s);
+		mem_unlock();
+	}
+	all(b, STORE_DONE);
+	fault_point("append.answered");
+	return 0;
+}
+
+static int
+reap(struct target *tp, bool wait, struct store_batch **b, struct err *e)
+{
+	struct mem_tgt *t = (struct mem_tgt *)tp;
+
+	(void)wait;
+	(void)e;
+	if ((*b = t->first) == NULL)
+		return 0;
+	t->first = (*b)->next;
+	if (t->first == NULL)
+		t->last = NULL;
+	(*b)->next = NULL;
+	return 1;
+}
+
+static int
+broken(struct target *tp, struct err *e)
+{
+	if (!((struct mem_tgt *)tp)->broken)
+		return 0;
+	err_retry(e, ERR_ACCOUNT, "connection lost");
+	return 1;
+}
+
+static int
+expunge(struct target *tp, const uint32_t *uids, size_t n, struct err *e)
+{
+	struct mem_tgt *t = (struct mem_tgt *)tp;
+
+	(void)e;
+	mem_lock();
+	for (size_t i = 0; i < n; i++)
+		mem_expunge(t->folder, uids[i]);
+	t->store->nchanges += n;
+	mem_unlock();
+	return 0;
+}
+
+static const char *const schemes[] = { "mem", NULL };
+static const char *const options[] = { NULL };
+
+const struct target_ops mem_target = {
+	.schemes = schemes, .options = options,
+	.open = open_target, .close = close_target, .caps = caps,
+	.account_ensure = account_ensure, .name = name,
+	.folder_open = folder_open, .folder_close = folder_close,
+	.folder_create = folder_create, .subscribe = subscribe,
+	.submit = submit, .reap = reap, .broken = broken, .expunge = expunge,
+};

@@ -1,0 +1,255 @@
+/* Runs the engine on in-memory stores in a child process. */
+#include "unit/lib/engine_fixture.h"
+
+#include <dirent.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/xmalloc.h"
+
+#define REGION ((size_t)256 << 20)
+
+void
+fixture_start(struct fixture *f)
+{
+	static int number;
+	char name[32];
+	const char *base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+
+	memset(f, 0, sizeof *f);
+	snprintf(f->dir, sizeof f->dir, "%s/mailhaul-test-XXXXXX", base);
+	if (mkdtemp(f->dir) == NULL) {
+		perror(f->dir);
+		exit(1);
+	}
+	snprintf(f->state, sizeof f->state, "%s/state.db", f->dir);
+	snprintf(name, sizeof name, "src%d", ++number);
+	f->src = mem_store_new(name, REGION);
+	snprintf(name, sizeof name, "tgt%d", number);
+	f->tgt = mem_store_new(name, REGION);
+	f->rules = rules_new();
+	f->set.lanes = 1;
+	f->set.lanes_per_account = 1;
+	f->set.settle_ms = 0;
+	f->set.patience_s = 5;
+	f->set.max_tries = 5;
+	f->set.subscribe = SUBSCRIBE_AUTO;
+	f->set.rules = f->rules;
+	f->set.refusal_rule = "repair=no";
+	f->set.selection_rule = "";
+}
+
+static void
+remove_dir(const char *dir, bool itself)
+{
+	struct dirent *d;
+	DIR *handle = opendir(dir);
+	char path[400];
+
+	if (handle == NULL)
+		return;
+	while ((d = readdir(handle)) != NULL) {
+		if (d->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof path, "%s/%s", dir, d->d_name);
+		unlink(path);
+	}
+	closedir(handle);
+	if (itself)
+		rmdir(dir);
+}
+
+void
+fixture_stop(struct fixture *f)
+{
+	remove_dir(f->dir, true);
+	rules_free(&f->rules);
+}
+
+void
+fixture_drop_state(struct fixture *f)
+{
+	char path[120];
+
+	unlink(f->state);
+	snprintf(path, sizeof path, "%s-wal", f->state);
+	unlink(path);
+	snprintf(path, sizeof path, "%s-shm", f->state);
+	unlink(path);
+}
+
+void
+fixture_copy_state(struct fixture *f, const char *suffix, bool back)
+{
+	static const char *const parts[] = { "", "-wal" };
+	char live[120], kept[140], chunk[65536];
+
+	for (size_t i = 0; i < 2; i++) {
+		const char *from, *to;
+		FILE *in, *out;
+		size_t n;
+
+		snprintf(live, sizeof live, "%s%s", f->state, parts[i]);
+		snprintf(kept, sizeof kept, "%s.%s", live, suffix);
+		from = back ? kept : live;
+		to = back ? live : kept;
+		unlink(to);
+		if ((in = fopen(from, "rb")) == NULL)
+			continue;
+		if ((out = fopen(to, "wb")) == NULL) {
+			perror(to);
+			exit(1);
+		}
+		while ((n = fread(chunk, 1, sizeof chunk, in)) > 0)
+			fwrite(chunk, 1, n, out);
+		fclose(in);
+		fclose(out);
+	}
+	snprintf(live, sizeof live, "%s-shm", f->state);
+	unlink(live);
+}
+
+static void
+print_log(void *ctx, const char *account, const char *text)
+{
+	(void)ctx;
+	if (getenv("VERBOSE") != NULL)
+		fprintf(stderr, "# %s: %s\n", account, text);
+}
+
+static int
+run_child(struct fixture *f)
+{
+	struct run run = { .set = &f->set, .log = print_log };
+	struct account a = { .name = "joe", .target_user = "joe" };
+	struct account *list[] = { &a };
+	struct pool_result r;
+	char text[64];
+	struct err e;
+	bool created;
+
+	snprintf(text, sizeof text, "mem:%s", f->src->name);
+	if (uri_parse(&a.src_uri, text, &e) == -1)
+		abort();
+	snprintf(text, sizeof text, "mem:%s", f->tgt->name);
+	if (uri_parse(&a.tgt_uri, text, &e) == -1)
+		abort();
+	if (state_open(&run.state, f->state, &created, &e) == -1 ||
+	    pass_begin(run.state, "test", &e) == -1 ||
+	    pool_run(&run, list, 1, NULL, NULL, &r, &e) == -1) {
+		print_log(NULL, "run", e.text);
+		return 75;
+	}
+	if (r.run_failed) {
+		print_log(NULL, "run", r.err.text);
+		return 75;
+	}
+	if (a.failed)
+		print_log(NULL, "joe", a.err.text);
+	if (pass_end(run.state, 0, &e) == -1)
+		return 75;
+	state_close(&run.state);
+	uri_free(&a.src_uri);
+	uri_free(&a.tgt_uri);
+	if (r.stopped > 0)
+		return 75;
+	return r.done == 1 ? 0 : 2;
+}
+
+int
+fixture_run(struct fixture *f)
+{
+	int status;
+	pid_t pid;
+
+	fflush(NULL);
+	if ((pid = fork()) == 0)
+		_exit(run_child(f));
+	if (pid == -1 || waitpid(pid, &status, 0) == -1) {
+		perror("fork");
+		exit(1);
+	}
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+int64_t
+fixture_number(struct fixture *f, const char *sql)
+{
+	struct db *db;
+	struct err e;
+	long running;
+	int64_t n = -1;
+
+	if (state_read_only(f->state, &db, &running, &e) == -1)
+		return -1;
+	db_number(db, &e, &n, -1, sql, "");
+	db_close(&db);
+	return n;
+}
+
+bool
+fixture_balanced(struct fixture *f)
+{
+	return fixture_number(f, "SELECT count(*) FROM mailbox WHERE outcome ="
+	    " 'done' AND source <> copied + present + excluded + refused +"
+	    " failed + vanished") == 0;
+}
+
+static int
+cmp_line(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+char *
+fixture_contents(struct mem_store *s, const char *folder)
+{
+	struct mem_folder *f = mem_folder_get(s, folder, false);
+	char *lines[1000], *all;
+	struct buf b;
+	size_t n = 0;
+
+	mem_settle(s);
+	for (struct mem_message *m = f ? f->first : NULL; m; m = m->next) {
+		if (m->expunged || n == 1000)
+			continue;
+		buf_init(&b, 1 << 20);
+		buf_addf(&b, "%u [%s] %" PRId64 " ", m->flags, m->keywords,
+		    m->date);
+		for (size_t i = 0; i < m->len; i++)
+			buf_addf(&b, (unsigned char)m->bytes[i] >= 0x20 &&
+			    (unsigned char)m->bytes[i] < 0x7f ? "%c" :
+			    "\\%02x", (unsigned char)m->bytes[i]);
+		buf_addc(&b, '\n');
+		lines[n++] = buf_detach(&b, NULL);
+	}
+	qsort(lines, n, sizeof *lines, cmp_line);
+	buf_init(&b, (size_t)64 << 20);
+	for (size_t i = 0; i < n; i++) {
+		buf_adds(&b, lines[i]);
+		free(lines[i]);
+	}
+	all = buf_detach(&b, NULL);
+	return all;
+}
+
+void
+fixture_add(struct mem_store *s, const char *folder, int n,
+    const char *extra_header, unsigned flags, const char *keywords,
+    int64_t date)
+{
+	char text[400];
+	int len;
+
+	len = snprintf(text, sizeof text, "From: a@example.org\r\n%s"
+	    "Subject: number %04d\r\n\r\nThis is message %04d.\r\n",
+	    extra_header, n, n);
+	mem_add(s, mem_folder_get(s, folder, true), text, (size_t)len, flags,
+	    keywords, date);
+}

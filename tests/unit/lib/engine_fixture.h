@@ -1,0 +1,42 @@
+/*
+ * Runs the engine on in-memory stores in a child process, so that a test may
+ * kill it anywhere.  The stores survive; the state is a file in a private
+ * directory.
+ */
+#ifndef ENGINE_FIXTURE_H
+#define ENGINE_FIXTURE_H
+
+#include "mem/mem_store.h"
+#include "pool.h"
+
+struct fixture {
+	char		 dir[64];	/* private, removed at the end */
+	char		 state[80];
+	struct mem_store *src, *tgt;
+	struct settings	 set;
+	struct rules	*rules;
+};
+
+void	fixture_start(struct fixture *);
+void	fixture_stop(struct fixture *);
+void	fixture_drop_state(struct fixture *);
+void	fixture_copy_state(struct fixture *, const char *suffix, bool back);
+
+/* One run of copy.  The exit code (0 done, 2 not all done, 75 stopped or the
+ * state failed), or -SIGNAL. */
+int	fixture_run(struct fixture *);
+/* A number from the state; -1: none. */
+int64_t	fixture_number(struct fixture *, const char *sql);
+/* source = sum of the six, in every mailbox that is done. */
+bool	fixture_balanced(struct fixture *);
+
+/* The folder's contents as one sorted text: a line per message with flags,
+ * keywords, date and bytes; the caller frees. */
+char	*fixture_contents(struct mem_store *, const char *folder);
+
+/* Adds a message that is like no other (n), with given header additions. */
+void	fixture_add(struct mem_store *, const char *folder, int n,
+	    const char *extra_header, unsigned flags, const char *keywords,
+	    int64_t date);
+
+#endif

@@ -1,0 +1,604 @@
+/*
+ * The engine on in-memory stores: copies, resumes after a kill at every fault
+ * point, loses its state, meets servers that refuse, alter, break and commit
+ * late; and the mutations that these tests must catch.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "unit/lib/engine_fixture.h"
+
+static struct fixture fx;
+
+static int
+setup(void **state)
+{
+	(void)state;
+	mem_store_reset(fx.src);
+	mem_store_reset(fx.tgt);
+	mem_folder_get(fx.tgt, "INBOX", true);
+	fixture_drop_state(&fx);
+	fx.set.lanes = fx.set.lanes_per_account = 1;
+	fx.set.settle_ms = 0;
+	fx.set.merge_existing = fx.set.repair = fx.set.remove_doubles = false;
+	fx.set.refusal_rule = "repair=no";
+	unsetenv("MAILHAUL_FAULT");
+	unsetenv("MAILHAUL_FAULT_LOG");
+	unsetenv("MAILHAUL_MUTATE");
+	return 0;
+}
+
+/* Twins, triplets of one size and date, raw 8-bit headers, flags. */
+static void
+fill_source(void)
+{
+	int i;
+
+	for (i = 0; i < 9; i++)
+		fixture_add(fx.src, "INBOX", i, "", i % 32, i % 3 ? "work" :
+		    "", 1000000000 + i);
+	for (i = 0; i < 2; i++)		/* equal to the byte */
+		fixture_add(fx.src, "INBOX", 500, "", 0, "", 1100000000);
+	for (i = 0; i < 3; i++)		/* size and date alike */
+		fixture_add(fx.src, "INBOX", 600 + i, "", 0, "", 1200000000);
+	fixture_add(fx.src, "INBOX", 700, "X-8: \xe4\xf6\r\n", 0, "", 1300000000);
+	fixture_add(fx.src, "INBOX", 700, "X-8: \xe4\xf7\r\n", 0, "", 1300000000);
+	for (i = 0; i < 6; i++)
+		fixture_add(fx.src, "Work/Old", 800 + i, "", MSG_SEEN, "",
+		    1400000000 + i);
+	fixture_add(fx.src, "Sent", 900, "", MSG_SEEN, "", 1500000000);
+}
+
+/* What the target holds, all folders. */
+static char *
+target_text(void)
+{
+	static const char *const names[] = { "INBOX", "Work/Old", "Sent" };
+	struct buf b;
+
+	buf_init(&b, (size_t)64 << 20);
+	for (size_t i = 0; i < 3; i++) {
+		char *c = fixture_contents(fx.tgt, names[i]);
+
+		buf_addf(&b, "== %s\n", names[i]);
+		buf_adds(&b, c);
+		free(c);
+	}
+	return buf_detach(&b, NULL);
+}
+
+static char *
+source_text(void)
+{
+	struct mem_store *tgt = fx.tgt;
+	char *s;
+
+	fx.tgt = fx.src;
+	s = target_text();
+	fx.tgt = tgt;
+	return s;
+}
+
+static void
+assert_target_is(const char *want)
+{
+	char *got = target_text();
+
+	assert_string_equal(got, want);
+	free(got);
+}
+
+static void
+test_copy_and_again(void **state)
+{
+	char *want;
+
+	(void)state;
+	fill_source();
+	want = source_text();
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_target_is(want);
+	assert_int_equal(fx.tgt->nstored, 23);
+	assert_int_equal(fx.tgt->ncreated, 2);
+	assert_true(fixture_balanced(&fx));
+	assert_int_equal(fixture_number(&fx,
+	    "SELECT sum(copied) FROM mailbox"), 23);
+	/* Again: nothing is stored. */
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(fx.tgt->nstored, 23);
+	assert_int_equal(fx.tgt->ncreated, 2);
+	assert_int_equal(fixture_number(&fx,
+	    "SELECT sent FROM pass WHERE id = 2"), 0);
+	/* Two new ones: these only. */
+	fixture_add(fx.src, "INBOX", 1000, "", 0, "", 1600000000);
+	fixture_add(fx.src, "INBOX", 500, "", 0, "", 1600000001);
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(fx.tgt->nstored, 25);
+	free(want);
+	want = source_text();
+	assert_target_is(want);
+	assert_true(fixture_balanced(&fx));
+	free(want);
+}
+
+static void
+test_two_lanes(void **state)
+{
+	char *want;
+
+	(void)state;
+	fill_source();
+	want = source_text();
+	fx.set.lanes = 4;
+	fx.set.lanes_per_account = 3;
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_target_is(want);
+	assert_true(fixture_balanced(&fx));
+	free(want);
+}
+
+static void
+test_poison_in_a_batch(void **state)
+{
+	(void)state;
+	fill_source();
+	memcpy(fx.tgt->refuse, "message 0603", 13);
+	fixture_add(fx.src, "INBOX", 603, "", 0, "", 1200000000);
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(fx.tgt->nstored, 23);
+	assert_int_equal(fixture_number(&fx,
+	    "SELECT sum(refused) FROM mailbox"), 1);
+	assert_int_equal(fixture_number(&fx, "SELECT count(*) FROM issue WHERE"
+	    " kind = 'refused' AND subject = 'number 0603'"), 1);
+	assert_true(fixture_balanced(&fx));
+	/* It is not tried again ... */
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(fx.tgt->nstored, 23);
+	/* ... until what refused it changes. */
+	fx.tgt->refuse[0] = '\0';
+	fx.set.refusal_rule = "repair=yes";
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(fx.tgt->nstored, 24);
+	assert_int_equal(fixture_number(&fx,
+	    "SELECT sum(refused) FROM mailbox"), 0);
+}
+
+static void
+test_repair(void **state)
+{
+	static const char nul[] = "Subject: x\r\n\r\na\0b\r\n";
+	char *got;
+
+	(void)state;
+	mem_add(fx.src, mem_folder_get(fx.src, "INBOX", true), nul,
+	    sizeof nul - 1, 0, "", 1);
+	fx.tgt->refuse_nul = true;
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(fixture_number(&fx,
+	    "SELECT sum(refused) FROM mailbox"), 1);
+	assert_int_equal(fx.tgt->nstored, 0);
+	fx.set.repair = true;
+	fx.set.refusal_rule = "repair=yes";
+	assert_int_equal(fixture_run(&fx), 0);
+	got = fixture_contents(fx.tgt, "INBOX");
+	assert_string_equal(got, "0 [] 1 Subject: x\\0d\\0a\\0d\\0aa b"
+	    "\\0d\\0a\n");
+	free(got);
+	assert_int_equal(fixture_number(&fx, "SELECT count(*) FROM issue WHERE"
+	    " kind = 'repaired'"), 1);
+	assert_true(fixture_balanced(&fx));
+	/* Without the state it is known again, as altered. */
+	fixture_drop_state(&fx);
+	assert_int_equal(fixture_run(&fx), 2);	/* nothing equal: whose? */
+	fx.set.merge_existing = true;
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(fx.tgt->nstored, 1);
+}
+
+static void
+test_broken_session(void **state)
+{
+	char *want;
+
+	(void)state;
+	fill_source();
+	want = source_text();
+	fx.tgt->batch_messages = 4;
+	fx.tgt->break_after = 3;	/* stored, and the answer is lost */
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_target_is(want);
+	assert_int_equal(fx.tgt->nstored, 23);
+	assert_true(fixture_balanced(&fx));
+	assert_int_equal(fixture_number(&fx,
+	    "SELECT sum(copied) FROM mailbox"), 23);
+	free(want);
+}
+
+static void
+test_quota(void **state)
+{
+	char *want;
+
+	(void)state;
+	fill_source();
+	want = source_text();
+	fx.tgt->batch_messages = 4;
+	fx.tgt->quota_bytes = 900;
+	assert_int_equal(fixture_run(&fx), 2);
+	assert_int_equal(fixture_number(&fx, "SELECT count(*) FROM account"
+	    " WHERE outcome = 'failed' AND error LIKE '%quota%'"), 1);
+	fx.tgt->quota_bytes = 0;
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_target_is(want);
+	free(want);
+}
+
+/* Somebody else's mail. */
+static void
+test_strangers_mail(void **state)
+{
+	(void)state;
+	fill_source();
+	fixture_add(fx.tgt, "INBOX", 5000, "", 0, "", 7);
+	assert_int_equal(fixture_run(&fx), 2);
+	assert_int_equal(fx.tgt->nstored, 0);
+	fx.set.merge_existing = true;
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(fx.tgt->nstored, 23);
+}
+
+/* Mail that another tool has moved: half of it, altered in part. */
+static void
+test_adoption(void **state)
+{
+	char *want, *got;
+
+	(void)state;
+	fill_source();
+	for (int i = 0; i < 9; i++)
+		fixture_add(fx.tgt, "INBOX", i, i == 4 ? "X-UID: 12\r\n" : "",
+		    i % 32, i % 3 ? "work" : "", 1000000000 + i);
+	fixture_add(fx.tgt, "INBOX", 500, "", 0, "", 1100000000);
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(fx.tgt->nstored, 13);
+	assert_int_equal(fixture_number(&fx,
+	    "SELECT sum(present) FROM mailbox"), 10);
+	assert_int_equal(fixture_number(&fx,
+	    "SELECT count(*) FROM issue WHERE kind = 'altered'"), 1);
+	assert_true(fixture_balanced(&fx));
+	got = fixture_contents(fx.tgt, "Work/Old");
+	want = fixture_contents(fx.src, "Work/Old");
+	assert_string_equal(got, want);
+	free(got);
+	free(want);
+}
+
+/* A message that was copied and is gone before release is copied again. */
+static void
+test_lost_at_target(void **state)
+{
+	char *want;
+
+	(void)state;
+	fill_source();
+	want = source_text();
+	assert_int_equal(fixture_run(&fx), 0);
+	mem_expunge(mem_folder_get(fx.tgt, "INBOX", false), 3);
+	mem_expunge(mem_folder_get(fx.tgt, "INBOX", false), 16);
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_target_is(want);
+	assert_int_equal(fixture_number(&fx,
+	    "SELECT count(*) FROM issue WHERE kind = 'lost'"), 2);
+	free(want);
+}
+
+/* The target mailbox was made anew: all is compared, what lacks is copied. */
+static void
+test_new_uidvalidity(void **state)
+{
+	struct mem_folder *f;
+	char *want;
+
+	(void)state;
+	fill_source();
+	want = source_text();
+	assert_int_equal(fixture_run(&fx), 0);
+	f = mem_folder_get(fx.tgt, "INBOX", false);
+	f->uidvalidity += 77;
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(fx.tgt->nstored, 23);
+	for (uint32_t uid = 1; uid <= 16; uid++)
+		mem_expunge(f, uid);
+	f->uidvalidity++;
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(fx.tgt->nstored, 39);
+	assert_target_is(want);
+	free(want);
+}
+
+static void
+test_state_lost_and_old(void **state)
+{
+	char *want;
+
+	(void)state;
+	fx.tgt->munge = true;
+	fill_source();
+	assert_int_equal(fixture_run(&fx), 0);
+	want = target_text();
+	fixture_drop_state(&fx);
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(fx.tgt->nstored, 23);
+	assert_target_is(want);
+	free(want);
+	/* Yesterday's state: it lacks what came since. */
+	fixture_copy_state(&fx, "old", false);
+	fixture_add(fx.src, "INBOX", 500, "", 0, "", 1600000001);
+	fixture_add(fx.src, "INBOX", 1001, "X-8: \xfc\r\n", 0, "", 1600000001);
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(fx.tgt->nstored, 25);
+	want = target_text();
+	fixture_copy_state(&fx, "old", true);
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(fx.tgt->nstored, 25);
+	assert_target_is(want);
+	assert_true(fixture_balanced(&fx));
+	free(want);
+}
+
+/* A server that tells no UIDs: the second pass finds them by content. */
+static void
+test_no_uids(void **state)
+{
+	char *want;
+
+	(void)state;
+	fx.tgt->no_uids = true;
+	fill_source();
+	want = source_text();
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(fx.tgt->nstored, 23);
+	assert_int_equal(fixture_number(&fx,
+	    "SELECT count(*) FROM message WHERE tgt_uid = 0"), 0);
+	assert_int_equal(fixture_number(&fx,
+	    "SELECT count(*) FROM extra WHERE taken = 0"), 0);
+	assert_target_is(want);
+	free(want);
+}
+
+#ifdef MAILHAUL_FAULTS
+
+static char fault_log[100];
+
+/* How many fault points an undisturbed run passes. */
+static int
+count_points(void)
+{
+	FILE *f;
+	int n = 0, c;
+
+	snprintf(fault_log, sizeof fault_log, "%s/points", fx.dir);
+	setenv("MAILHAUL_FAULT_LOG", fault_log, 1);
+	assert_int_equal(fixture_run(&fx), 0);
+	unsetenv("MAILHAUL_FAULT_LOG");
+	f = fopen(fault_log, "r");
+	assert_non_null(f);
+	while ((c = getc(f)) != EOF)
+		n += c == '\n';
+	fclose(f);
+	unlink(fault_log);
+	return n;
+}
+
+struct matrix {
+	bool	 not_atomic, munge, no_uids;
+	unsigned late_ms;
+	bool	 lose_state;	/* after the kill */
+	int	 kills, in_doubt, wrong;
+};
+
+static void
+matrix_reset(const struct matrix *m)
+{
+	mem_store_reset(fx.tgt);
+	mem_folder_get(fx.tgt, "INBOX", true);
+	fixture_drop_state(&fx);
+	fx.tgt->batch_messages = 4;
+	fx.tgt->not_atomic = m->not_atomic;
+	fx.tgt->munge = m->munge;
+	fx.tgt->no_uids = m->no_uids;
+	fx.tgt->late_ms = m->late_ms;
+	fx.set.settle_ms = m->late_ms * 3;
+}
+
+/* Kill at the k-th point, resume, compare, run again: nothing is written. */
+static bool
+kill_at(struct matrix *m, int k, const char *want, uint64_t stored)
+{
+	uint64_t before;
+	char spec[32], *got;
+	bool ok;
+	int rc;
+
+	matrix_reset(m);
+	snprintf(spec, sizeof spec, "kill:%d", k);
+	setenv("MAILHAUL_FAULT", spec, 1);
+	rc = fixture_run(&fx);
+	unsetenv("MAILHAUL_FAULT");
+	if (rc == -SIGKILL)
+		m->kills++;
+	else if (rc != 0)
+		return false;
+	if (fixture_number(&fx, "SELECT count(*) FROM intent") > 0)
+		m->in_doubt++;
+	if (m->lose_state)
+		fixture_drop_state(&fx);
+	/* Lost messages end in a bad code; the target is what is judged. */
+	fixture_run(&fx);
+	got = target_text();
+	ok = strcmp(got, want) == 0 && fixture_balanced(&fx);
+	free(got);
+	before = fx.tgt->nstored + fx.tgt->ncreated + fx.tgt->nchanges;
+	if (fixture_run(&fx) != 0 || fx.tgt->nstored + fx.tgt->ncreated +
+	    fx.tgt->nchanges != before)
+		ok = false;
+	if (fx.tgt->nstored != stored)
+		ok = false;
+	return ok;
+}
+
+static void
+run_matrix(struct matrix *m, int step)
+{
+	uint64_t stored;
+	char *want;
+	int n;
+
+	mem_store_reset(fx.src);
+	fill_source();
+	matrix_reset(m);
+	n = count_points();
+	want = target_text();
+	stored = fx.tgt->nstored;
+	m->kills = m->in_doubt = m->wrong = 0;
+	for (int k = 1; k <= n; k += step)
+		if (!kill_at(m, k, want, stored)) {
+			m->wrong++;
+			if (getenv("VERBOSE") != NULL)
+				fprintf(stderr, "# wrong after kill %d\n", k);
+		}
+	fprintf(stderr, "# %d points, %d kills, %d with an intent open, %d "
+	    "wrong\n", n, m->kills, m->in_doubt, m->wrong);
+	free(want);
+}
+
+static void
+assert_clean(struct matrix m, int step)
+{
+	run_matrix(&m, step);
+	assert_int_equal(m.wrong, 0);
+	assert_true(m.kills > 0);
+}
+
+static void
+test_kill_everywhere(void **state)
+{
+	struct matrix m = { .munge = false };
+
+	(void)state;
+	run_matrix(&m, 1);
+	assert_int_equal(m.wrong, 0);
+	assert_true(m.in_doubt * 10 >= m.kills * 3);
+}
+
+static void
+test_kill_variants(void **state)
+{
+	(void)state;
+	assert_clean((struct matrix){ .munge = true }, 2);
+	assert_clean((struct matrix){ .not_atomic = true, .munge = true }, 3);
+	assert_clean((struct matrix){ .no_uids = true }, 3);
+	assert_clean((struct matrix){ .munge = true, .lose_state = true }, 2);
+}
+
+/* The server commits when we are long dead. */
+static void
+test_kill_late_commit(void **state)
+{
+	(void)state;
+	assert_clean((struct matrix){ .late_ms = 60 }, 5);
+}
+
+static void
+test_mutations_are_caught(void **state)
+{
+	static const char *const names[] = { "look", "multiset", "loose" };
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		struct matrix m = { .munge = true, .lose_state = i > 0 };
+
+		setenv("MAILHAUL_MUTATE", names[i], 1);
+		run_matrix(&m, 3);
+		unsetenv("MAILHAUL_MUTATE");
+		fprintf(stderr, "# without %s: %d wrong\n", names[i],
+		    m.wrong);
+		assert_true(m.wrong > 0);
+	}
+}
+
+/* The state cannot be written any more: the run stops, the next one heals. */
+static void
+test_state_write_fails(void **state)
+{
+	struct matrix m = { .munge = true };
+	uint64_t stored;
+	char *want, *got, spec[32];
+	int failed = 0;
+
+	(void)state;
+	fill_source();
+	matrix_reset(&m);
+	assert_int_equal(fixture_run(&fx), 0);
+	want = target_text();
+	stored = fx.tgt->nstored;
+	for (int k = 8; k < 60; k += 3) {
+		matrix_reset(&m);
+		snprintf(spec, sizeof spec, "eio@state.write:%d", k);
+		setenv("MAILHAUL_FAULT", spec, 1);
+		failed += fixture_run(&fx) == 75;
+		unsetenv("MAILHAUL_FAULT");
+		assert_int_equal(fixture_run(&fx), 0);
+		got = target_text();
+		assert_string_equal(got, want);
+		assert_int_equal(fx.tgt->nstored, stored);
+		free(got);
+	}
+	assert_true(failed > 5);
+	free(want);
+}
+
+#endif
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_copy_and_again, setup),
+		cmocka_unit_test_setup(test_two_lanes, setup),
+		cmocka_unit_test_setup(test_poison_in_a_batch, setup),
+		cmocka_unit_test_setup(test_repair, setup),
+		cmocka_unit_test_setup(test_broken_session, setup),
+		cmocka_unit_test_setup(test_quota, setup),
+		cmocka_unit_test_setup(test_strangers_mail, setup),
+		cmocka_unit_test_setup(test_adoption, setup),
+		cmocka_unit_test_setup(test_lost_at_target, setup),
+		cmocka_unit_test_setup(test_new_uidvalidity, setup),
+		cmocka_unit_test_setup(test_state_lost_and_old, setup),
+		cmocka_unit_test_setup(test_no_uids, setup),
+#ifdef MAILHAUL_FAULTS
+		cmocka_unit_test_setup(test_kill_everywhere, setup),
+		cmocka_unit_test_setup(test_kill_variants, setup),
+		cmocka_unit_test_setup(test_kill_late_commit, setup),
+		cmocka_unit_test_setup(test_mutations_are_caught, setup),
+		cmocka_unit_test_setup(test_state_write_fails, setup),
+#endif
+	};
+	int rc;
+
+	fixture_start(&fx);
+	rc = cmocka_run_group_tests(tests, NULL, NULL);
+	fixture_stop(&fx);
+	return rc;
+}
