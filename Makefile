@@ -18,8 +18,17 @@ endif
 HARD	= -fno-common -fstack-protector-strong -fPIE
 CFLAGS	= $(OPT)
 LDFLAGS	= -pie -Wl,-z,relro,-z,now
-LIBS	= -letpan -lssl -lcrypto -luv -lsqlite3 -larchive -lz -lpthread
+LIBS	= -letpan -lssl -lcrypto -luv -lsqlite3 -larchive -llz4 -lz -lpthread
 ALL	= $(STD) $(WARN) $(HARD) $(CFLAGS) $(XFLAGS)
+
+# V=1 shows the commands.
+ifdef V
+SAY	= @true
+Q	=
+else
+SAY	= @echo
+Q	= @
+endif
 
 # Each layer sees only the layers below it.
 INC_formats	= -Iformats
@@ -33,6 +42,7 @@ SRC_cmd		:= $(sort $(wildcard cmd/*.c))
 SRC_lib		:= $(SRC_formats) $(SRC_engine) $(filter-out cmd/main.c,$(SRC_cmd))
 HEADERS		:= $(sort $(wildcard formats/*.h formats/*/*.h engine/*.h cmd/*.h))
 UNITS		:= $(sort $(wildcard tests/unit/test_*.c))
+TESTLIB		:= $(sort $(wildcard tests/unit/lib/*.c))
 FUZZERS		:= $(sort $(wildcard tests/fuzz/fuzz_*.c))
 
 obj		= $(patsubst %.c,$(B)/%.o,$(1))
@@ -57,16 +67,20 @@ help:
 
 $(B)/formats/%.o: formats/%.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL) $(INC_formats) -MMD -MP -c -o $@ $<
+	$(SAY) '  CC      $@'
+	$(Q)$(CC) $(ALL) $(INC_formats) -MMD -MP -c -o $@ $<
 $(B)/engine/%.o: engine/%.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL) $(INC_engine) -MMD -MP -c -o $@ $<
+	$(SAY) '  CC      $@'
+	$(Q)$(CC) $(ALL) $(INC_engine) -MMD -MP -c -o $@ $<
 $(B)/cmd/%.o: cmd/%.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL) $(INC_cmd) -MMD -MP -c -o $@ $<
+	$(SAY) '  CC      $@'
+	$(Q)$(CC) $(ALL) $(INC_cmd) -MMD -MP -c -o $@ $<
 $(B)/tests/%.o: tests/%.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL) $(INC_tests) -MMD -MP -c -o $@ $<
+	$(SAY) '  CC      $@'
+	$(Q)$(CC) $(ALL) $(INC_tests) -MMD -MP -c -o $@ $<
 
 # Objects that embed the version are made anew when it changes.
 $(call obj,$(SRC_engine) $(SRC_cmd)): engine/version
@@ -76,16 +90,20 @@ $(B)/libmailhaul.a: $(OBJ_lib)
 	@$(AR) rcs $@ $(OBJ_lib)
 
 $(B)/mailhaul: $(B)/cmd/main.o $(B)/libmailhaul.a
-	$(CC) $(ALL) $(LDFLAGS) -o $@ $< $(B)/libmailhaul.a $(LIBS)
+	$(SAY) '  CC      $@'
+	$(Q)$(CC) $(ALL) $(LDFLAGS) -o $@ $< $(B)/libmailhaul.a $(LIBS)
 
-$(B)/unit/%: $(B)/tests/unit/%.o $(B)/libmailhaul.a
+$(B)/unit/%: $(B)/tests/unit/%.o $(call obj,$(TESTLIB)) $(B)/libmailhaul.a
 	@mkdir -p $(@D)
-	$(CC) $(ALL) $(LDFLAGS) -o $@ $< $(B)/libmailhaul.a -lcmocka $(LIBS)
+	$(SAY) '  CC      $@'
+	$(Q)$(CC) $(ALL) $(LDFLAGS) -o $@ $< $(call obj,$(TESTLIB)) \
+	    $(B)/libmailhaul.a -lcmocka $(LIBS)
 
 # A fuzz target is an LLVMFuzzerTestOneInput; fuzz_main.c replays its seeds.
 $(B)/replay/%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/main_replay.o $(B)/libmailhaul.a
 	@mkdir -p $(@D)
-	$(CC) $(ALL) $(LDFLAGS) -o $@ $< $(B)/tests/fuzz/main_replay.o \
+	$(SAY) '  CC      $@'
+	$(Q)$(CC) $(ALL) $(LDFLAGS) -o $@ $< $(B)/tests/fuzz/main_replay.o \
 	    $(B)/libmailhaul.a $(LIBS)
 
 units: $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNITS))
@@ -137,7 +155,8 @@ fuzz:
 	@B=$(B)/fuzz T=$(T) scripts/run-tests fuzz
 fuzzers: $(patsubst tests/fuzz/%.c,$(B)/%,$(FUZZERS))
 $(B)/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(B)/libmailhaul.a
-	$(CC) $(ALL) -fsanitize=fuzzer -o $@ $< $(B)/libmailhaul.a $(LIBS)
+	$(SAY) '  CC      $@'
+	$(Q)$(CC) $(ALL) -fsanitize=fuzzer -o $@ $< $(B)/libmailhaul.a $(LIBS)
 
 lint: layers
 	@scripts/lint

@@ -1067,6 +1067,23 @@ accounts_check(const struct accounts *a, const struct config *c,
 	return bad;
 }
 
+static bool
+matches(const char *pattern, const char *name)
+{
+	return strcmp(pattern, name) == 0 || fnmatch(pattern, name, 0) == 0;
+}
+
+bool
+account_wanted(const struct config *c, const char *name)
+{
+	size_t k, n = config_list(c, CFG_ONLY);
+
+	for (k = 0; k < n; k++)
+		if (matches(config_item(c, CFG_ONLY, k), name))
+			return true;
+	return n == 0;
+}
+
 size_t
 accounts_select(struct accounts *a, const struct config *c,
     struct buf *errors)
@@ -1083,8 +1100,7 @@ accounts_select(struct accounts *a, const struct config *c,
 		pattern = config_item(c, CFG_ONLY, k);
 		found = false;
 		for (i = 0; i < a->nrows; i++)
-			if (strcmp(pattern, account_name(a, i)) == 0 ||
-			    fnmatch(pattern, account_name(a, i), 0) == 0)
+			if (matches(pattern, account_name(a, i)))
 				found = a->rows[i].selected = true;
 		if (!found) {
 			complain(errors, config_where(c, CFG_ONLY),

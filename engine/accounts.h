@@ -79,6 +79,9 @@ size_t	accounts_check(const struct accounts *, const struct config *,
 size_t	accounts_select(struct accounts *, const struct config *,
 	    struct buf *errors);
 
+/* Whether CFG_ONLY, if it is set, has this name. */
+bool	account_wanted(const struct config *, const char *name);
+
 size_t		 accounts_count(const struct accounts *);
 size_t		 accounts_selected(const struct accounts *);	/* how many */
 bool		 account_selected(const struct accounts *, size_t i);

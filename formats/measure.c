@@ -15,7 +15,7 @@
 
 /* Where the loose form stands in the message. */
 enum place {
-	IN_LEAD,	/* empty lines before the header */
+	IN_LEAD,	/* at the very start */
 	IN_NAME,	/* at a header line's start: name[] holds it */
 	IN_FIELD,	/* in a header line that counts */
 	IN_SKIPPED,	/* in a header line that is left out */
@@ -34,6 +34,7 @@ struct measure {
 	enum place	 place;
 	bool		 skipping;	/* the last field was left out */
 	bool		 any_line;	/* a header line came already */
+	bool		 line_cr;	/* a CR opened the line */
 	uint64_t	 newlines;	/* seen, not yet emitted */
 	size_t		 name_len;
 	size_t		 out_len;
@@ -85,7 +86,7 @@ measure_begin(struct measure *m)
 	m->oddities = 0;
 	m->raw_cr = false;
 	m->place = IN_LEAD;
-	m->skipping = m->any_line = false;
+	m->skipping = m->any_line = m->line_cr = false;
 	m->newlines = 0;
 	m->name_len = m->out_len = 0;
 }
@@ -226,8 +227,21 @@ loose_add(struct measure *m, const char *p, size_t n)
 	for (; s < end; s++) {
 		unsigned char c = *s;
 
-		if (c == '\r')
+		if (c == '\r') {
+			/* In a field's name only a line end may follow. */
+			if (m->place == IN_NAME && m->name_len > 0) {
+				m->oddities |= ODD_BAD_HEADER;
+				name_is_body(m);
+			}
+			m->line_cr = m->place == IN_NAME ||
+			    m->place == IN_LEAD;
 			continue;
+		}
+		if (m->line_cr && c != '\n') {
+			m->oddities |= ODD_BAD_HEADER;
+			m->place = IN_BODY;
+		}
+		m->line_cr = false;
 		switch (m->place) {
 		case IN_BODY:
 			if (c == '\n')
@@ -236,10 +250,11 @@ loose_add(struct measure *m, const char *p, size_t n)
 				body_byte(m, c);
 			break;
 		case IN_LEAD:
-			if (c == '\n')
-				break;
-			m->place = IN_NAME;
-			name_byte(m, c);
+			/* A message that starts with an empty line has no
+			 * header; the line itself may be a repair's. */
+			m->place = c == '\n' ? IN_GAP : IN_NAME;
+			if (c != '\n')
+				name_byte(m, c);
 			break;
 		case IN_NAME:
 			name_byte(m, c);

@@ -16,6 +16,7 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -117,6 +118,7 @@ struct decoder {
 	bool		 owned;
 	uint64_t	 off;		/* in fd */
 	int		 sys;		/* errno of a failed read */
+	uint64_t	 given, least;	/* bytes given out; at least so many */
 	bool		 ended;
 	bool		 failed;
 	struct err	 err;		/* why, when failed */
@@ -295,6 +297,42 @@ on_read(struct archive *a, void *ctx, const void **p)
 	return n;
 }
 
+/* Is the file what the compressors make of nothing? */
+static bool
+is_empty(const struct decoder *d)
+{
+	static const struct {
+		enum decode_kind kind;
+		size_t		 skip, len;	/* compared: skip to len */
+		const char	*bytes;
+	} forms[] = {
+		/* The fourth byte of bzip2 is its level. */
+		{ DECODE_BZIP2, 4, 14,
+		    "BZh9\x17\x72\x45\x38\x50\x90\0\0\0\0" },
+		{ DECODE_XZ, 0, 32, "\xfd" "7zXZ\0\0\x04\xe6\xd6\xb4\x46"
+		    "\0\0\0\0\x1c\xdf\x44\x21\x1f\xb6\xf3\x7d\x01\0\0\0\0"
+		    "\x04YZ" },
+		{ DECODE_XZ, 0, 32, "\xfd" "7zXZ\0\0\x01\x69\x22\xde\x36"
+		    "\0\0\0\0\x1c\xdf\x44\x21\x90\x42\x99\x0d\x01\0\0\0\0"
+		    "\x01YZ" },
+		{ DECODE_ZSTD, 0, 13,
+		    "\x28\xb5\x2f\xfd\x24\0\x01\0\0\x99\xe9\xd8\x51" },
+		{ DECODE_ZSTD, 0, 9, "\x28\xb5\x2f\xfd\x20\0\x01\0\0" },
+	};
+	char p[64];
+	ssize_t n = pread_full(d->fd, p, sizeof p, 0);
+	size_t i;
+
+	if (d->kind == DECODE_DOVECOT_LZ4)
+		return n == (ssize_t)LZ4_HEAD;
+	for (i = 0; i < sizeof forms / sizeof forms[0]; i++)
+		if (d->kind == forms[i].kind && n == (ssize_t)forms[i].len &&
+		    memcmp(p + forms[i].skip, forms[i].bytes + forms[i].skip,
+		    forms[i].len - forms[i].skip) == 0)
+			return true;
+	return false;
+}
+
 static int
 archive_begin(struct decoder *d)
 {
@@ -305,22 +343,21 @@ archive_begin(struct decoder *d)
 		[DECODE_DOVECOT_LZ4] = ARCHIVE_FILTER_LZ4,
 	};
 	struct archive_entry *entry;
-	int rc;
 
 	if ((d->archive = archive_read_new()) == NULL)
 		return fail(d, "out of memory");
 	if (archive_read_append_filter(d->archive, filters[d->kind]) !=
 	    ARCHIVE_OK ||
 	    archive_read_support_format_raw(d->archive) != ARCHIVE_OK ||
-	    archive_read_support_format_empty(d->archive) != ARCHIVE_OK ||
 	    archive_read_open(d->archive, d, NULL, on_read, NULL) !=
 	    ARCHIVE_OK)
 		return fail(d, archive_error_string(d->archive));
-	rc = archive_read_next_header(d->archive, &entry);
-	if (rc == ARCHIVE_EOF)
+	/* libarchive takes a stream without a byte for an error, or with the
+	 * "empty" format an error for an empty stream: the first is better. */
+	if (is_empty(d))
 		d->ended = true;
-	else if (rc != ARCHIVE_OK)
-		return fail(d, archive_error_string(d->archive));
+	else if (archive_read_next_header(d->archive, &entry) != ARCHIVE_OK)
+		return fail(d, "cut, or damaged at the beginning");
 	return 0;
 }
 
@@ -328,6 +365,7 @@ static int
 begin(struct decoder *d)
 {
 	d->off = 0;
+	d->given = 0;
 	d->sys = 0;
 	d->ended = d->failed = false;
 	if (d->kind != DECODE_GZIP) {
@@ -369,6 +407,10 @@ decoder_read(struct content *c, void *p, size_t n, struct err *e)
 				fail(d, archive_error_string(d->archive));
 			d->ended = got == 0;
 		}
+		if (got > 0)
+			d->given += (uint64_t)got;
+		else if (d->ended && d->given < d->least)
+			fail(d, "it ends too early");
 	}
 	if (d->failed) {
 		*e = d->err;
@@ -404,6 +446,13 @@ decoder_close(struct content *c)
 static const struct content_ops decoder_ops = {
 	.read = decoder_read, .rewind = decoder_rewind, .close = decoder_close,
 };
+
+void
+decode_expect(struct content *c, uint64_t least)
+{
+	assert(c->ops == &decoder_ops);
+	((struct decoder *)c)->least = least;
+}
 
 struct content *
 decode_content(int fd, bool owned, enum decode_kind kind, struct err *e)

@@ -40,6 +40,9 @@ const char *decode_name(enum decode_kind);	/* "gzip" */
  * closed with the content if owned (also when NULL is returned). */
 struct content	*decode_content(int fd, bool owned, enum decode_kind,
     struct err *);
+/* Of such a content, before it is read: fewer bytes than this are an error.
+ * Dovecot's lz4 files do not tell when they were cut between two chunks. */
+void	decode_expect(struct content *, uint64_t least);
 /* Decodes all of fd (its kind is probed) into a file without a name in $TMPDIR
  * or /var/tmp.  The caller closes *tmpfd. */
 int	decode_fd_to_temp(int fd, int *tmpfd, uint64_t *size, struct err *);

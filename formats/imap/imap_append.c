@@ -17,6 +17,7 @@
 #define BATCH_SINGLES	50
 #define BATCH_BYTES	((uint64_t)4 << 20)
 #define LITERAL_MINUS	4096
+#define KEYWORDS_MAX	8192	/* bytes of them in one command */
 
 /* A batch on its way.  With MULTIAPPEND it is one command, first is its tag;
  * else item i has the tag tags[i], 0 when it was not sent. */
@@ -44,6 +45,7 @@ imap_appender_release(struct imap_appender *a)
 {
 	buf_release(&a->mailbox);
 	imap_words_release(&a->keywords);
+	imap_words_release(&a->kw_sent);
 	imap_words_release(&a->kw_tried);
 	EVP_MD_CTX_free(a->md);
 	free(a->in);
@@ -59,6 +61,7 @@ imap_appender_mailbox(struct imap_appender *a, const char *name,
 		return err_set(e, ERR_MAILBOX, "the mailbox name cannot be "
 		    "sent");
 	imap_words_release(&a->keywords);
+	imap_words_release(&a->kw_sent);
 	a->keywords = sel->keywords;
 	memset(&sel->keywords, 0, sizeof sel->keywords);
 	a->no_new = !sel->new_keywords;
@@ -217,12 +220,13 @@ answered(struct imap_appender *a, struct flight *f, struct store_item *items,
 	else
 		r = refusal(a, f, rs, open, &e);
 	for (size_t i = 0; i < n; i++) {
-		if (r == STORE_DONE && items[i].result == STORE_PENDING)
-			for (size_t k = 0; k < items[i].nkeywords; k++)
-				if (imap_keyword_ok(a->s->dialect,
-				    items[i].keywords[k]) && !a->no_new)
-					imap_words_add(&a->keywords,
-					    items[i].keywords[k]);
+		/* What it stored, the mailbox now has. */
+		for (size_t k = 0; r == STORE_DONE && a->kw_sent.n > 0 &&
+		    k < items[i].nkeywords; k++)
+			if (imap_words_remove(&a->kw_sent,
+			    items[i].keywords[k]))
+				imap_words_add(&a->keywords,
+				    items[i].keywords[k]);
 		settle(f, &items[i], r, r == STORE_DONE ? NULL : &e);
 	}
 	fault_point("append.answered");
@@ -343,20 +347,47 @@ stream(struct imap_appender *a, struct store_item *it, struct err *e)
 	return 0;
 }
 
+/*
+ * Can the mailbox hold one more keyword?  Cyrus lets clients make so many; the
+ * next one is refused, or, in 3.6.1, aborts the server when the same command
+ * made others before.
+ */
+static bool
+takes_new(const struct imap_appender *a)
+{
+	size_t max = a->s->dialect != IMAP_CYRUS ? SIZE_MAX :
+	    a->s->old_cyrus ? 128 : 100;
+
+	return !a->no_new && a->keywords.n + a->kw_sent.n < max;
+}
+
 /* The keywords that this mailbox can hold. */
 static size_t
-holdable(const struct imap_appender *a, struct store_item *it,
+holdable(struct imap_appender *a, struct flight *f, struct store_item *it,
     const char **kw)
 {
-	size_t n = 0;
+	size_t n = 0, len = 0;
 
-	for (size_t k = 0; k < it->nkeywords; k++)
-		if (imap_keyword_ok(a->s->dialect, it->keywords[k]) &&
-		    (!a->no_new || imap_words_has(&a->keywords,
-		    it->keywords[k])))
-			kw[n++] = it->keywords[k];
+	for (size_t k = 0; k < it->nkeywords; k++) {
+		const char *w = it->keywords[k];
+		bool ok = imap_keyword_ok(a->s->dialect, w) &&
+		    (len += strlen(w) + 1) < KEYWORDS_MAX;
+
+		if (ok && !imap_words_has(&a->keywords, w)) {
+			if (a->no_new)
+				ok = false;
+			else if (!imap_words_has(&a->kw_sent, w)) {
+				ok = takes_new(a);
+				if (ok)
+					imap_words_add(&a->kw_sent, w);
+			}
+			f->new_kw |= ok;
+		}
+		if (ok)
+			kw[n++] = w;
 		else
 			it->changes |= CHANGE_KEYWORDS;
+	}
 	return n;
 }
 
@@ -364,9 +395,9 @@ holdable(const struct imap_appender *a, struct store_item *it,
 	MSG_DRAFT)
 
 /* " (flags) "date" {n}": *sync says which kind of literal it got. */
-static int
+static void
 add_head(struct imap_appender *a, struct store_item *it, struct buf *out,
-    const char **kw, size_t nkw, bool *sync, struct err *e)
+    const char **kw, size_t nkw, bool *sync)
 {
 	unsigned caps = a->s->caps, flags = it->flags & ALL_FLAGS;
 
@@ -386,17 +417,12 @@ add_head(struct imap_appender *a, struct store_item *it, struct buf *out,
 
 		if (d != it->date)
 			it->changes |= CHANGE_DATE;
-		if (imap_add_date(out, d) == -1)
-			return err_set(e, ERR_MESSAGE, "its date cannot be "
-			    "written");
+		imap_add_date(out, d);
 		buf_addc(out, ' ');
 	}
 	buf_addf(out, "{%llu%s}\r\n", (unsigned long long)it->size, *sync ?
 	    "" : "+");
-	if (out->full)
-		return err_set(e, ERR_MESSAGE, "more keywords than a command "
-		    "can have");
-	return 0;
+	assert(!out->full);
 }
 
 /*
@@ -409,12 +435,12 @@ send_message(struct imap_appender *a, struct flight *f,
     struct imap_response *rs, struct err *e)
 {
 	const char **kw = xcalloc(it->nkeywords + 1, sizeof *kw);
-	size_t nkw = holdable(a, it, kw);
+	size_t nkw = holdable(a, f, it, kw);
 	bool sync;
 	int rc = -1;
 
-	if (add_head(a, it, head, kw, nkw, &sync, e) == -1 ||
-	    put(a, head->ptr, head->len, e) == -1)
+	add_head(a, it, head, kw, nkw, &sync);
+	if (put(a, head->ptr, head->len, e) == -1)
 		goto out;
 	if (sync) {
 		if ((rc = await_go(a, tag, rs, e)) != 1)
@@ -425,8 +451,6 @@ send_message(struct imap_appender *a, struct flight *f,
 		for (size_t k = 0; k < nkw; k++)
 			imap_words_add(&a->kw_tried, kw[k]);
 	}
-	for (size_t k = 0; k < nkw && !f->new_kw; k++)
-		f->new_kw = !imap_words_has(&a->keywords, kw[k]);
 	/* While it commits what came before, a server reads nothing. */
 	imap_stream_limits(a->s->st, f->multi && flight_of(a->head) == f ?
 	    a->s->timeout_s : IMAP_ANSWER_S, IMAP_ANSWER_S);
@@ -467,6 +491,38 @@ complete(struct imap_appender *a, bool *crlf, struct err *e)
 }
 
 /*
+ * Takes the answers to everything that is complete, before the connection is
+ * given up in the middle of what is not: they would be doubtful without need.
+ */
+static void
+take_answers(struct imap_appender *a)
+{
+	struct imap_response rs;
+	struct err e;
+
+	if (a->dead || a->s->dead || imap_flush(a->s, &e) == -1)
+		return;
+	imap_stream_limits(a->s->st, IMAP_ANSWER_S, IMAP_ANSWER_S);
+	for (;;) {
+		bool some = false;
+
+		for (struct store_batch *b = a->head; b != NULL && !some;
+		    b = b->next) {
+			struct flight *f = flight_of(b);
+
+			for (size_t i = 0; i < b->n && !some; i++)
+				some = b->items[i].result == STORE_PENDING &&
+				    (f->multi ? f->crlf : f->one[i].crlf);
+		}
+		if (!some || imap_response(a->s, &rs, &e) == -1)
+			return;
+		if (rs.kind == IMAP_CONTINUE || (rs.kind == IMAP_TAGGED &&
+		    dispatch(a, &rs, &e) == -1))
+			return;
+	}
+}
+
+/*
  * The session had to end before anything could be stored, because of it: this
  * item keeps its own reason.
  */
@@ -477,6 +533,7 @@ spoilt(struct imap_appender *a, struct flight *f, struct store_item *it,
 	if (it->err.scope != ERR_NONE) {
 		struct err own = it->err;
 
+		take_answers(a);
 		settle(f, it, STORE_NOT_SENT, &own);
 		err_retry(e, ERR_ACCOUNT, "connection given up in the middle "
 		    "of a message: %.300s", own.text);
@@ -537,8 +594,8 @@ submit_multi(struct imap_appender *a, struct store_batch *b, struct err *e)
 	}
 	/* The literals travel while the intent becomes durable. */
 	rc = imap_flush(a->s, e);
-	if (rc == 0)
-		rc = b->commit(b, e);
+	if (rc == 0 && (rc = b->commit(b, e)) == -1)
+		take_answers(a);
 	if (rc == 0)
 		rc = complete(a, &f->crlf, e);
 	if (rc == 0)

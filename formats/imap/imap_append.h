@@ -31,6 +31,7 @@ struct imap_appender {
 	struct buf	 mailbox;	/* quoted */
 	uint32_t	 uidvalidity;
 	struct imap_words keywords;	/* the mailbox has these */
+	struct imap_words kw_sent;	/* and perhaps these, since SELECT */
 	bool		 no_new;	/* and takes no others */
 	/* What this server has accepted before. */
 	bool		 tried;

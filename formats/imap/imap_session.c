@@ -207,9 +207,10 @@ imap_greeting(struct imap_session *s, struct err *e)
 
 	if (s->x->failed) {
 		*e = s->x->err;
-		if (e->cause != CAUSE_CANCELLED)
-			e->scope = ERR_HOST;
-		return -1;
+		if (e->cause == CAUSE_CANCELLED)
+			return -1;
+		e->scope = ERR_HOST;
+		return err_ctx(e, "no greeting");
 	}
 	switch (s->guard.status) {
 	case IMAP_PREAUTH:
@@ -286,13 +287,35 @@ imap_etpan_authenticated(struct imap_session *s)
 	s->x->m->imap_state = MAILIMAP_STATE_AUTHENTICATED;
 }
 
+/* mailimap_custom_command() without the blank that it puts behind a command,
+ * which Cyrus takes for one more argument. */
+static int
+run_command(mailimap *m, const char *cmd)
+{
+	struct mailimap_response *response = NULL;
+	ssize_t len = (ssize_t)strlen(cmd);
+	int rc;
+
+	if ((rc = mailimap_send_current_tag(m)) != MAILIMAP_NO_ERROR)
+		return rc;
+	if (mailstream_write(m->imap_stream, cmd, (size_t)len) != len ||
+	    mailstream_write(m->imap_stream, "\r\n", 2) != 2 ||
+	    mailstream_flush(m->imap_stream) == -1 ||
+	    mailimap_read_line(m) == NULL)
+		return MAILIMAP_ERROR_STREAM;
+	rc = mailimap_parse_response(m, &response);
+	if (rc == MAILIMAP_NO_ERROR)
+		mailimap_response_free(response);
+	return rc;
+}
+
 int
 imap_small(struct imap_session *s, const char *cmd, struct err *e)
 {
 	if (s->dead)
 		return err_retry(e, ERR_ACCOUNT, "the session is over");
 	imap_stream_limits(s->st, s->timeout_s, 10 * s->timeout_s);
-	return outcome(s, mailimap_custom_command(s->x->m, cmd), e);
+	return outcome(s, run_command(s->x->m, cmd), e);
 }
 
 int

@@ -413,12 +413,25 @@ with_response(struct imap_session *s, const char *mech, const char *authzid,
 	return rc;
 }
 
+/* The mechanisms that the server offers, for people. */
+static void
+offered(const struct imap_session *s, char list[200])
+{
+	size_t len = 0;
+
+	snprintf(list, 200, " nothing");
+	for (size_t i = 0; i < s->mechs.n && len < 150; i++)
+		len += (size_t)snprintf(list + len, 200 - len, " %.20s",
+		    s->mechs.w[i]);
+}
+
 /* The mechanism that fits best, upper case; "LOGIN" for the command. */
 static int
 choose(struct imap_session *s, const char *authzid, char mech[24],
     struct err *e)
 {
 	const char *want = uri_opt(s->conf->uri, "auth");
+	char list[200];
 	size_t n;
 
 	if (want != NULL) {
@@ -433,6 +446,12 @@ choose(struct imap_session *s, const char *authzid, char mech[24],
 		if (strcmp(mech, "LOGIN") == 0 && authzid != NULL)
 			return err_set(e, ERR_RUN, "auth=login cannot act for "
 			    "another user (authzid=)");
+		if (strcmp(mech, "LOGIN") != 0 && s->mechs.n > 0 &&
+		    !imap_words_has(&s->mechs, mech)) {
+			offered(s, list);
+			return err_set(e, ERR_ACCOUNT, "the server does not "
+			    "offer %s; it offers%s (auth=)", mech, list);
+		}
 		return 0;
 	}
 	if (authzid != NULL || imap_words_has(&s->mechs, "PLAIN"))
@@ -443,16 +462,9 @@ choose(struct imap_session *s, const char *authzid, char mech[24],
 		return err_set(e, ERR_ACCOUNT, "the server takes no password "
 		    "without TLS (tls=starttls)");
 	else {
-		char list[200];
-		size_t len = 0;
-
-		list[0] = '\0';
-		for (size_t i = 0; i < s->mechs.n && len < 150; i++)
-			len += (size_t)snprintf(list + len, sizeof list - len,
-			    " %.20s", s->mechs.w[i]);
+		offered(s, list);
 		return err_set(e, ERR_ACCOUNT, "the server takes neither "
-		    "LOGIN nor PLAIN; it offers%s (auth=)",
-		    len > 0 ? list : " nothing");
+		    "LOGIN nor PLAIN; it offers%s (auth=)", list);
 	}
 	return 0;
 }
@@ -837,7 +849,7 @@ imap_session_open(struct imap_session **sp, const struct store_conf *conf,
 	}
 	imap_stream_free(&st);
 	imap_tls_put(&tls);
-	if (rc == -1)
+	if (rc == -1 && strstr(e->text, u->host) == NULL)
 		err_ctx(e, "%.100s", u->host);
 	return rc;
 }

@@ -243,6 +243,18 @@ imap_words_add(struct imap_words *s, const char *w)
 	s->w[s->n++] = xstrdup(w);
 }
 
+bool
+imap_words_remove(struct imap_words *s, const char *w)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (strcasecmp(s->w[i], w) == 0) {
+			free(s->w[i]);
+			s->w[i] = s->w[--s->n];
+			return true;
+		}
+	return false;
+}
+
 void
 imap_words_release(struct imap_words *s)
 {

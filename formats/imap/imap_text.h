@@ -61,6 +61,7 @@ void	imap_base64(struct buf *out, const void *p, size_t n);
 struct imap_words { char **w; size_t n, cap; };
 void	imap_words_add(struct imap_words *, const char *w);	/* once */
 bool	imap_words_has(const struct imap_words *, const char *w);
+bool	imap_words_remove(struct imap_words *, const char *w);	/* had it */
 void	imap_words_release(struct imap_words *);
 
 #endif

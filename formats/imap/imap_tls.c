@@ -40,8 +40,12 @@ tls_free(struct imap_tls *t)
 static int
 ssl_error(struct err *e, const char *what, const char *file)
 {
-	unsigned long code = ERR_peek_last_error();
+	unsigned long code = ERR_peek_error();
 	const char *why = ERR_reason_error_string(code);
+	char msg[128];
+
+	if (ERR_GET_LIB(code) == ERR_LIB_SYS)
+		why = strerror_r(ERR_GET_REASON(code), msg, sizeof msg);
 
 	err_set(e, ERR_RUN, "%s %s: %s", what, file,
 	    why != NULL ? why : "cannot be read");

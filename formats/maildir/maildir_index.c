@@ -784,9 +784,9 @@ emit(struct join *j, const struct file *f, const char *suffix,
 	buf_reset(b);
 	put_u32(b, mn.usecs);
 	put_str(b, j->base, strlen(j->base));
+	put_str(b, suffix, strlen(suffix));
 	put_str(b, f->info, strlen(f->info));
 	buf_addc(b, (char)f->place);
-	put_str(b, suffix, strlen(suffix));
 	put_u32(b, with_facts ? x->uid : 0);
 	put_u64(b, f->ino);
 	put_u64(b, (uint64_t)f->mtime);
@@ -816,9 +816,9 @@ entry_decode(struct entry *x, const void *rec, size_t len)
 	memset(x, 0, sizeof *x);
 	(void)get_u32(&r);
 	x->base = get_str(&r, &n);
+	x->suffix = get_str(&r, &n);
 	x->info = get_str(&r, &n);
 	x->in_cur = get_u8(&r) == IN_CUR;
-	x->suffix = get_str(&r, &n);
 	x->uid = get_u32(&r);
 	x->ino = get_u64(&r);
 	x->mtime = (int64_t)get_u64(&r);

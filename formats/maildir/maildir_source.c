@@ -897,8 +897,11 @@ maildir_content(struct source *s, const struct msg_meta *meta,
 		*c = content_range(fd, true, 0, (uint64_t)st.st_size);
 		return 1;
 	}
-	*c = decode_content(fd, true, kind, e);
-	return *c != NULL ? 1 : -1;
+	if ((*c = decode_content(fd, true, kind, e)) == NULL)
+		return -1;
+	if (kind == DECODE_DOVECOT_LZ4 && mn.size != UNKNOWN64)
+		decode_expect(*c, mn.size);
+	return 1;
 }
 
 static const char *const schemes[] = { "maildir", NULL };

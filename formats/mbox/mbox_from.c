@@ -12,7 +12,8 @@
  *	      | YYYY-MM-DD {blank | T} TIME ZONES
  *	DAY-MON = MON D | D MON, with "," or "." after any of them
  *	TIME  = h:mm[:ss[.f]] [AM|PM]
- *	ZONES = up to four of: EST, MET DST, +hhmm, +hh:mm, GMT+h, (words)
+ *	ZONES = up to four of: known names, two to five capitals, DST, +hhmm,
+ *		+hh:mm, GMT+h, (words)
  *	YEAR  = 2 to 4 digits; 3 are years since 1900 (software of 2000)
  *
  * A month may be English, German, French, Spanish, Italian, Dutch or
@@ -129,6 +130,28 @@ month_of(const struct token *t)
 		if (is(&w, names[i].name))
 			return names[i].month;
 	return 0;
+}
+
+/* A weekday: any word with a capital (languages have many), or one that is
+ * written without.  Words of prose mostly have neither form. */
+static bool
+weekday_like(const struct token *t)
+{
+	static const char small[][5] = {
+		"lun", "mar", "mer", "jeu", "ven", "sam", "dim", "mi\xc3\xa9",
+		"mi\xe9", "jue", "vie", "s\xc3\xa1" "b", "s\xe1" "b", "sab",
+		"dom", "gio", "seg", "ter", "qua", "qui", "sex",
+	};
+	struct token w = trimmed(t);
+
+	if (w.len < 2 || w.len > 12 || !wordy(w.p, w.len))
+		return false;
+	if (w.p[0] >= 'A' && w.p[0] <= 'Z')
+		return true;
+	for (size_t i = 0; i < sizeof small / sizeof small[0]; i++)
+		if (is(&w, small[i]))
+			return true;
+	return false;
 }
 
 /* h:mm[:ss[.f]] with AM or PM stuck to it or not; the length is all of p. */
@@ -255,17 +278,16 @@ zone_of(const struct token *t, int *minutes)
 	    strncasecmp(t->p, "UTC", 3) == 0) &&
 	    offset_of(t->p + 3, t->len - 3, minutes))
 		return 1;
-	for (size_t i = 0; i < t->len; i++)
-		if (!letter(t->p[i]))
-			return -1;
-	if (t->len == 0 || t->len > 5)
-		return -1;
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
 		if (is(t, names[i].name)) {
 			*minutes = names[i].hours * 60;
 			return 1;
 		}
-	return 0;
+	/* Words of prose are not in capitals. */
+	for (size_t i = 0; i < t->len; i++)
+		if (t->p[i] < 'A' || t->p[i] > 'Z')
+			return -1;
+	return t->len >= 2 && t->len <= 5 ? 0 : -1;
 }
 
 /* Reads zones from t[i] on; the first number, else the first name, counts. */
@@ -416,8 +438,7 @@ date_at(const struct token *t, size_t i, size_t n, struct from_line *out)
 
 	f.zoned = false;
 	f.zone = 0;
-	weekday = i > 0 && trimmed(&t[i - 1]).len >= 2 &&
-	    wordy(t[i - 1].p, trimmed(&t[i - 1]).len);
+	weekday = i > 0 && weekday_like(&t[i - 1]);
 
 	if (dashed(&t[i], &f, &rest)) {
 		if (rest.len > 0) {

@@ -53,6 +53,7 @@
 #include "mbox/mbox_file.h"
 #include "mbox/mbox_parse.h"
 #include "mbox/mbox_quote.h"
+#include "mbox/mbox_subs.h"
 #include "mbox/mbox_tree.h"
 #include "mbox/mbx_parse.h"
 
@@ -242,7 +243,7 @@ account_facts(struct source *sp, struct arena *a, struct account_info *info,
 
 	(void)e;
 	if (s->rootfd != -1)
-		mbox_tree_subscriptions(sp, s->rootfd, s->path, a, info);
+		mbox_subscriptions(sp, s->rootfd, s->path, a, info);
 	return 0;
 }
 

@@ -1,0 +1,266 @@
+/*
+ * mailhaul copy: from the command line to a run of the pool, and its end
+ * report.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "accounts.h"
+#include "base/xmalloc.h"
+#include "opts.h"
+#include "pool.h"
+#include "progress.h"
+#include "report.h"
+
+struct job {
+	struct config	*cfg;
+	struct accounts	*list;
+	struct secrets	*secrets;
+	struct rules	*rules;
+	struct settings	 set;
+	char		*selection_rule;
+	struct account	*accounts;	/* the selected ones */
+	struct account	**order;
+	struct account_stores *stores;
+	size_t		 n;
+	struct progress	 progress;
+};
+
+static void
+job_release(struct job *j)
+{
+	for (size_t i = 0; i < j->n; i++)
+		account_stores_release(&j->stores[i]);
+	free(j->accounts);
+	free(j->order);
+	free(j->stores);
+	free(j->selection_rule);
+	rules_free(&j->rules);
+	secrets_free(&j->secrets);
+	accounts_free(&j->list);
+	config_free(&j->cfg);
+}
+
+static unsigned
+small(uint64_t n)
+{
+	return n > 1000000 ? 1000000 : (unsigned)n;
+}
+
+/* The values in force that the engine needs. */
+static void
+fill_settings(struct job *j)
+{
+	const struct config *c = j->cfg;
+	struct settings *s = &j->set;
+	struct buf b;
+
+	j->rules = config_rules(c);
+	s->rules = j->rules;
+	s->lanes = small(config_num(c, CFG_LANES));
+	s->lanes_per_account = small(config_num(c, CFG_LANES_PER_ACCOUNT));
+	s->settle_ms = config_num(c, CFG_SETTLE) * 1000;
+	s->patience_s = small(config_num(c, CFG_PATIENCE));
+	s->max_tries = small(config_num(c, CFG_MAX_RETRIES));
+	s->min_free = config_num(c, CFG_MIN_FREE);
+	s->repair = config_bool(c, CFG_REPAIR);
+	s->remove_doubles = config_bool(c, CFG_REMOVE_DOUBLES);
+	s->create_users = config_bool(c, CFG_CREATE_USERS);
+	s->merge_existing = config_enum(c, CFG_EXISTING) == EXISTING_MERGE;
+	s->empty_ok = config_enum(c, CFG_EMPTY) == EMPTY_OK;
+	s->refuse_collisions = config_enum(c, CFG_COLLISIONS) ==
+	    COLLISIONS_REFUSE;
+	s->subscribe = (enum subscribe)config_enum(c, CFG_SUBSCRIBE);
+	s->order = (enum order)config_enum(c, CFG_ORDER);
+	s->refusal_rule = s->repair ? "repair=yes" : "repair=no";
+	buf_init(&b, 1000);
+	buf_addf(&b, "%s,%s,%s,%s",
+	    config_isset(c, CFG_NEWER_THAN) ? config_str(c, CFG_NEWER_THAN) :
+	    "", config_isset(c, CFG_OLDER_THAN) ?
+	    config_str(c, CFG_OLDER_THAN) : "",
+	    config_isset(c, CFG_MAX_SIZE) ? config_str(c, CFG_MAX_SIZE) : "",
+	    config_str(c, CFG_DELETED));
+	j->selection_rule = buf_detach(&b, NULL);
+	s->selection_rule = j->selection_rule;
+}
+
+/* URIs and secrets of the selected accounts; mistakes are counted. */
+static size_t
+fill_accounts(struct job *j, struct buf *errors)
+{
+	size_t total = accounts_count(j->list), bad = 0;
+	struct err e;
+
+	j->n = 0;
+	j->accounts = xcalloc(total, sizeof *j->accounts);
+	j->order = xcalloc(total, sizeof *j->order);
+	j->stores = xcalloc(total, sizeof *j->stores);
+	j->secrets = secrets_new(2);
+	for (size_t i = 0; i < total; i++) {
+		struct account *a = &j->accounts[j->n];
+		struct account_stores *s = &j->stores[j->n];
+
+		if (!account_selected(j->list, i))
+			continue;
+		a->name = account_name(j->list, i);
+		a->target_user = account_column(j->list, i, "target_user");
+		if (account_stores(j->list, i, j->cfg, s, &e) == -1 ||
+		    secret_get(j->secrets, &s->secret[SIDE_SOURCE],
+		    &a->src_password, &e) == -1 ||
+		    secret_get(j->secrets, &s->secret[SIDE_TARGET],
+		    &a->tgt_password, &e) == -1) {
+			complain(errors, a->name, "%s", e.text);
+			bad++;
+			account_stores_release(s);
+			memset(s, 0, sizeof *s);
+			memset(a, 0, sizeof *a);
+			continue;
+		}
+		a->src_uri = s->uri[SIDE_SOURCE];
+		a->tgt_uri = s->uri[SIDE_TARGET];
+		j->order[j->n++] = a;
+	}
+	return bad;
+}
+
+static void
+log_line(void *ctx, const char *account, const char *text)
+{
+	struct job *j = ctx;
+
+	progress_stop(&j->progress);
+	fprintf(stderr, "mailhaul: %s: %s\n", account, text);
+}
+
+/* What the run is, in one line. */
+static void
+first_line(const struct job *j, bool created, int64_t passes)
+{
+	const struct uri *target = config_store(j->cfg, SIDE_TARGET);
+	char *to = target != NULL ? uri_show(target) : xstrdup("the list's");
+
+	fprintf(stderr, "mailhaul " VERSION ": state %s (%s, %" PRId64
+	    " passes so far), %zu of %zu accounts%s%s, to %s\n",
+	    config_state(j->cfg), created ? "new" : "found", passes, j->n,
+	    accounts_count(j->list), config_isset(j->cfg, CFG_ACCOUNTS) ?
+	    " of " : "", config_isset(j->cfg, CFG_ACCOUNTS) ?
+	    config_str(j->cfg, CFG_ACCOUNTS) : "", to);
+	free(to);
+}
+
+static int
+print_report(struct job *j, struct db *db, struct err *e)
+{
+	if (config_enum(j->cfg, CFG_FORMAT) == FORMAT_JSON)
+		return report_json(db, stdout, e);
+	return report_text(db, stdout, e);
+}
+
+static int
+exit_code(const struct pool_result *r, const struct totals *t)
+{
+	if (r->run_failed)
+		return r->err.retry ? EXIT_AGAIN : EXIT_INTERNAL;
+	if (r->stopped > 0)
+		return EXIT_AGAIN;
+	if (r->failed > 0 || r->empty > 0 || !t->balanced)
+		return EXIT_ACCOUNTS;
+	if (r->partial > 0 || t->counts[OUT_REFUSED] > 0 ||
+	    t->counts[OUT_FAILED] > 0 || t->counts[OUT_VANISHED] > 0 ||
+	    t->altered > 0)
+		return EXIT_DIFFERS;
+	return EXIT_DONE;
+}
+
+/* With everything checked and the state open. */
+static int
+run_job(struct job *j, struct state *state, bool created, struct err *e)
+{
+	struct run run = { .state = state, .set = &j->set, .log = log_line,
+	    .log_ctx = j };
+	struct pool_result result;
+	struct totals totals;
+	struct db *db;
+	int64_t passes, expected;
+	int code = EXIT_INTERNAL;
+
+	if (state_reader(state, &db, e) == -1)
+		return -1;
+	if (db_number(db, e, &passes, 0, "SELECT count(*) FROM pass", "") ==
+	    -1 || db_number(db, e, &expected, 0, "SELECT sum(source) FROM"
+	    " mailbox", "") == -1)
+		goto fail;
+	if (!config_bool(j->cfg, CFG_QUIET))
+		first_line(j, created, passes);
+	if (pass_begin(state, "copy", e) == -1)
+		goto fail;
+	progress_start(&j->progress, config_bool(j->cfg, CFG_QUIET),
+	    (uint64_t)expected);
+	if (pool_run(&run, j->order, j->n, progress_tick, &j->progress,
+	    &result, e) == -1)
+		goto fail;
+	progress_stop(&j->progress);
+	if (result.run_failed)
+		fprintf(stderr, "mailhaul: %s\n", result.err.text);
+	if (report_totals(db, &totals, e) == -1)
+		goto fail;
+	code = exit_code(&result, &totals);
+	if (!result.run_failed && pass_end(state, code, e) == -1)
+		goto fail;
+	if (print_report(j, db, e) == -1)
+		goto fail;
+	if (code == EXIT_AGAIN)
+		fprintf(stderr, "mailhaul: stopped; the same command goes "
+		    "on\n");
+	if (config_bool(j->cfg, CFG_VERBOSE))
+		fprintf(stderr, "mailhaul: %" PRIu64 " commits of the "
+		    "state\n", state_commits(state));
+	db_close(&db);
+	return code;
+fail:
+	db_close(&db);
+	return -1;
+}
+
+int
+cmd_copy(int argc, char **argv)
+{
+	struct job j = { .cfg = NULL };
+	struct state *state = NULL;
+	struct buf errors;
+	struct err e;
+	bool created;
+	size_t bad;
+	int code;
+
+	code = opts_parse(command_find("copy"), argc, argv, &j.cfg);
+	if (code != OPTS_GO)
+		return code;
+	buf_init(&errors, 1 << 20);
+	bad = accounts_load(&j.list, j.cfg, fold_case, &errors);
+	if (bad == 0)
+		bad = fill_accounts(&j, &errors);
+	if (bad > 0) {
+		code = opts_complain("copy", &errors, bad);
+		goto out;
+	}
+	fill_settings(&j);
+	if (config_state_dir(j.cfg, &e) == -1 ||
+	    state_open(&state, config_state(j.cfg), &created, &e) == -1) {
+		fprintf(stderr, "mailhaul: %s\n", e.text);
+		code = e.retry ? EXIT_AGAIN : EXIT_MISUSE;
+		goto out;
+	}
+	code = run_job(&j, state, created, &e);
+	if (code == -1) {
+		fprintf(stderr, "mailhaul: %s\n", e.text);
+		code = e.retry ? EXIT_AGAIN : EXIT_INTERNAL;
+	}
+	state_close(&state);
+out:
+	buf_release(&errors);
+	job_release(&j);
+	return code;
+}

@@ -1,0 +1,128 @@
+/*
+ * mailhaul: finds the subcommand and runs it.
+ *
+ * The way on: copy.c, engine/pool.c, engine/batch.c, then formats/.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "opts.h"
+
+/* scripts/check-docs reads this table: a command starts on each line that
+ * holds a '{' and a name. */
+const struct command commands[] = {
+	{ "copy", "copy accounts, or continue where the last pass ended",
+	cmd_copy, FOR_COPY, true,
+	"usage: mailhaul copy SOURCE TARGET [--state FILE] [OPTIONS]\n"
+	"       mailhaul copy --job JOB.ini [--accounts LIST] [OPTIONS]\n"
+	"\n"
+	"Copies one account, or all accounts of a list, and remembers in the "
+	"state what\n"
+	"has arrived: the same command again goes on after a stop or a crash, "
+	"sends what\n"
+	"is new, and sends nothing twice.\n"
+	"\n"
+	"SOURCE: mbox:PATH  maildir:PATH\n"
+	"TARGET: imap://USER@HOST[:PORT]  imaps://USER@HOST[:PORT]  null:\n"
+	"Options of a store follow '?', with '&' between, for example\n"
+	"        imaps://admin@mail.example.net?authzid=anna&secret-file="
+	"/root/pw\n" },
+	{ "report", "what all passes so far have done, and what is left",
+	cmd_report, FOR_REPORT, false,
+	"usage: mailhaul report --state FILE [OPTIONS]\n"
+	"       mailhaul report --job JOB.ini [OPTIONS]\n"
+	"       mailhaul report SOURCE TARGET [OPTIONS]\n"
+	"\n"
+	"Prints the end report: totals, a line for each account, and every "
+	"message that\n"
+	"was refused, failed or vanished.  Works beside a running copy.\n" },
+	{ "status", "how far a running copy is",
+	cmd_status, FOR_STATUS, false,
+	"usage: mailhaul status --state FILE [OPTIONS]\n"
+	"       mailhaul status --job JOB.ini [OPTIONS]\n"
+	"       mailhaul status SOURCE TARGET [OPTIONS]\n"
+	"\n"
+	"Prints what the running pass, or the last one, has done so far.  "
+	"Works beside a\n"
+	"running copy.\n" },
+	{ NULL, NULL, NULL, 0, false, NULL }
+};
+
+const struct command *
+command_find(const char *name)
+{
+	const struct command *c;
+
+	for (c = commands; c->name != NULL; c++)
+		if (strcmp(c->name, name) == 0)
+			return c;
+	return NULL;
+}
+
+/* A failed assertion, or no more memory: what it was has been printed. */
+static void
+on_abort(int sig)
+{
+	static const char text[] = "mailhaul: internal error; the state is "
+	    "safe, the same command goes on\n";
+	ssize_t n = write(STDERR_FILENO, text, sizeof text - 1);
+
+	(void)sig;
+	(void)n;
+	_exit(EXIT_INTERNAL);
+}
+
+/* A file that we open must not become standard output by accident. */
+static void
+open_standard_files(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd != -1 && fd <= STDERR_FILENO);
+	if (fd != -1)
+		close(fd);
+}
+
+/* The exit code once standard output has arrived where it should. */
+static int
+flush_output(int rc)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return rc;
+	fprintf(stderr, "mailhaul: standard output: %s\n", strerror(errno));
+	return rc == EXIT_DONE ? EXIT_AGAIN : rc;
+}
+
+int
+main(int argc, char **argv)
+{
+	const struct command *c;
+	const char *name = argc > 1 ? argv[1] : NULL;
+
+	open_standard_files();
+	signal(SIGABRT, on_abort);
+	if (name == NULL) {
+		opts_overview(commands, stderr);
+		return EXIT_MISUSE;
+	}
+	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
+		opts_overview(commands, stdout);
+		return flush_output(EXIT_DONE);
+	}
+	if (strcmp(name, "--version") == 0) {
+		printf("mailhaul %s\n", VERSION);
+		return flush_output(EXIT_DONE);
+	}
+	if (name[0] == '-')
+		return usage_error(NULL, "the command comes before '%.60s'",
+		    name);
+	if ((c = command_find(name)) == NULL)
+		return usage_error(NULL, "there is no command '%.60s'", name);
+	return flush_output(c->run(argc - 1, argv + 1));
+}

@@ -1,0 +1,1181 @@
+/*
+ * imap: and imaps: as sources.
+ *
+ * A mailbox is listed in chunks of sequence numbers, so that memory stays flat
+ * and contents can be asked for in between; EXPUNGE responses move what is
+ * still to be listed.  Wanted contents come with one pipelined UID FETCH and
+ * are spooled as they are reached.
+ */
+#include "imap/imap_source.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/date.h"
+#include "base/mutf7.h"
+#include "base/xmalloc.h"
+#include "imap/imap_name.h"
+#include "imap/imap_session.h"
+#include "imap/imap_spool.h"
+
+#define CHUNK		2000	/* messages listed by one command */
+#define SET_BYTES	4000	/* of one UID set */
+#define WAITING_MAX	((size_t)8 << 20)	/* spools in memory, together */
+#define LAST_UID	UINT32_MAX
+#define IMAP_LIST_S	600	/* STATUS of all mailboxes takes its time */
+
+/* A message of the chunk. */
+struct listed {
+	uint32_t	 uid;		/* 0: not seen (yet) */
+	unsigned	 flags;
+	bool		 has_size, has_flags;
+	int64_t		 date;
+	int		 zone;
+	uint64_t	 size, modseq;
+	const char	**kw;		/* in chunk_arena */
+	size_t		 nkw;
+};
+
+struct wanted { uint32_t uid; bool taken; };
+
+/* A body that came before it was asked for. */
+struct waiting {
+	struct waiting	*next;
+	uint32_t	 uid;
+	size_t		 memory;
+	struct content	*c;		/* NULL: the server has no body */
+};
+
+struct imap_from {
+	struct source	 src;
+	struct imap_session *s;
+	struct imap_name_rules rules;
+	char		*prefix;
+	/* The open mailbox. */
+	struct imap_box	 box;
+	uint64_t	 count;		/* what it held at the start */
+	uint32_t	 to_list;	/* messages not yet listed */
+	struct listed	*chunk;
+	uint32_t	 base;		/* sequence number of chunk[0] */
+	size_t		 nchunk, pos;
+	struct arena	 chunk_arena;
+	/* Contents. */
+	struct wanted	*want;
+	size_t		 nwant;
+	unsigned	 tag, last_tag;	/* FETCHes under way; 0: none */
+	struct waiting	*waiting;
+	size_t		 memory;	/* of the waiting ones */
+	bool		 discard;	/* bodies that come are not wanted */
+	char		 no[300];	/* words of a NO to a FETCH */
+};
+
+static struct imap_from *
+from(struct source *src)
+{
+	return (struct imap_from *)src;
+}
+
+/* Opening. */
+
+static int
+source_imap_open(struct source **sp, const struct store_conf *conf,
+    struct err *e)
+{
+	struct imap_from *m = xcalloc(1, sizeof *m);
+	const char *v = uri_opt(conf->uri, "prefix");
+	struct buf b;
+
+	m->src.conf = *conf;
+	if (imap_session_open(&m->s, &m->src.conf, false, e) == -1) {
+		free(m);
+		return -1;
+	}
+	m->rules.dialect = m->s->dialect;
+	m->rules.sep = m->s->sep;
+	m->rules.prefix = m->s->prefix;
+	if (v != NULL) {
+		buf_init(&b, 1000);
+		mutf7_encode(&b, v, strlen(v));
+		if (b.len > 0 && m->s->sep != '\0' &&
+		    b.ptr[b.len - 1] != m->s->sep)
+			buf_addc(&b, m->s->sep);
+		m->rules.prefix = m->prefix = buf_detach(&b, NULL);
+	}
+	arena_init(&m->chunk_arena);
+	*sp = &m->src;
+	return 0;
+}
+
+static void
+drop_waiting(struct imap_from *m)
+{
+	struct waiting *w, *next;
+
+	for (w = m->waiting; w != NULL; w = next) {
+		next = w->next;
+		content_close(&w->c);
+		free(w);
+	}
+	m->waiting = NULL;
+	m->memory = 0;
+	free(m->want);
+	m->want = NULL;
+	m->nwant = 0;
+}
+
+static void
+source_imap_close(struct source *src)
+{
+	struct imap_from *m = from(src);
+
+	/* With bodies still coming, LOGOUT would have to wait for them. */
+	if (m->tag != 0)
+		imap_session_drop(m->s);
+	drop_waiting(m);
+	imap_session_close(&m->s);
+	arena_release(&m->chunk_arena);
+	free(m->chunk);
+	free(m->prefix);
+	free(m);
+}
+
+/* Listing mailboxes. */
+
+struct box {
+	char		*name;
+	char		 sep;
+	unsigned	 use;
+	bool		 noselect, subscribed, has_status;
+	struct imap_box	 status;
+	uint64_t	 size;
+};
+
+struct boxes {
+	struct box	*b;
+	size_t		 n, cap;
+};
+
+static struct box *
+find_box(struct boxes *l, const char *name)
+{
+	/* STATUS comes right after its LIST. */
+	for (size_t i = l->n; i > 0; i--)
+		if (strcmp(l->b[i - 1].name, name) == 0)
+			return &l->b[i - 1];
+	return NULL;
+}
+
+static struct box *
+add_box(struct boxes *l, const char *name)
+{
+	if (l->n == l->cap) {
+		l->cap = l->cap == 0 ? 32 : l->cap * 2;
+		l->b = xreallocarray(l->b, l->cap, sizeof *l->b);
+	}
+	memset(&l->b[l->n], 0, sizeof l->b[0]);
+	l->b[l->n].name = xstrdup(strcasecmp(name, "INBOX") == 0 ? "INBOX" :
+	    name);
+	l->b[l->n].size = UNKNOWN64;
+	return &l->b[l->n++];
+}
+
+static void
+boxes_release(struct boxes *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		free(l->b[i].name);
+	free(l->b);
+}
+
+static unsigned
+use_bit(const char *attr)
+{
+	static const struct { const char *name; unsigned bit; } table[] = {
+		{ "\\All", USE_ALL }, { "\\Archive", USE_ARCHIVE },
+		{ "\\Drafts", USE_DRAFTS }, { "\\Flagged", USE_FLAGGED },
+		{ "\\Junk", USE_JUNK }, { "\\Sent", USE_SENT },
+		{ "\\Trash", USE_TRASH }
+	};
+
+	for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
+		if (strcasecmp(attr, table[i].name) == 0)
+			return table[i].bit;
+	return 0;
+}
+
+/* LIST and LSUB: (attributes) separator name [more]. */
+static int
+list_line(struct imap_session *s, struct boxes *l, bool lsub, struct err *e)
+{
+	struct box b = { .size = UNKNOWN64 }, *to;
+	struct imap_token t;
+
+	if (imap_read_token(&s->r, &t, e) == -1)
+		return -1;
+	if (t.type != IMAP_OPEN)
+		return imap_protocol(&s->r, "LIST without attributes", e);
+	while (t.type != IMAP_CLOSE) {
+		if (imap_read_token(&s->r, &t, e) == -1)
+			return -1;
+		if (t.type == IMAP_END || t.type == IMAP_OPEN)
+			return imap_protocol(&s->r, "LIST", e);
+		b.use |= use_bit(t.p);
+		b.noselect |= imap_is(&t, "\\Noselect") ||
+		    imap_is(&t, "\\NonExistent");
+		b.subscribed |= imap_is(&t, "\\Subscribed");
+	}
+	if (imap_read_token(&s->r, &t, e) == -1 ||
+	    imap_token_string(&s->r, &t, e) == -1)
+		return -1;
+	b.sep = t.type == IMAP_STRING && t.len == 1 ? t.p[0] : '\0';
+	if (imap_read_token(&s->r, &t, e) == -1 ||
+	    imap_token_string(&s->r, &t, e) == -1)
+		return -1;
+	if ((t.type != IMAP_STRING && t.type != IMAP_ATOM) || t.len == 0 ||
+	    memchr(t.p, '\0', t.len) != NULL)
+		return imap_protocol(&s->r, "LIST without a name", e);
+	if (l->n > 1000000)
+		return imap_protocol(&s->r, "a million mailboxes", e);
+	if (lsub) {
+		/* \Noselect here: only something below is subscribed. */
+		to = find_box(l, t.p);
+		if (to != NULL && !b.noselect)
+			to->subscribed = true;
+		return 0;
+	}
+	to = add_box(l, t.p);
+	b.name = to->name;
+	*to = b;
+	return 0;
+}
+
+static int
+list_data(struct imap_session *s, struct imap_response *rs, void *ctx,
+    struct err *e)
+{
+	struct boxes *l = ctx;
+	struct imap_token t;
+	struct box *b;
+	char item[24];
+	uint64_t v;
+
+	if (rs->kind != IMAP_DATA)
+		return 0;
+	if (strcmp(rs->name, "LIST") == 0)
+		return list_line(s, l, false, e);
+	if (strcmp(rs->name, "LSUB") == 0)
+		return list_line(s, l, true, e);
+	if (strcmp(rs->name, "STATUS") != 0)
+		return 0;
+	if (imap_read_token(&s->r, &t, e) == -1 ||
+	    imap_token_string(&s->r, &t, e) == -1)
+		return -1;
+	b = find_box(l, t.p);
+	if (b == NULL)
+		return 0;
+	b->has_status = true;
+	b->status.messages = UNKNOWN64;
+	if (imap_read_token(&s->r, &t, e) == -1)
+		return -1;
+	while (t.type != IMAP_CLOSE && t.type != IMAP_END) {
+		if (imap_read_token(&s->r, &t, e) == -1)
+			return -1;
+		if (t.type != IMAP_ATOM)
+			continue;
+		memset(item, 0, sizeof item);
+		memcpy(item, t.p, t.len < sizeof item ? t.len :
+		    sizeof item - 1);
+		if (imap_read_token(&s->r, &t, e) == -1)
+			return -1;
+		if (imap_token_number(&t, INT64_MAX, &v) == -1) {
+			if (t.type != IMAP_CLOSE && t.type != IMAP_END &&
+			    imap_skip_value(&s->r, &t, e) == -1)
+				return -1;
+			continue;
+		}
+		if (strcasecmp(item, "MESSAGES") == 0)
+			b->status.messages = v;
+		else if (strcasecmp(item, "UIDNEXT") == 0)
+			b->status.uidnext = v > UINT32_MAX ? 0 : (uint32_t)v;
+		else if (strcasecmp(item, "UIDVALIDITY") == 0)
+			b->status.uidvalidity = v > UINT32_MAX ? 0 :
+			    (uint32_t)v;
+		else if (strcasecmp(item, "HIGHESTMODSEQ") == 0)
+			b->status.modseq = v;
+		else if (strcasecmp(item, "SIZE") == 0)
+			b->size = v;
+	}
+	return 0;
+}
+
+/* All mailboxes that the server names, in one round trip. */
+static int
+ask_list(struct imap_from *m, struct boxes *l, struct err *e)
+{
+	struct imap_session *s = m->s;
+	struct imap_response rs;
+	struct buf cmd;
+	unsigned tag, tag2 = 0;
+	bool ext = s->caps & CAP_LIST_EXTENDED;
+	int rc;
+
+	buf_init(&cmd, 500);
+	buf_adds(&cmd, "LIST \"\" \"*\"");
+	if (ext) {
+		buf_addf(&cmd, " RETURN (SUBSCRIBED%s", s->caps &
+		    CAP_SPECIAL_USE ? " SPECIAL-USE" : "");
+		if (s->caps & CAP_LIST_STATUS)
+			/* Sizes are in Cyrus' index; elsewhere they may cost
+			 * reading all mail. */
+			buf_addf(&cmd, " STATUS (MESSAGES UIDNEXT UIDVALIDITY"
+			    "%s%s)", s->caps & CAP_CONDSTORE ?
+			    " HIGHESTMODSEQ" : "", s->dialect == IMAP_CYRUS &&
+			    s->caps & CAP_STATUS_SIZE ? " SIZE" : "");
+		buf_addc(&cmd, ')');
+	}
+	imap_stream_limits(s->st, IMAP_LIST_S, IMAP_LIST_S);
+	rc = imap_send(s, cmd.ptr, &tag, e);
+	buf_release(&cmd);
+	if (rc == 0 && !ext)
+		rc = imap_send(s, "LSUB \"\" \"*\"", &tag2, e);
+	if (rc == 0)
+		rc = imap_flush(s, e);
+	if (rc == -1 || (rc = imap_wait(s, tag, list_data, l, &rs, e)) == -1)
+		return -1;
+	if (rc == 0)
+		imap_no(&rs, ERR_ACCOUNT, e, "LIST");
+	if (tag2 != 0) {
+		struct err e2;
+
+		if (imap_wait(s, tag2, list_data, l, &rs, &e2) == -1) {
+			*e = e2;
+			return -1;
+		}
+	}
+	return rc == 1 ? 0 : -1;
+}
+
+static bool
+elsewhere(const struct imap_session *s, const char *name)
+{
+	for (size_t i = 0; i < s->others.n; i++) {
+		const char *o = s->others.w[i];
+		size_t n = strlen(o);
+
+		if (strcmp(o, s->prefix) == 0)
+			continue;
+		if (strncmp(name, o, n) == 0)
+			return true;
+		/* The namespace's own level. */
+		if (n > 1 && o[n - 1] == s->sep && strlen(name) == n - 1 &&
+		    strncmp(name, o, n - 1) == 0)
+			return true;
+	}
+	return false;
+}
+
+static const char *
+join(struct arena *a, const char *const *path, size_t n)
+{
+	size_t len = 0, at = 0;
+	char *out;
+
+	for (size_t i = 0; i < n; i++)
+		len += strlen(path[i]) + 1;
+	out = arena_alloc(a, len + 1);
+	for (size_t i = 0; i < n; i++) {
+		size_t k = strlen(path[i]);
+
+		if (i > 0)
+			out[at++] = '/';
+		memcpy(out + at, path[i], k);
+		at += k;
+	}
+	out[at] = '\0';
+	return out;
+}
+
+static int
+by_path(const void *pa, const void *pb)
+{
+	const struct folder_info *a = pa, *b = pb;
+	bool ia = a->npath == 1 && strcmp(a->path[0], "INBOX") == 0;
+	bool ib = b->npath == 1 && strcmp(b->path[0], "INBOX") == 0;
+
+	if (ia != ib)
+		return ia ? -1 : 1;
+	for (size_t i = 0; i < a->npath && i < b->npath; i++) {
+		int c = strcmp(a->path[i], b->path[i]);
+
+		if (c != 0)
+			return c;
+	}
+	return a->npath < b->npath ? -1 : a->npath > b->npath;
+}
+
+static int
+source_imap_list(struct source *src, struct arena *a,
+    struct folder_info **fp, size_t *np, struct err *e)
+{
+	struct imap_from *m = from(src);
+	struct boxes l = { NULL, 0, 0 };
+	struct folder_info *f;
+	size_t n = 0, foreign = 0;
+	struct imap_box box;
+	int rc;
+
+	if (ask_list(m, &l, e) == -1) {
+		boxes_release(&l);
+		return -1;
+	}
+	if (find_box(&l, "INBOX") == NULL) {
+		/* LIST can be empty for a user with dots in the name; and an
+		 * admin may act for a user who does not exist. */
+		rc = imap_status(m->s, "INBOX", &box, e);
+		if (rc == 0) {
+			err_set(e, ERR_ACCOUNT, "there is no such user, or "
+			    "no INBOX");
+			e->cause = CAUSE_MISSING;
+		}
+		if (rc != 1) {
+			boxes_release(&l);
+			return -1;
+		}
+		add_box(&l, "INBOX")->sep = m->s->sep;
+	}
+	f = arena_zalloc(a, l.n * sizeof *f);
+	for (size_t i = 0; i < l.n; i++) {
+		struct box *b = &l.b[i];
+		struct folder_info *x = &f[n];
+		struct imap_name_rules rules = m->rules;
+		bool raw;
+
+		if (elsewhere(m->s, b->name)) {
+			foreign++;
+			continue;
+		}
+		rules.sep = b->sep;
+		imap_name_read(&rules, a, b->name, &x->path, &x->npath, &raw);
+		x->raw_name = arena_strdup(a, b->name);
+		x->name = join(a, x->path, x->npath);
+		x->special_use = b->use;
+		x->noselect = b->noselect;
+		x->subscribed = b->subscribed;
+		x->messages = b->has_status ? b->status.messages : UNKNOWN64;
+		x->bytes = b->size;
+		x->uidvalidity = b->status.uidvalidity;
+		x->uidnext = b->status.uidnext;
+		x->modseq = b->status.modseq;
+		if (raw)
+			src->conf.warn(src->conf.warn_ctx, x->name, NULL,
+			    "its name is not modified UTF-7; taken as it is");
+		n++;
+	}
+	if (foreign > 0)
+		source_warn(src, NULL, "%zu mailboxes of other users or shared "
+		    "ones are not part of this account", foreign);
+	boxes_release(&l);
+	if (n > 0)
+		qsort(f, n, sizeof *f, by_path);
+	*fp = f;
+	*np = n;
+	return 0;
+}
+
+/* What concerns the account: quota and subscriptions. */
+
+static int
+quota_data(struct imap_session *s, struct imap_response *rs, void *ctx,
+    struct err *e)
+{
+	uint64_t *limit = ctx, v;
+	struct imap_token t;
+	int after = 0;		/* tokens since STORAGE */
+
+	if (rs->kind != IMAP_DATA || strcmp(rs->name, "QUOTA") != 0)
+		return 0;
+	do {
+		if (imap_read_token(&s->r, &t, e) == -1)
+			return -1;
+		if (after > 0 && ++after == 3 &&
+		    imap_token_number(&t, INT64_MAX / 1024, &v) == 0)
+			*limit = v * 1024;
+		if (imap_is(&t, "STORAGE"))
+			after = 1;
+	} while (t.type != IMAP_END);
+	return 0;
+}
+
+static int
+lsub_data(struct imap_session *s, struct imap_response *rs, void *ctx,
+    struct err *e)
+{
+	if (rs->kind != IMAP_DATA || strcmp(rs->name, "LSUB") != 0)
+		return 0;
+	return list_line(s, ctx, false, e);
+}
+
+static int
+source_imap_facts(struct source *src, struct arena *a,
+    struct account_info *info, struct err *e)
+{
+	struct imap_from *m = from(src);
+	struct boxes l = { NULL, 0, 0 };
+	struct imap_response rs;
+	const char **names;
+	size_t n = 0;
+
+	if (m->s->caps & CAP_QUOTA && imap_run(m->s, "GETQUOTAROOT \"INBOX\"",
+	    quota_data, &info->quota_bytes, &rs, e) == -1)
+		return -1;
+	if (imap_run(m->s, "LSUB \"\" \"*\"", lsub_data, &l, &rs, e) == -1) {
+		boxes_release(&l);
+		return -1;
+	}
+	names = arena_alloc(a, (l.n + 1) * sizeof *names);
+	for (size_t i = 0; i < l.n; i++) {
+		struct imap_name_rules rules = m->rules;
+		const char *const *path;
+		size_t npath;
+		bool raw;
+
+		if (l.b[i].noselect || elsewhere(m->s, l.b[i].name))
+			continue;
+		rules.sep = l.b[i].sep;
+		imap_name_read(&rules, a, l.b[i].name, &path, &npath, &raw);
+		names[n++] = join(a, path, npath);
+	}
+	boxes_release(&l);
+	info->has_subscriptions = n > 0;
+	info->subscriptions = names;
+	info->nsubscriptions = n;
+	return 0;
+}
+
+/* One mailbox. */
+
+static int
+min_data(struct imap_session *s, struct imap_response *rs, void *ctx,
+    struct err *e)
+{
+	uint32_t *min = ctx;
+	struct imap_token t;
+	bool extended = strcmp(rs->name, "ESEARCH") == 0, is_min = false;
+	uint64_t v;
+
+	if (rs->kind != IMAP_DATA || (!extended &&
+	    strcmp(rs->name, "SEARCH") != 0))
+		return 0;
+	do {
+		if (imap_read_token(&s->r, &t, e) == -1)
+			return -1;
+		if ((is_min || !extended) && s->r.depth == 0 &&
+		    imap_token_number(&t, UINT32_MAX, &v) == 0 && v != 0 &&
+		    (*min == 0 || v < *min))
+			*min = (uint32_t)v;
+		is_min = imap_is(&t, "MIN");
+	} while (t.type != IMAP_END);
+	return 0;
+}
+
+/* The sequence number of the first message with at least this UID; 0: none.
+ * Not "uid:*", which is never empty. */
+static int
+first_from(struct imap_from *m, uint32_t uid, uint32_t *seq, struct err *e)
+{
+	struct imap_response rs;
+	struct buf cmd;
+	int rc;
+
+	*seq = 0;
+	buf_init(&cmd, 100);
+	buf_addf(&cmd, "SEARCH %sUID %u:%u", m->s->caps & CAP_ESEARCH ?
+	    "RETURN (MIN) " : "", uid, LAST_UID);
+	rc = imap_run(m->s, cmd.ptr, min_data, seq, &rs, e);
+	buf_release(&cmd);
+	if (rc == 0)
+		return imap_no(&rs, ERR_MAILBOX, e, "SEARCH");
+	return rc == 1 ? 0 : -1;
+}
+
+static void
+put_token(const struct imap_from *m, struct buf *out)
+{
+	buf_addf(out, "imap1 %u %u %" PRIu64 " %" PRIu64, m->box.uidvalidity,
+	    m->box.uidnext, m->box.modseq, m->box.messages);
+}
+
+static int
+source_imap_folder_open(struct source *src, struct folder_info *f,
+    const struct buf *token, uint32_t from_uid, enum delta *delta,
+    struct err *e)
+{
+	struct imap_from *m = from(src);
+	struct imap_selected sel;
+	uint32_t seq = 1;
+	struct buf now;
+	int rc;
+
+	rc = imap_select(m->s, f->raw_name, true, &sel, e);
+	if (rc == 0) {
+		err_set(e, ERR_MAILBOX, "there is no mailbox %.100s",
+		    f->raw_name);
+		e->cause = CAUSE_MISSING;
+	}
+	if (rc != 1)
+		return -1;
+	imap_words_release(&sel.keywords);
+	m->box = sel.box;
+	m->count = sel.box.messages;
+	m->nchunk = m->pos = 0;
+	f->uidvalidity = m->box.uidvalidity;
+	f->uidnext = m->box.uidnext;
+	f->modseq = m->box.modseq;
+	f->messages = m->box.messages;
+	if (from_uid > 1 && m->box.messages > 0) {
+		if (m->box.uidnext != 0 && from_uid >= m->box.uidnext)
+			seq = 0;
+		else if (first_from(m, from_uid, &seq, e) == -1)
+			return -1;
+	}
+	m->to_list = seq == 0 || seq > m->count ? 0 :
+	    (uint32_t)m->count - (seq - 1);
+	m->s->listed = seq == 0 ? 0 : seq - 1;
+	m->s->expunged = 0;
+	*delta = DELTA_FULL;
+	/* Without modseqs nothing is known of flags. */
+	if (token != NULL && m->box.modseq != 0) {
+		buf_init(&now, 200);
+		put_token(m, &now);
+		if (now.len == token->len && memcmp(now.ptr, token->ptr,
+		    now.len) == 0)
+			*delta = DELTA_UNCHANGED;
+		buf_release(&now);
+	}
+	return 0;
+}
+
+/* FLAGS (...) of one message. */
+static int
+read_flags(struct imap_from *m, struct listed *x, struct err *e)
+{
+	struct imap_reader *r = &m->s->r;
+	const char *kw[256];
+	struct imap_token t;
+	size_t n = 0;
+
+	if (imap_read_token(r, &t, e) == -1)
+		return -1;
+	if (t.type != IMAP_OPEN)
+		return imap_skip_value(r, &t, e);
+	x->flags = 0;
+	for (;;) {
+		if (imap_read_token(r, &t, e) == -1)
+			return -1;
+		if (t.type == IMAP_CLOSE)
+			break;
+		if (t.type != IMAP_ATOM)
+			return imap_protocol(r, "FLAGS", e);
+		if (t.p[0] == '\\')
+			x->flags |= imap_flag_bit(t.p, t.len);
+		else if (n < 256)
+			kw[n++] = arena_memdup0(&m->chunk_arena, t.p, t.len);
+	}
+	x->has_flags = true;
+	x->nkw = n;
+	x->kw = n > 0 ? arena_alloc(&m->chunk_arena, n * sizeof *x->kw) :
+	    NULL;
+	if (n > 0)
+		memcpy(x->kw, kw, n * sizeof *x->kw);
+	return 0;
+}
+
+/* A FETCH response of the listing; parts of one message may come in several. */
+static int
+fetch_data(struct imap_session *s, struct imap_response *rs, void *ctx,
+    struct err *e)
+{
+	struct imap_from *m = ctx;
+	struct imap_reader *r = &s->r;
+	struct listed *x, ignored;
+	struct imap_token t;
+	struct date d;
+	char item[24];
+	uint64_t v;
+
+	if (rs->kind != IMAP_DATA || strcmp(rs->name, "FETCH") != 0)
+		return 0;
+	x = rs->number >= m->base && rs->number - m->base < m->nchunk ?
+	    &m->chunk[rs->number - m->base] : &ignored;
+	if (imap_read_token(r, &t, e) == -1)
+		return -1;
+	if (t.type != IMAP_OPEN)
+		return imap_protocol(r, "FETCH without a list", e);
+	for (;;) {
+		if (imap_read_token(r, &t, e) == -1)
+			return -1;
+		if (t.type == IMAP_CLOSE)
+			return 0;
+		if (t.type != IMAP_ATOM)
+			return imap_protocol(r, "FETCH", e);
+		memset(item, 0, sizeof item);
+		memcpy(item, t.p, t.len < sizeof item ? t.len :
+		    sizeof item - 1);
+		if (strcasecmp(item, "FLAGS") == 0) {
+			if (read_flags(m, x, e) == -1)
+				return -1;
+			continue;
+		}
+		if (imap_read_token(r, &t, e) == -1)
+			return -1;
+		if (strcasecmp(item, "UID") == 0 &&
+		    imap_token_number(&t, UINT32_MAX, &v) == 0)
+			x->uid = (uint32_t)v;
+		else if (strcasecmp(item, "RFC822.SIZE") == 0 &&
+		    imap_token_number(&t, INT64_MAX, &v) == 0) {
+			x->size = v;
+			x->has_size = true;
+		} else if (strcasecmp(item, "INTERNALDATE") == 0 &&
+		    t.type == IMAP_STRING) {
+			if (date_parse_internal(t.p, t.len, &d) == 0) {
+				x->date = d.epoch;
+				x->zone = d.zone;
+			}
+		} else if (strcasecmp(item, "MODSEQ") == 0 &&
+		    t.type == IMAP_OPEN) {
+			if (imap_read_token(r, &t, e) == -1)
+				return -1;
+			if (imap_token_number(&t, INT64_MAX, &v) == 0)
+				x->modseq = v;
+			while (t.type != IMAP_CLOSE)
+				if (imap_read_token(r, &t, e) == -1)
+					return -1;
+		} else if (t.type == IMAP_CLOSE || t.type == IMAP_END)
+			return imap_protocol(r, "FETCH", e);
+		else if (imap_skip_value(r, &t, e) == -1)
+			return -1;
+	}
+}
+
+static int
+by_uid(const void *a, const void *b)
+{
+	uint32_t x = ((const struct listed *)a)->uid;
+	uint32_t y = ((const struct listed *)b)->uid;
+
+	return x < y ? -1 : x > y;
+}
+
+static int	drain(struct imap_from *, struct err *);
+
+/* Lists the next messages: their number, 0 at the end. */
+static int
+next_chunk(struct imap_from *m, struct err *e)
+{
+	struct imap_session *s = m->s;
+	struct imap_response rs;
+	size_t missing = 0;
+	struct buf cmd;
+	int rc;
+
+	if (drain(m, e) == -1)
+		return -1;
+	m->to_list -= s->expunged < m->to_list ? s->expunged : m->to_list;
+	m->count -= s->expunged < m->count ? s->expunged : m->count;
+	s->expunged = 0;
+	m->nchunk = m->pos = 0;
+	if (m->to_list == 0)
+		return 0;
+	arena_reset(&m->chunk_arena);
+	if (m->chunk == NULL)
+		m->chunk = xcalloc(CHUNK, sizeof *m->chunk);
+	m->base = s->listed + 1;
+	m->nchunk = m->to_list < CHUNK ? m->to_list : CHUNK;
+	memset(m->chunk, 0, m->nchunk * sizeof *m->chunk);
+	for (size_t i = 0; i < m->nchunk; i++)
+		m->chunk[i].date = NO_DATE;
+	buf_init(&cmd, 200);
+	buf_addf(&cmd, "FETCH %u:%u (UID FLAGS INTERNALDATE RFC822.SIZE%s)",
+	    m->base, m->base + (uint32_t)m->nchunk - 1,
+	    s->caps & CAP_CONDSTORE ? " MODSEQ" : "");
+	rc = imap_run(s, cmd.ptr, fetch_data, m, &rs, e);
+	buf_release(&cmd);
+	if (rc == -1)
+		return -1;
+	for (size_t i = 0; i < m->nchunk; i++)
+		missing += m->chunk[i].uid == 0;
+	if (rc == 0 && missing > 0) {
+		imap_no(&rs, ERR_MAILBOX, e, "%zu messages cannot be listed",
+		    missing);
+		e->retry = true;
+		return -1;
+	}
+	if (missing > 0)
+		source_warn(&m->src, NULL, "%zu messages vanished while they "
+		    "were listed", missing);
+	s->listed += (uint32_t)m->nchunk;
+	m->to_list -= (uint32_t)m->nchunk;
+	m->count -= missing;
+	qsort(m->chunk, m->nchunk, sizeof *m->chunk, by_uid);
+	return (int)m->nchunk;
+}
+
+static int
+source_imap_next(struct source *src, struct arena *a, struct msg_meta *meta,
+    struct err *e)
+{
+	struct imap_from *m = from(src);
+	struct listed *x;
+	const char **kw;
+	int rc;
+
+	do {
+		while (m->pos == m->nchunk) {
+			rc = next_chunk(m, e);
+			if (rc <= 0)
+				return rc;
+		}
+		x = &m->chunk[m->pos++];
+	} while (x->uid == 0);
+	meta->key = arena_printf(a, "%u.%u", m->box.uidvalidity, x->uid);
+	meta->uid = x->uid;
+	meta->flags = x->flags;
+	if (x->nkw > 0) {
+		kw = arena_alloc(a, x->nkw * sizeof *kw);
+		for (size_t i = 0; i < x->nkw; i++)
+			kw[i] = arena_strdup(a, x->kw[i]);
+		meta->keywords = kw;
+		meta->nkeywords = x->nkw;
+	}
+	meta->date = x->date;
+	meta->zone = x->zone;
+	meta->date_origin = x->date == NO_DATE ? DATE_NONE : DATE_STORE;
+	if (x->date == NO_DATE)
+		meta->oddities |= ODD_NO_DATE;
+	meta->size = x->has_size ? x->size : UNKNOWN64;
+	meta->modseq = x->modseq;
+	meta->where = arena_printf(a, "uid %u", x->uid);
+	return 1;
+}
+
+/* Contents. */
+
+static void
+add_waiting(struct imap_from *m, uint32_t uid, struct content *c,
+    size_t memory)
+{
+	struct waiting *w = xcalloc(1, sizeof *w), **p;
+
+	w->uid = uid;
+	w->c = c;
+	w->memory = memory;
+	m->memory += memory;
+	for (p = &m->waiting; *p != NULL; p = &(*p)->next)
+		;
+	*p = w;
+}
+
+/* The value of BODY[]: 1 it is in the spool, 0 there is none (NIL). */
+static int
+read_body(struct imap_from *m, struct imap_token *t, struct imap_spool *sp,
+    struct err *e)
+{
+	char chunk[16384];
+	ssize_t n;
+
+	if (t->type == IMAP_STRING)
+		return imap_spool_add(sp, t->p, t->len, e) == -1 ? -1 : 1;
+	if (t->type != IMAP_LITERAL) {
+		if (imap_is(t, "NIL"))
+			return 0;
+		return imap_protocol(&m->s->r, "a body that is none", e);
+	}
+	while ((n = imap_read_literal(&m->s->r, chunk, sizeof chunk, e)) > 0)
+		if (imap_spool_add(sp, chunk, (size_t)n, e) == -1)
+			return -1;
+	return n == -1 ? -1 : 1;
+}
+
+/* A FETCH response while bodies are under way. */
+static int
+body_data(struct imap_from *m, struct err *e)
+{
+	struct imap_reader *r = &m->s->r;
+	struct imap_spool sp;
+	struct imap_token t;
+	bool has_body = false;
+	uint64_t v, uid = 0;
+	int rc = 0;
+
+	imap_spool_init(&sp, m->memory < WAITING_MAX ? IMAP_SPOOL_MEMORY : 0);
+	if (imap_read_token(r, &t, e) == -1 || (t.type != IMAP_OPEN &&
+	    imap_protocol(r, "FETCH without a list", e) == -1))
+		rc = -1;
+	while (rc != -1) {
+		bool is_uid, is_body;
+
+		if (imap_read_token(r, &t, e) == -1) {
+			rc = -1;
+			break;
+		}
+		if (t.type == IMAP_CLOSE)
+			break;
+		is_uid = imap_is(&t, "UID");
+		is_body = imap_is(&t, "BODY[]") && !has_body;
+		if (imap_read_token(r, &t, e) == -1)
+			rc = -1;
+		else if (t.type == IMAP_CLOSE || t.type == IMAP_END)
+			rc = imap_protocol(r, "FETCH", e);
+		else if (is_uid) {
+			if (imap_token_number(&t, UINT32_MAX, &v) == 0)
+				uid = v;
+		} else if (is_body) {
+			has_body = true;
+			rc = read_body(m, &t, &sp, e);
+			if (rc == 0)	/* NIL */
+				has_body = false;
+		} else
+			rc = imap_skip_value(r, &t, e);
+	}
+	if (rc != -1 && has_body && uid == 0)
+		rc = imap_protocol(r, "a body without UID", e);
+	if (rc != -1 && has_body) {
+		size_t memory = sp.fd == -1 ? sp.mem.len : 0;
+
+		add_waiting(m, (uint32_t)uid, imap_spool_content(&sp),
+		    memory);
+	}
+	imap_spool_release(&sp);
+	return rc == -1 ? -1 : 0;
+}
+
+/* One response of the FETCHes under way. */
+static int
+one_response(struct imap_from *m, struct err *e)
+{
+	struct imap_response rs;
+
+	if (imap_response(m->s, &rs, e) == -1)
+		return -1;
+	switch (rs.kind) {
+	case IMAP_TAGGED:
+		if (!imap_tag_is(&rs, m->tag) || rs.status == IMAP_BAD) {
+			m->s->dead = true;
+			return imap_no(&rs, ERR_ACCOUNT, e, "FETCH");
+		}
+		if (rs.status == IMAP_NO) {
+			struct err no;
+
+			imap_no(&rs, ERR_MESSAGE, &no, "FETCH");
+			memcpy(m->no, no.text, sizeof m->no - 1);
+			m->no[sizeof m->no - 1] = '\0';
+		}
+		m->tag = m->tag == m->last_tag ? 0 : m->tag + 1;
+		return 0;
+	case IMAP_CONTINUE:
+		m->s->dead = true;
+		return imap_protocol(&m->s->r, "a continuation that nothing "
+		    "asked for", e);
+	case IMAP_DATA:
+		if (strcmp(rs.name, "FETCH") == 0 && !m->discard)
+			return body_data(m, e);
+		return 0;
+	case IMAP_STATUS:
+	default:
+		return 0;
+	}
+}
+
+/* Until no FETCH is under way; what comes is kept. */
+static int
+drain(struct imap_from *m, struct err *e)
+{
+	if (m->tag == 0)
+		return 0;
+	imap_stream_limits(m->s->st, m->s->timeout_s, 10 * m->s->timeout_s);
+	while (m->tag != 0)
+		if (one_response(m, e) == -1)
+			return -1;
+	return 0;
+}
+
+/* The same, and nothing is kept. */
+static int
+discard(struct imap_from *m, struct err *e)
+{
+	int rc;
+
+	m->discard = true;
+	rc = drain(m, e);
+	m->discard = false;
+	drop_waiting(m);
+	return rc;
+}
+
+static int
+send_fetches(struct imap_from *m, struct err *e)
+{
+	struct buf cmd;
+	size_t i = 0;
+	unsigned tag = 0, first = 0;
+	int rc = 0;
+
+	buf_init(&cmd, 1 << 14);
+	m->no[0] = '\0';
+	imap_stream_limits(m->s->st, m->s->timeout_s, 10 * m->s->timeout_s);
+	while (i < m->nwant && rc == 0) {
+		struct imap_set set = { &cmd, 0, 0 };
+
+		buf_reset(&cmd);
+		buf_adds(&cmd, "UID FETCH ");
+		for (; i < m->nwant && cmd.len < SET_BYTES; i++)
+			imap_set_add(&set, m->want[i].uid);
+		imap_set_end(&set);
+		buf_adds(&cmd, " (UID BODY.PEEK[])");
+		rc = imap_send(m->s, cmd.ptr, &tag, e);
+		if (first == 0)
+			first = tag;
+	}
+	if (rc == 0)
+		rc = imap_flush(m->s, e);
+	if (rc == 0 && first != 0) {
+		m->tag = first;
+		m->last_tag = tag;
+	}
+	buf_release(&cmd);
+	return rc;
+}
+
+static int
+source_imap_want(struct source *src, const struct msg_meta *const *metas,
+    size_t n, struct err *e)
+{
+	struct imap_from *m = from(src);
+
+	if (discard(m, e) == -1)
+		return -1;
+	m->want = xcalloc(n, sizeof *m->want);
+	for (size_t i = 0; i < n; i++)
+		if (metas[i]->uid != 0)
+			m->want[m->nwant++].uid = metas[i]->uid;
+	return send_fetches(m, e);
+}
+
+static bool
+take(struct imap_from *m, uint32_t uid, struct content **c)
+{
+	struct waiting **p, *w;
+
+	for (p = &m->waiting; (w = *p) != NULL; p = &w->next)
+		if (w->uid == uid) {
+			*p = w->next;
+			*c = w->c;
+			m->memory -= w->memory;
+			free(w);
+			return true;
+		}
+	return false;
+}
+
+static int
+source_imap_content(struct source *src, const struct msg_meta *meta,
+    struct content **c, struct err *e)
+{
+	struct imap_from *m = from(src);
+	struct wanted *w = NULL;
+	size_t i;
+
+	for (i = 0; i < m->nwant; i++)
+		if (m->want[i].uid == meta->uid && !m->want[i].taken)
+			w = &m->want[i];
+	if (w == NULL) {
+		/* Not announced, or read a second time. */
+		struct wanted *old = m->want, one = { meta->uid, false };
+		size_t nold = m->nwant;
+		int rc;
+
+		if (drain(m, e) == -1)
+			return -1;
+		m->want = &one;
+		m->nwant = 1;
+		rc = send_fetches(m, e);
+		m->want = old;
+		m->nwant = nold;
+		if (rc == -1)
+			return -1;
+	}
+	imap_stream_limits(m->s->st, m->s->timeout_s, 10 * m->s->timeout_s);
+	for (;;) {
+		if (take(m, meta->uid, c)) {
+			if (w != NULL)
+				w->taken = true;
+			return 1;
+		}
+		if (m->tag == 0)
+			break;
+		if (one_response(m, e) == -1)
+			return -1;
+	}
+	if (w != NULL)
+		w->taken = true;
+	if (m->no[0] != '\0')
+		return err_retry(e, ERR_MESSAGE, "%s", m->no);
+	return 0;
+}
+
+static int
+source_imap_count(struct source *src, uint64_t *n, struct err *e)
+{
+	struct imap_from *m = from(src);
+
+	(void)e;
+	*n = m->count - (m->s->expunged < m->to_list ? m->s->expunged :
+	    m->to_list);
+	return 0;
+}
+
+static int
+source_imap_token(struct source *src, struct buf *token, struct err *e)
+{
+	struct imap_from *m = from(src);
+
+	(void)e;
+	if (m->box.modseq != 0)
+		put_token(m, token);
+	return 0;
+}
+
+static void
+source_imap_folder_close(struct source *src)
+{
+	struct imap_from *m = from(src);
+	struct err e;
+
+	/* The next EXAMINE leaves the mailbox; bodies under way would come
+	 * first. */
+	if (discard(m, &e) == -1)
+		m->s->dead = true;
+	m->nchunk = m->pos = 0;
+	m->to_list = 0;
+}
+
+static const char *const schemes[] = { "imap", "imaps", NULL };
+static const char *const options[] = { IMAP_OPTIONS, NULL };
+
+const struct source_ops imap_source = {
+	.schemes = schemes,
+	.options = options,
+	.open = source_imap_open,
+	.close = source_imap_close,
+	.account_facts = source_imap_facts,
+	.list = source_imap_list,
+	.folder_open = source_imap_folder_open,
+	.next = source_imap_next,
+	.want = source_imap_want,
+	.content = source_imap_content,
+	.folder_count = source_imap_count,
+	.folder_token = source_imap_token,
+	.folder_close = source_imap_folder_close,
+};
