@@ -3,6 +3,7 @@
  * report.
  */
 #include <inttypes.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -150,6 +151,80 @@ first_line(const struct job *j, bool created, int64_t passes)
 	free(to);
 }
 
+/* Messages of an account in the last pass over it. */
+static int
+known_messages(struct db *db, const char *name, int64_t *n, struct err *e)
+{
+	return db_number(db, e, n, 0, "SELECT sum(source) FROM mailbox JOIN"
+	    " account ON account.id = account_id WHERE account.name = ?1", "s",
+	    name);
+}
+
+struct sized { struct account *account; int64_t messages; size_t place; };
+
+static int
+cmp_sized(const void *pa, const void *pb)
+{
+	const struct sized *a = pa, *b = pb;
+
+	if (a->messages != b->messages)
+		return a->messages > b->messages ? -1 : 1;
+	return a->place < b->place ? -1 : 1;
+}
+
+/* Large accounts first, so that none is left alone at the end; those that no
+ * pass has met keep their place in the list, before the others. */
+static int
+sort_accounts(struct job *j, struct db *db, struct err *e)
+{
+	struct sized *s;
+
+	if (j->set.order == ORDER_LIST)
+		return 0;
+	s = xcalloc(j->n, sizeof *s);
+	for (size_t i = 0; i < j->n; i++) {
+		s[i].account = j->order[i];
+		s[i].place = i;
+		if (known_messages(db, j->order[i]->name, &s[i].messages,
+		    e) == -1) {
+			free(s);
+			return -1;
+		}
+		if (s[i].messages == 0)
+			s[i].messages = INT64_MAX;
+		if (j->set.order == ORDER_SMALLEST)
+			s[i].messages = -s[i].messages;
+	}
+	qsort(s, j->n, sizeof *s, cmp_sized);
+	for (size_t i = 0; i < j->n; i++)
+		j->order[i] = s[i].account;
+	free(s);
+	return 0;
+}
+
+/* A state that knows accounts, but none of these, is another project's. */
+static int
+check_state_is_ours(const struct job *j, struct db *db, struct err *e)
+{
+	int64_t known;
+
+	if (db_number(db, e, &known, 0, "SELECT count(*) FROM account", "") ==
+	    -1)
+		return -1;
+	if (known == 0)
+		return 0;
+	for (size_t i = 0; i < accounts_count(j->list); i++) {
+		if (db_number(db, e, &known, 0, "SELECT 1 FROM account WHERE"
+		    " name = ?1", "s", account_name(j->list, i)) == -1)
+			return -1;
+		if (known != 0)
+			return 0;
+	}
+	return err_set(e, ERR_ACCOUNT, "the state %s is of other accounts: it "
+	    "knows none of these; give another --state",
+	    config_state(j->cfg));
+}
+
 static int
 print_report(struct job *j, struct db *db, struct err *e)
 {
@@ -186,8 +261,21 @@ run_job(struct job *j, struct state *state, bool created, struct err *e)
 	int64_t passes, expected;
 	int code = EXIT_INTERNAL;
 
+	char dir[4096];
+
 	if (state_reader(state, &db, e) == -1)
 		return -1;
+	if (check_state_is_ours(j, db, e) == -1) {
+		db_close(&db);
+		if (e->scope == ERR_RUN)
+			return -1;
+		fprintf(stderr, "mailhaul: %s\n", e->text);
+		return EXIT_MISUSE;
+	}
+	if (sort_accounts(j, db, e) == -1)
+		goto fail;
+	snprintf(dir, sizeof dir, "%s", config_state(j->cfg));
+	run.state_dir = dirname(dir);
 	if (db_number(db, e, &passes, 0, "SELECT count(*) FROM pass", "") ==
 	    -1 || db_number(db, e, &expected, 0, "SELECT sum(source) FROM"
 	    " mailbox", "") == -1)

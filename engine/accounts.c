@@ -836,15 +836,15 @@ template(const struct accounts *a, size_t i, const struct config *c,
 static void
 drop_opt(struct uri *u, const char *key)
 {
-	struct uri_opt *o;
+	size_t i;
 
-	for (o = u->opts; o < u->opts + u->nopts; o++)
-		if (strcmp(o->key, key) == 0) {
-			free(o->key);
-			free(o->val);
+	for (i = 0; i < u->nopts; i++)
+		if (strcmp(u->opts[i].key, key) == 0) {
+			free(u->opts[i].key);
+			free(u->opts[i].val);
 			u->nopts--;
-			memmove(o, o + 1, (size_t)(u->opts + u->nopts - o) *
-			    sizeof *o);
+			memmove(&u->opts[i], &u->opts[i + 1],
+			    (u->nopts - i) * sizeof *u->opts);
 			return;
 		}
 }

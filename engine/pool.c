@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/xmalloc.h"
@@ -16,6 +17,15 @@
 #define STACK_SIZE	((size_t)16 << 20)
 #define PAUSE_MIN_MS	500
 #define PAUSE_MAX_MS	60000
+#define GRACE_MS	30000	/* a stop waits so long for answers */
+#define MAX_REFUSED	3	/* logins with one secret, one after another */
+#define MAX_SECRETS	64
+
+/* One secret that several accounts share, known by its address. */
+struct shared_secret {
+	const char	*secret;
+	unsigned	 refused;	/* one after the other */
+};
 
 struct pool {
 	struct run	*run;
@@ -26,6 +36,9 @@ struct pool {
 	int		 cancel_fd;
 	unsigned	 running;	/* lanes */
 	struct pool_result *result;
+	struct shared_secret secrets[MAX_SECRETS];
+	size_t		 nsecrets;
+	uint64_t	 stopped_ms;	/* when the stop was first seen */
 	uv_async_t	 wake;
 	uv_timer_t	 tick;
 	uv_signal_t	 signals[3];
@@ -148,6 +161,49 @@ fail_run(struct pool *pool, const struct err *e)
 	}
 	atomic_store(&pool->run->stop, true);
 	uv_cond_broadcast(&pool->changed);
+}
+
+/* The entry of a secret, made when it is new; NULL: none, or too many. */
+static struct shared_secret *
+find_secret(struct pool *pool, const char *secret)
+{
+	size_t i;
+
+	if (secret == NULL)
+		return NULL;
+	for (i = 0; i < pool->nsecrets; i++)
+		if (pool->secrets[i].secret == secret)
+			return &pool->secrets[i];
+	if (i == MAX_SECRETS)
+		return NULL;
+	pool->secrets[i].secret = secret;
+	pool->nsecrets++;
+	return &pool->secrets[i];
+}
+
+/* Under the mutex: an account was opened with its secrets, or refused. */
+static void
+count_login(struct pool *pool, const struct account *a, bool refused)
+{
+	const char *secrets[2] = { a->src_password, a->tgt_password };
+
+	for (size_t i = 0; i < 2; i++) {
+		struct shared_secret *s = find_secret(pool, secrets[i]);
+
+		if (s != NULL)
+			s->refused = refused ? s->refused + 1 : 0;
+	}
+}
+
+/* Does a secret of the account refuse to work?  Under the mutex. */
+static bool
+secret_is_bad(struct pool *pool, const struct account *a)
+{
+	struct shared_secret *s = find_secret(pool, a->src_password);
+	struct shared_secret *t = find_secret(pool, a->tgt_password);
+
+	return (s != NULL && s->refused >= MAX_REFUSED) ||
+	    (t != NULL && t->refused >= MAX_REFUSED);
 }
 
 /*
@@ -377,8 +433,22 @@ prepare(struct pool *pool, struct lane *l, struct account *a)
 	int rc;
 
 	a->outcome = NULL;
-	rc = account_prepare(l, a, &e);
 	uv_mutex_lock(&pool->mutex);
+	rc = secret_is_bad(pool, a) ? -1 : 0;
+	uv_mutex_unlock(&pool->mutex);
+	if (rc == 0)
+		rc = account_prepare(l, a, &e);
+	else {
+		err_set(&e, ERR_ACCOUNT, "not tried: the login that it shares "
+		    "with other accounts was refused %d times in a row",
+		    MAX_REFUSED);
+		e.cause = CAUSE_AUTH;
+	}
+	uv_mutex_lock(&pool->mutex);
+	if (rc == 0)
+		count_login(pool, a, false);
+	else if (e.cause == CAUSE_AUTH)
+		count_login(pool, a, true);
 	if (rc == 0) {
 		a->phase = ACC_ACTIVE;
 		a->down_ms = 0;
@@ -486,6 +556,24 @@ on_wake(uv_async_t *a)
 		uv_close((uv_handle_t *)&pool->signals[i], NULL);
 }
 
+/* A full disk stops the run before SQLite meets it. */
+static void
+check_space(struct pool *pool)
+{
+	struct statvfs fs;
+	struct err e;
+
+	if (pool->run->state_dir == NULL || pool->run->set->min_free == 0 ||
+	    statvfs(pool->run->state_dir, &fs) == -1 ||
+	    (uint64_t)fs.f_bavail * fs.f_frsize >= pool->run->set->min_free)
+		return;
+	err_retry(&e, ERR_RUN, "less than min-free is left beside the state, "
+	    "in %s: make room and run again", pool->run->state_dir);
+	uv_mutex_lock(&pool->mutex);
+	fail_run(pool, &e);
+	uv_mutex_unlock(&pool->mutex);
+}
+
 static void
 on_tick(uv_timer_t *t)
 {
@@ -494,6 +582,14 @@ on_tick(uv_timer_t *t)
 
 	if (pool->progress != NULL)
 		pool->progress(pool->progress_ctx, pool->run);
+	/* A server that does not answer must not hold up a stop for ever. */
+	if (atomic_load(&pool->run->stop)) {
+		if (pool->stopped_ms == 0)
+			pool->stopped_ms = now_ms();
+		else if (now_ms() - pool->stopped_ms > GRACE_MS)
+			eventfd_write(pool->cancel_fd, 1);
+	} else
+		check_space(pool);
 	if (state_failed(pool->run->state, &e) == -1) {
 		uv_mutex_lock(&pool->mutex);
 		fail_run(pool, &e);

@@ -227,8 +227,9 @@ lz4_start(struct decoder *d)
 	uint32_t max;
 	int i;
 
+	errno = 0;
 	if (pread_full(d->fd, head, sizeof head, 0) != (ssize_t)sizeof head)
-		return 0;
+		return -1;
 	max = be32(head + LZ4_HEAD - 4);
 	/* A block that does not shrink becomes a little larger. */
 	if (max == 0 || max > (uint32_t)2 << 20)
@@ -290,47 +291,26 @@ on_read(struct archive *a, void *ctx, const void **p)
 	n = d->kind == DECODE_DOVECOT_LZ4 ? lz4_fetch(d) : fetch(d);
 	if (n == -1) {
 		d->sys = errno;
-		archive_set_error(a, errno, "%s", errno == 0 ?
-		    "chunk size out of range" : "read error");
+		archive_set_error(a, errno == 0 ? EILSEQ : errno,
+		    "bad file header");
 	}
 	*p = d->in;
 	return n;
 }
 
-/* Is the file what the compressors make of nothing? */
-static bool
-is_empty(const struct decoder *d)
+/* libarchive ends quietly before what it does not know, be it the beginning of
+ * a further member that was cut: all of the file must have been used. */
+static int
+check_end(struct decoder *d)
 {
-	static const struct {
-		enum decode_kind kind;
-		size_t		 skip, len;	/* compared: skip to len */
-		const char	*bytes;
-	} forms[] = {
-		/* The fourth byte of bzip2 is its level. */
-		{ DECODE_BZIP2, 4, 14,
-		    "BZh9\x17\x72\x45\x38\x50\x90\0\0\0\0" },
-		{ DECODE_XZ, 0, 32, "\xfd" "7zXZ\0\0\x04\xe6\xd6\xb4\x46"
-		    "\0\0\0\0\x1c\xdf\x44\x21\x1f\xb6\xf3\x7d\x01\0\0\0\0"
-		    "\x04YZ" },
-		{ DECODE_XZ, 0, 32, "\xfd" "7zXZ\0\0\x01\x69\x22\xde\x36"
-		    "\0\0\0\0\x1c\xdf\x44\x21\x90\x42\x99\x0d\x01\0\0\0\0"
-		    "\x01YZ" },
-		{ DECODE_ZSTD, 0, 13,
-		    "\x28\xb5\x2f\xfd\x24\0\x01\0\0\x99\xe9\xd8\x51" },
-		{ DECODE_ZSTD, 0, 9, "\x28\xb5\x2f\xfd\x20\0\x01\0\0" },
-	};
-	char p[64];
-	ssize_t n = pread_full(d->fd, p, sizeof p, 0);
-	size_t i;
+	char c;
 
-	if (d->kind == DECODE_DOVECOT_LZ4)
-		return n == (ssize_t)LZ4_HEAD;
-	for (i = 0; i < sizeof forms / sizeof forms[0]; i++)
-		if (d->kind == forms[i].kind && n == (ssize_t)forms[i].len &&
-		    memcmp(p + forms[i].skip, forms[i].bytes + forms[i].skip,
-		    forms[i].len - forms[i].skip) == 0)
-			return true;
-	return false;
+	if (d->kind == DECODE_DOVECOT_LZ4 || d->failed)
+		return 0;
+	if (archive_filter_bytes(d->archive, -1) != (la_int64_t)d->off ||
+	    pread_some(d->fd, &c, 1, d->off) != 0)
+		return fail(d, "garbage after the end, or cut there");
+	return 0;
 }
 
 static int
@@ -343,22 +323,26 @@ archive_begin(struct decoder *d)
 		[DECODE_DOVECOT_LZ4] = ARCHIVE_FILTER_LZ4,
 	};
 	struct archive_entry *entry;
+	int rc;
 
 	if ((d->archive = archive_read_new()) == NULL)
 		return fail(d, "out of memory");
 	if (archive_read_append_filter(d->archive, filters[d->kind]) !=
 	    ARCHIVE_OK ||
 	    archive_read_support_format_raw(d->archive) != ARCHIVE_OK ||
+	    archive_read_support_format_empty(d->archive) != ARCHIVE_OK ||
 	    archive_read_open(d->archive, d, NULL, on_read, NULL) !=
 	    ARCHIVE_OK)
 		return fail(d, archive_error_string(d->archive));
-	/* libarchive takes a stream without a byte for an error, or with the
-	 * "empty" format an error for an empty stream: the first is better. */
-	if (is_empty(d))
-		d->ended = true;
-	else if (archive_read_next_header(d->archive, &entry) != ARCHIVE_OK)
-		return fail(d, "cut, or damaged at the beginning");
-	return 0;
+	/* The "empty" format also takes a filter that failed at its first
+	 * byte for an empty stream: the error is all that tells. */
+	if (archive_errno(d->archive) != 0)
+		return fail(d, archive_error_string(d->archive));
+	rc = archive_read_next_header(d->archive, &entry);
+	if (rc != ARCHIVE_OK && rc != ARCHIVE_EOF)
+		return fail(d, archive_error_string(d->archive));
+	d->ended = rc == ARCHIVE_EOF;
+	return d->ended ? check_end(d) : 0;
 }
 
 static int
@@ -406,6 +390,8 @@ decoder_read(struct content *c, void *p, size_t n, struct err *e)
 			if (got < 0)
 				fail(d, archive_error_string(d->archive));
 			d->ended = got == 0;
+			if (d->ended)
+				check_end(d);
 		}
 		if (got > 0)
 			d->given += (uint64_t)got;

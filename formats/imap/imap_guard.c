@@ -81,6 +81,9 @@ imap_guard_next(struct imap_guard *g, struct buf *out, struct err *e)
 			if (rs.status == IMAP_NO || rs.status == IMAP_BAD)
 				return imap_protocol(g->r, "no greeting", e);
 			keep(g, &rs);
+			if (rs.status == IMAP_BYE)
+				return err_retry(e, ERR_HOST, "the server "
+				    "turns us away: %s", g->text);
 			g->greeted = true;
 			buf_addf(out, "* %s ", names[rs.status]);
 			add_text(out, rs.text);

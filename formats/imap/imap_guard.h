@@ -7,7 +7,7 @@
  * parser, at most 64 kB each and 20 levels deep, keeps what matters, and
  * writes a new line that holds nothing but what libetpan needs to go on:
  *
- *	greeting	"* OK text", "* PREAUTH text" or "* BYE text"
+ *	greeting	"* OK text" or "* PREAUTH text" (BYE is an error here)
  *	answer		tag OK|NO|BAD text
  *	challenge	"+ " and nothing else but strict base64
  *

@@ -210,7 +210,7 @@ imap_greeting(struct imap_session *s, struct err *e)
 		if (e->cause == CAUSE_CANCELLED)
 			return -1;
 		e->scope = ERR_HOST;
-		return err_ctx(e, "no greeting");
+		return s->guard.bye ? -1 : err_ctx(e, "no greeting");
 	}
 	switch (s->guard.status) {
 	case IMAP_PREAUTH:
@@ -218,11 +218,9 @@ imap_greeting(struct imap_session *s, struct err *e)
 		 * STARTTLS is not possible any more. */
 		return err_set(e, ERR_ACCOUNT, "the server greets with "
 		    "PREAUTH: refused");
-	case IMAP_BYE:
-		return err_retry(e, ERR_HOST, "the server turns us away: %s",
-		    s->guard.text);
 	case IMAP_OK:
 		break;
+	case IMAP_BYE:
 	case IMAP_NO:
 	case IMAP_BAD:
 	default:
@@ -249,7 +247,9 @@ int
 imap_login(struct imap_session *s, const char *user, const char *password,
     struct err *e)
 {
-	/* libetpan quotes '"' and '\' only. */
+	/* libetpan quotes '"' and '\' only, and sends nothing for nothing. */
+	if (password[0] == '\0')
+		return err_set(e, ERR_ACCOUNT, "the password is empty");
 	for (const char *p = user; *p != '\0'; p++)
 		if ((unsigned char)*p < 0x20)
 			return err_set(e, ERR_ACCOUNT, "a control character "

@@ -204,6 +204,23 @@ skipped(struct walk *w, const struct level *up, const char *name,
 	source_warn(w->s, where, "%s: left out", text);
 }
 
+/* The level that a name of len bytes stands for.  Where the decoded form is
+ * another file's name, or taken, it keeps its bytes. */
+static const char *
+free_level(struct walk *w, const struct level *up, const char *name,
+    size_t len)
+{
+	const char *level = level_name(w, name, len);
+	struct stat st;
+
+	if ((memchr(name, '&', len) != NULL &&
+	    strncmp(level, name, len) != 0 &&
+	    fstatat(up->fd, level, &st, AT_SYMLINK_NOFOLLOW) == 0) ||
+	    find_level(up, level) != NOWHERE)
+		level = raw_level(w, name);
+	return level;
+}
+
 /* One regular file. */
 static void
 visit_file(struct walk *w, struct level *up, const char *name)
@@ -264,9 +281,7 @@ visit_file(struct walk *w, struct level *up, const char *name)
 		free(stem);
 		break;
 	}
-	level = level_name(w, name, len);
-	if (find_level(up, level) != NOWHERE)
-		level = raw_level(w, name);
+	level = free_level(w, up, name, len);
 	k = add(w, up, name, level, &st);
 	f = &w->folders[k];
 	f->refused = refused;
@@ -291,12 +306,18 @@ visit_dir(struct walk *w, struct level *up, const char *name,
 		    DEPTH_MAX);
 		return true;
 	}
-	level = level_name(w, name, children ? len - 4 : len);
-	k = find_level(up, level);
-	if (k != NOWHERE && (!children || w->folders[k].noselect)) {
-		/* Another name with this decoded form; or both NAME and
-		 * NAME.sbd are directories. */
-		level = raw_level(w, name);
+	k = NOWHERE;
+	level = NULL;
+	if (children) {
+		/* Below a folder, or a level of its own; but not one with
+		 * what a directory of the plain name holds. */
+		level = level_name(w, name, len - 4);
+		k = find_level(up, level);
+		if (k != NOWHERE && w->folders[k].noselect)
+			level = NULL;
+	}
+	if (level == NULL) {
+		level = free_level(w, up, name, len);
 		k = NOWHERE;
 	}
 	memset(&l, 0, sizeof l);

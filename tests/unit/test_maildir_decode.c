@@ -236,11 +236,20 @@ test_damage(void **state)
 			packed.ptr[k] ^= 0x10;
 		}
 	}
-	/* Garbage after the end. */
-	buf_reset(&packed);
-	compress(&packed, DECODE_GZIP, text.ptr, text.len);
-	buf_adds(&packed, "garbage");
-	assert_int_equal(decode(&out, packed.ptr, packed.len, 4096), -1);
+	/* Garbage after the end, and a second member cut anywhere. */
+	for (i = 0; i < NKINDS; i++) {
+		buf_reset(&packed);
+		compress(&packed, kinds[i], text.ptr, text.len);
+		len = packed.len;
+		buf_adds(&packed, "garbage");
+		assert_int_equal(decode(&out, packed.ptr, packed.len, 4096),
+		    -1);
+		packed.len = len;
+		compress(&packed, kinds[i], text.ptr, 100);
+		for (k = len + 1; k < packed.len; k++)
+			assert_int_equal(decode(&out, packed.ptr, k, 4096),
+			    -1);
+	}
 	buf_release(&text);
 	buf_release(&packed);
 	buf_release(&out);

@@ -143,9 +143,11 @@ content_is(struct opened *o, const struct msg_meta *m, const char *want)
 static const char *
 path_of(const char *name)
 {
-	static char path[512];
+	static char paths[4][512];	/* so that a call may name several */
+	static int i;
+	char *path = paths[i++ % 4];
 
-	snprintf(path, sizeof path, "%s/%s", dir, name);
+	snprintf(path, sizeof paths[0], "%s/%s", dir, name);
 	return path;
 }
 
@@ -556,7 +558,7 @@ test_far_back(void **state)
 	assert_non_null(m);
 	assert_non_null(p);
 	for (int i = 0; i < N; i++)
-		n += (size_t)sprintf(p + n, "From a@b " DATE "\nStatus: R\n"
+		n += (size_t)snprintf(p + n, 80, "From a@b " DATE "\nStatus: R\n"
 		    "A: %d\n\nx\n\n", i);
 	snprintf(path, sizeof path, "%s", put("far", p, n, O_TRUNC));
 	assert_int_equal(open_store(&o, "", path), 0);
@@ -632,7 +634,7 @@ test_damaged_mbx(void **state)
 	(void)state;
 	memset(p, 0, sizeof p);
 	memcpy(p, "*mbx*\r\n3a540000000000ff\r\n", 25);
-	n = 2048 + (size_t)sprintf(p + 2048, " 4-Jan-2001 05:06:07 +0200,3;"
+	n = 2048 + (size_t)snprintf(p + 2048, 2000, " 4-Jan-2001 05:06:07 +0200,3;"
 	    "000000000001-00000001\r\nabc 4-Jan-2001 05:06:07 +0200,99;"
 	    "000000000001-00000002\r\nabc");
 	snprintf(path, sizeof path, "%s", put("cut.mbx", p, n, O_TRUNC));
@@ -668,20 +670,51 @@ make_dir(const char *name)
 }
 
 static void
+copy(const char *from, const char *name)
+{
+	char p[65536];
+	int fd = open(from, O_RDONLY);
+	ssize_t n;
+
+	assert_true(fd != -1);
+	n = read(fd, p, sizeof p);
+	close(fd);
+	assert_true(n > 0);
+	put(name, p, (size_t)n, O_TRUNC);
+}
+
+static void
+first_subject(struct opened *o, const char *name, const char *want)
+{
+	struct folder_info *f = folder(o, name);
+	struct msg_meta m;
+	char text[100];
+
+	assert_non_null(f);
+	if (open_folder(o, f) == -1)
+		fail_msg("%s: %s", name, o->e.text);
+	next(o, &m);
+	snprintf(text, sizeof text, "Subject: %s\n\ntext %s\n", want, want);
+	content_is(o, &m, text);
+	no_more(o);
+	source_folder_close(o->s);
+}
+
+static void
 test_tree(void **state)
 {
 	struct opened o;
 	struct account_info info;
-	struct msg_meta m;
-	struct folder_info *f;
-	char path[300];
+	char path[300], deep[2000] = "tree/d";
 
 	(void)state;
 	make_dir("tree");
 	snprintf(path, sizeof path, "%s", path_of("tree"));
 	PUT("tree/INBOX", MAIL("inbox"));
+	PUT("tree/&A.b", MAIL("amp"));
 	PUT("tree/Entw&APw-rfe", MAIL("d"));
 	PUT("tree/Entw\xc3\xbcrfe", MAIL("twin"));
+	PUT("tree/Gel&APY-scht", MAIL("g"));
 	PUT("tree/raw\xfc", MAIL("raw"));
 	PUT("tree/empty", "");
 	PUT("tree/new\nline", MAIL("nl"));
@@ -703,19 +736,388 @@ test_tree(void **state)
 	assert_int_equal(mkfifo(path_of("tree/fifo"), 0600), 0);
 	assert_int_equal(symlink("/etc/passwd", path_of("tree/link")), 0);
 	assert_int_equal(symlink("..", path_of("tree/up")), 0);
-	make_dir("tree/real.gz");
-	assert_int_equal(system("gzip -nc " TORTURE "/crlf > "
-	    "/dev/null 2>&1") != -1, 1);
+	copy(TORTURE "/packed.gz", "tree/old.gz");
+	copy(TORTURE "/packed.gz", "tree/work.gz");
+	copy(TORTURE "/packed-text.gz", "tree/text.gz");
+	copy(TORTURE "/mbx", "tree/uw");
 	PUT("tree/.subscriptions", "V\t2\n\nINBOX\nwork\t2020\ta b\n"
-	    "Entw&APw-rfe\ngone\n");
-	PUT("tree/.mailboxlist", "empty\n{host}box\n#news.x\n");
+	    "Gel&APY-scht\ngo\001tne\n");
+	PUT("tree/.mailboxlist", "empty\r\n{host}box\n#news.x\n~/old\n");
 
 	assert_int_equal(open_store(&o, "", path), 0);
-	names_are(&o, "INBOX s\nEntw\xc3\xbcrfe s\nEntw\xc3\xbcrfe s\n"
-	    "empty s\nnew\nline\nraw=FC\nwork -\nwork/2020 -\n"
-	    "work/2020/a b s\n" + 0);
+	names_are(&o, "INBOX s\n&A.b\nEntw&APw-rfe\nEntw\xc3\xbcrfe\n"
+	    "Gel\xc3\xb6scht s\nempty s\nnew\nline\nold s\nraw=FC\nuw\n"
+	    "work -\nwork/2020 -\nwork/2020/a b s\nwork.gz\n");
+	assert_int_equal(source_account_facts(o.s, &o.a, &info, &o.e), 0);
+	assert_true(info.has_subscriptions);
+	assert_int_equal(info.nsubscriptions, 6);
+	assert_string_equal(info.subscriptions[1], "work/2020/a b");
+	assert_string_equal(info.subscriptions[2], "Gel\xc3\xb6scht");
+	assert_string_equal(info.subscriptions[3], "go\tne");
+	first_subject(&o, "INBOX", "inbox");
+	first_subject(&o, "raw=FC", "raw");
+	first_subject(&o, "new\nline", "nl");
+	first_subject(&o, "Entw&APw-rfe", "d");
+	first_subject(&o, "work/2020/a b", "ab");
+	for (size_t i = 0; i < o.n; i++) {
+		struct folder_info *f = &o.folders[i];
+		struct msg_meta m;
+
+		if (f->noselect)
+			continue;
+		assert_int_equal(open_folder(&o, f), 0);
+		while (source_next(o.s, &o.a, &m, &o.e) == 1)
+			;
+		source_folder_close(o.s);
+	}
+	assert_non_null(strstr(warned, "|fifo|neither file nor"));
+	assert_non_null(strstr(warned, "|link|a symbolic link"));
+	assert_non_null(strstr(warned, "|up|a symbolic link"));
+	assert_non_null(strstr(warned, "|md/|a Maildir"));
+	assert_non_null(strstr(warned, "|dovecot.index|not a mailbox"));
+	assert_non_null(strstr(warned, "|nothing/here/notes.txt|not"));
+	assert_non_null(strstr(warned, "|text.gz|what is compressed"));
+	assert_non_null(strstr(warned, "3 hidden names, 0 index files (.msf), "
+	    "1 lock files"));
+	/* Gone, or become something else, since it was listed. */
+	assert_int_equal(unlink(path_of("tree/empty")), 0);
+	assert_int_equal(open_folder(&o, folder(&o, "empty")), -1);
+	assert_int_equal(o.e.scope, ERR_MAILBOX);
+	assert_true(o.e.cause != CAUSE_MISSING);
+	assert_int_equal(unlink(path_of("tree/uw")), 0);
+	assert_int_equal(mkfifo(path_of("tree/uw"), 0600), 0);
+	assert_int_equal(open_folder(&o, folder(&o, "uw")), -1);
+	assert_int_equal(rename(path_of("tree/work"), path_of("tree/w")), 0);
+	assert_int_equal(symlink("w", path_of("tree/work")), 0);
+	assert_int_equal(open_folder(&o, folder(&o, "work/2020/a b")), -1);
 	close_store(&o);
-	(void)info; (void)m; (void)f;
+
+	/* Without .subscriptions of its own, the home's list tells. */
+	assert_int_equal(unlink(path_of("tree/.subscriptions")), 0);
+	assert_int_equal(unlink(path_of("tree/.mailboxlist")), 0);
+	PUT(".mailboxlist", "INBOX\ntree/raw\xfc\nother/x\nold\n");
+	assert_int_equal(open_store(&o, "", path), 0);
+	assert_int_equal(source_account_facts(o.s, &o.a, &info, &o.e), 0);
+	assert_int_equal(info.nsubscriptions, 2);
+	assert_true(folder(&o, "raw=FC")->subscribed);
+	close_store(&o);
+	assert_int_equal(unlink(path_of(".mailboxlist")), 0);
+
+	/* 40 levels. */
+	make_dir(deep);
+	for (int i = 0; i < 40; i++) {
+		strncat(deep, "/d", sizeof deep - strlen(deep) - 1);
+		make_dir(deep);
+	}
+	strncat(deep, "/box", sizeof deep - strlen(deep) - 1);
+	PUT(deep, MAIL("deep"));
+	assert_int_equal(open_store(&o, "", path), 0);
+	first_subject(&o, deep + 5, "deep");
+	close_store(&o);
+}
+
+static void
+test_thunderbird(void **state)
+{
+	struct opened o;
+	char path[300];
+
+	(void)state;
+	make_dir("tb");
+	snprintf(path, sizeof path, "%s", path_of("tb"));
+	PUT("tb/Inbox", MAIL("i"));
+	PUT("tb/Inbox.msf", "// <!-- <mdb:mork:z v=\"1.4\"/> -->\n");
+	PUT("tb/Sent.msf", "// <!-- <mdb:mork:z v=\"1.4\"/> -->\n");
+	PUT("tb/popstate.dat", "# POP3 State File\n");
+	make_dir("tb/Inbox.sbd");
+	PUT("tb/Inbox.sbd/sub", MAIL("s"));
+	PUT("tb/Inbox.sbd/sub.msf", "");
+	PUT("tb/Archives", "");
+	make_dir("tb/Archives.sbd");
+	PUT("tb/Archives.sbd/2020", MAIL("2020"));
+	make_dir("tb/Lost.sbd");
+	PUT("tb/Lost.sbd/found", MAIL("f"));
+	make_dir("tb/Both");
+	PUT("tb/Both/x", MAIL("x1"));
+	make_dir("tb/Both.sbd");
+	PUT("tb/Both.sbd/x", MAIL("x2"));
+	assert_int_equal(open_store(&o, "", path), 0);
+	names_are(&o, "INBOX\nArchives\nArchives/2020\nBoth -\nBoth/x\n"
+	    "Both.sbd -\nBoth.sbd/x\nINBOX/sub\nLost -\nLost/found\n");
+	first_subject(&o, "INBOX", "i");
+	first_subject(&o, "INBOX/sub", "s");
+	first_subject(&o, "Both.sbd/x", "x2");
+	assert_non_null(strstr(warned, "3 index files"));
+	close_store(&o);
+}
+
+static void
+test_inbox(void **state)
+{
+	struct opened o;
+	char path[300], opt[400];
+
+	(void)state;
+	make_dir("home");
+	snprintf(path, sizeof path, "%s", path_of("home"));
+	PUT("home/mbox", MAIL("mbox"));
+	PUT("home/inbox", MAIL("inbox"));
+	PUT("home/saved", MAIL("saved"));
+	PUT("spool", MAIL("spool"));
+	assert_int_equal(open_store(&o, "", path), 0);
+	names_are(&o, "INBOX\nmbox\nsaved\n");
+	first_subject(&o, "INBOX", "inbox");
+	close_store(&o);
+	assert_int_equal(open_store(&o, "?inbox=mbox", path), 0);
+	names_are(&o, "INBOX\ninbox\nsaved\n");
+	first_subject(&o, "INBOX", "mbox");
+	close_store(&o);
+	snprintf(opt, sizeof opt, "?inbox=%s", path_of("spool"));
+	assert_int_equal(open_store(&o, opt, path), 0);
+	names_are(&o, "INBOX\ninbox\nmbox\nsaved\n");
+	first_subject(&o, "INBOX", "spool");
+	close_store(&o);
+	assert_int_equal(open_store(&o, "?inbox=../spool", path), 0);
+	first_subject(&o, "INBOX", "spool");
+	close_store(&o);
+	assert_int_equal(open_store(&o, "?inbox=/nowhere/x", path), 0);
+	names_are(&o, "inbox\nmbox\nsaved\n");
+	assert_non_null(strstr(warned, "no INBOX"));
+	close_store(&o);
+	PUT("letter", "Dear reader\n");
+	assert_int_equal(open_store(&o, "?inbox=../letter", path), -1);
+	assert_int_equal(o.e.scope, ERR_ACCOUNT);
+	close_store(&o);
+	assert_int_equal(unlink(path_of("home/inbox")), 0);
+	assert_int_equal(unlink(path_of("home/mbox")), 0);
+	assert_int_equal(open_store(&o, "", path), 0);
+	assert_non_null(strstr(warned, "no INBOX"));
+	close_store(&o);
+}
+
+static void
+test_unreadable(void **state)
+{
+	struct opened o;
+	char path[300];
+	uid_t me = geteuid();
+
+	(void)state;
+	make_dir("perm");
+	snprintf(path, sizeof path, "%s", path_of("perm"));
+	PUT("perm/INBOX", MAIL("i"));
+	PUT("perm/secret", MAIL("s"));
+	make_dir("perm/closed");
+	PUT("perm/closed/x", MAIL("x"));
+	assert_int_equal(chmod(path_of("perm/INBOX"), 0644), 0);
+	assert_int_equal(chmod(path_of("perm/secret"), 0), 0);
+	assert_int_equal(chmod(path_of("perm/closed"), 0), 0);
+	assert_int_equal(chmod(path_of("perm"), 0755), 0);
+	assert_int_equal(chmod(dir, 0755), 0);
+	if (me == 0)
+		assert_int_equal(seteuid(65534), 0);
+	assert_int_equal(open_store(&o, "", path), 0);
+	names_are(&o, "INBOX\nclosed - r\nsecret r\n");
+	first_subject(&o, "INBOX", "i");
+	assert_int_equal(open_folder(&o, folder(&o, "secret")), -1);
+	assert_int_equal(o.e.scope, ERR_MAILBOX);
+	assert_non_null(strstr(warned, "|closed|directory"));
+	close_store(&o);
+	assert_int_equal(open_store(&o, "", path_of("perm/secret")), -1);
+	assert_int_equal(o.e.scope, ERR_ACCOUNT);
+	close_store(&o);
+	assert_int_equal(seteuid(me), 0);
+}
+
+/* Files that change. */
+
+static void
+backdate(const char *path)
+{
+	struct timespec t[2] = { { 1000000000, 5 }, { 1000000000, 5 } };
+
+	assert_int_equal(utimensat(AT_FDCWD, path, t, 0), 0);
+}
+
+static void
+test_token(void **state)
+{
+	struct buf token, other;
+	struct opened o;
+	struct msg_meta m;
+	struct stat before, after;
+	enum delta d;
+	uint64_t n;
+	char path[300];
+
+	(void)state;
+	buf_init(&token, 4096);
+	buf_init(&other, 4096);
+	snprintf(path, sizeof path, "%s", PUT("tok", MAIL("1") MAIL("2")));
+	backdate(path);
+	assert_int_equal(stat(path, &before), 0);
+	assert_int_equal(open_store(&o, "", path), 0);
+	assert_int_equal(source_folder_open(o.s, o.folders, NULL, 0, &d,
+	    &o.e), 0);
+	assert_int_equal(d, DELTA_FULL);
+	next(&o, &m);
+	next(&o, &m);
+	no_more(&o);
+	assert_int_equal(source_folder_token(o.s, &token, &o.e), 0);
+	assert_true(token.len > 0);
+	close_store(&o);
+	assert_int_equal(stat(path, &after), 0);
+	assert_int_equal(before.st_atim.tv_sec, after.st_atim.tv_sec);
+
+	assert_int_equal(open_store(&o, "", path), 0);
+	assert_int_equal(source_folder_open(o.s, o.folders, &token, 0, &d,
+	    &o.e), 0);
+	assert_int_equal(d, DELTA_UNCHANGED);
+	assert_int_equal(source_folder_count(o.s, &n, &o.e), 0);
+	assert_int_equal(n, 2);
+	assert_int_equal(source_folder_token(o.s, &other, &o.e), 0);
+	assert_string_equal(other.ptr, token.ptr);
+	/* all the same, it can be read */
+	next(&o, &m);
+	content_is(&o, &m, "Subject: 1\n\ntext 1\n");
+	close_store(&o);
+
+	/* Read in another way, the messages may be others. */
+	assert_int_equal(open_store(&o, "?metadata=keep", path), 0);
+	assert_int_equal(source_folder_open(o.s, o.folders, &token, 0, &d,
+	    &o.e), 0);
+	assert_int_equal(d, DELTA_FULL);
+	close_store(&o);
+
+	put("tok", MAIL("3"), strlen(MAIL("3")), O_APPEND);
+	assert_int_equal(open_store(&o, "", path), 0);
+	assert_int_equal(source_folder_open(o.s, o.folders, &token, 0, &d,
+	    &o.e), 0);
+	assert_int_equal(d, DELTA_FULL);
+	/* Changed a moment ago: a further change might not show. */
+	assert_int_equal(source_folder_token(o.s, &other, &o.e), 0);
+	close_store(&o);
+	buf_release(&token);
+	buf_release(&other);
+}
+
+static void
+test_grows(void **state)
+{
+	struct opened o;
+	struct msg_meta m, m2;
+	uint64_t n;
+	char path[300];
+
+	(void)state;
+	/* A whole message more: for the next pass. */
+	snprintf(path, sizeof path, "%s", PUT("grow", MAIL("1") MAIL("2")));
+	assert_int_equal(open_store(&o, "", path), 0);
+	assert_int_equal(open_folder(&o, o.folders), 0);
+	next(&o, &m);
+	put("grow", MAIL("3"), strlen(MAIL("3")), O_APPEND);
+	content_is(&o, &m, "Subject: 1\n\ntext 1\n");
+	next(&o, &m2);
+	content_is(&o, &m2, "Subject: 2\n\ntext 2\n");
+	no_more(&o);
+	assert_int_equal(source_folder_count(o.s, &n, &o.e), 0);
+	assert_int_equal(n, 2);
+	close_store(&o);
+
+	/* The last message goes on: it is left out, and of the count too. */
+	PUT("grow", MAIL("1") "From a@b " DATE "\nSubject: 2\n\nhalf");
+	assert_int_equal(open_store(&o, "", path), 0);
+	assert_int_equal(open_folder(&o, o.folders), 0);
+	put("grow", " more\n\n", 7, O_APPEND);
+	next(&o, &m);
+	assert_int_equal(source_folder_count(o.s, &n, &o.e), 0);
+	assert_int_equal(n, 1);
+	no_more(&o);
+	assert_int_equal(source_folder_count(o.s, &n, &o.e), 0);
+	assert_int_equal(n, 1);
+	assert_non_null(strstr(warned, "still being written"));
+	close_store(&o);
+}
+
+static void
+test_rewritten(void **state)
+{
+	struct opened o;
+	struct msg_meta m;
+	struct content *c;
+	char path[300];
+
+	(void)state;
+	snprintf(path, sizeof path, "%s", PUT("rw", MAIL("1") MAIL("2")));
+	for (int how = 0; how < 3; how++) {
+		PUT("rw", MAIL("1") MAIL("2"));
+		assert_int_equal(open_store(&o, "", path), 0);
+		assert_int_equal(open_folder(&o, o.folders), 0);
+		next(&o, &m);
+		if (how == 0)		/* shorter */
+			PUT("rw", MAIL("2"));
+		else if (how == 1)	/* of one size */
+			PUT("rw", MAIL("2") MAIL("1"));
+		else			/* one removed, others added */
+			PUT("rw", MAIL("2") MAIL("3") MAIL("4"));
+		backdate(path);
+		assert_int_equal(source_content(o.s, &m, &c, &o.e), -1);
+		assert_int_equal(o.e.cause, CAUSE_CHANGED);
+		assert_int_equal(source_next(o.s, &o.a, &m, &o.e), -1);
+		assert_int_equal(o.e.cause, CAUSE_CHANGED);
+		assert_true(o.e.retry);
+		close_store(&o);
+	}
+	/* Replaced by another file: what was opened can still be read. */
+	PUT("rw", MAIL("1") MAIL("2"));
+	assert_int_equal(open_store(&o, "", path), 0);
+	assert_int_equal(open_folder(&o, o.folders), 0);
+	next(&o, &m);
+	PUT("rw2", MAIL("2"));
+	assert_int_equal(rename(path_of("rw2"), path), 0);
+	content_is(&o, &m, "Subject: 1\n\ntext 1\n");
+	next(&o, &m);
+	no_more(&o);
+	close_store(&o);
+}
+
+/* A lock that another holds is waited for, a stale lock file is not. */
+static void
+test_locks(void **state)
+{
+	struct flock fl = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	struct timespec t0, t1;
+	struct opened o;
+	char path[300], lock[400];
+	int fd;
+
+	(void)state;
+	snprintf(path, sizeof path, "%s", PUT("locked", MAIL("1")));
+	fd = open(path, O_RDWR);
+	assert_int_equal(fcntl(fd, F_OFD_SETLK, &fl), 0);
+	if (fork() == 0) {
+		usleep(300000);
+		_exit(write(fd, MAIL("2"), 1) != 1);	/* ends the lock */
+	}
+	close(fd);
+	clock_gettime(CLOCK_MONOTONIC, &t0);
+	assert_int_equal(open_store(&o, "", path), 0);
+	assert_int_equal(open_folder(&o, o.folders), 0);
+	clock_gettime(CLOCK_MONOTONIC, &t1);
+	assert_true(t1.tv_sec * 10 + t1.tv_nsec / 100000000 -
+	    t0.tv_sec * 10 - t0.tv_nsec / 100000000 >= 2);
+	assert_int_equal(strlen(warned), 0);
+	close_store(&o);
+
+	snprintf(lock, sizeof lock, "%s", PUT("locked.lock", "1"));
+	backdate(lock);
+	clock_gettime(CLOCK_MONOTONIC, &t0);
+	assert_int_equal(open_store(&o, "", path), 0);
+	assert_int_equal(open_folder(&o, o.folders), 0);
+	clock_gettime(CLOCK_MONOTONIC, &t1);
+	assert_true(t1.tv_sec - t0.tv_sec < 3);
+	close_store(&o);
+	assert_int_equal(unlink(lock), 0);
 }
 
 int
@@ -733,6 +1135,13 @@ main(void)
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_damaged_mbx),
 		cmocka_unit_test(test_tree),
+		cmocka_unit_test(test_thunderbird),
+		cmocka_unit_test(test_inbox),
+		cmocka_unit_test(test_unreadable),
+		cmocka_unit_test(test_token),
+		cmocka_unit_test(test_grows),
+		cmocka_unit_test(test_rewritten),
+		cmocka_unit_test(test_locks),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
