@@ -54,7 +54,7 @@ static const struct setting table[CFG_COUNT] = {
 	"the state of this migration", NULL, 0, 0 },
 [CFG_ACCOUNTS] = { "job", "accounts", SET_PATH, FOR_COPY, NULL, "LIST",
 	"the account list (CSV)", NULL, 0, 0 },
-[CFG_ONLY] = { "job", "only", SET_NAMES, FOR_COPY | FOR_REPORT, NULL,
+[CFG_ONLY] = { "job", "only", SET_NAMES, FOR_COPY, NULL,
 	"NAME,PATTERN", "only these accounts", NULL, 0, 0 },
 [CFG_LANES] = { "job", "lanes", SET_NUMBER, FOR_COPY, "8", "N",
 	"work on N mailboxes at a time", NULL, 1, 256 },
@@ -79,9 +79,9 @@ static const struct setting table[CFG_COUNT] = {
 	NULL, "expunge late copies of our own batches", NULL, 0, 0 },
 [CFG_FORMAT] = { "job", "format", SET_ENUM, ALL, "text", "FORMAT",
 	"of what goes to standard output", format_words, 0, 0 },
-[CFG_QUIET] = { "job", "quiet", SET_BOOL, ALL, "no", NULL,
+[CFG_QUIET] = { "job", "quiet", SET_BOOL, FOR_COPY, "no", NULL,
 	"no progress on standard error", NULL, 0, 0 },
-[CFG_VERBOSE] = { "job", "verbose", SET_BOOL, ALL, "no", NULL,
+[CFG_VERBOSE] = { "job", "verbose", SET_BOOL, FOR_COPY, "no", NULL,
 	"say more on standard error", NULL, 0, 0 },
 [CFG_MAP] = { "folders", "map", SET_RULES, FOR_COPY, NULL, "'OLD -> NEW'",
 	"rename a mailbox", NULL, 0, 0 },
@@ -174,7 +174,7 @@ static const char *const engine_options[] = {
 	NULL };
 /* Options that are paths, and kinds of stores whose path is one. */
 static const char *const path_options[] = {
-	"ca", "cert", "key", "secret-file", "inbox", "conf", NULL };
+	"ca", "cert", "key", "secret-file", "conf", NULL };
 static const char *const path_schemes[] = {
 	"mbox", "maildir", "cgp", "dovecot", NULL };
 

@@ -16,6 +16,7 @@
 #include "look.h"
 
 #define CHUNK	64		/* messages listed before contents are read */
+#define MAX_RULES 8		/* that leave messages out */
 
 /* One walk over the source mailbox. */
 struct walk {
@@ -30,7 +31,7 @@ struct walk {
 	uint64_t	 flushed;	/* what of it is with the writer */
 	bool		 adopting;	/* prepass: strict matches only */
 	bool		 extras;	/* some are untaken */
-	uint64_t	 listed;	/* messages that next() gave */
+	struct { const char *rule; uint64_t n; } excluded[MAX_RULES];
 };
 
 static void
@@ -60,6 +61,20 @@ count(struct walk *w, enum outcome o, const struct msg_meta *m,
 	if (m->size != UNKNOWN64)
 		w->tally.bytes += m->size;
 	w->tally.crlf_bytes += crlf_size;
+}
+
+static void
+exclude(struct walk *w, const char *rule, const struct msg_meta *m)
+{
+	size_t i;
+
+	count(w, OUT_EXCLUDED, m, 0);
+	for (i = 0; i < MAX_RULES - 1; i++)
+		if (w->excluded[i].rule == NULL ||
+		    strcmp(w->excluded[i].rule, rule) == 0)
+			break;
+	w->excluded[i].rule = rule;
+	w->excluded[i].n++;
 }
 
 /* A message that cannot be read, or is too large...: its row and its issue. */
@@ -340,13 +355,14 @@ walk_all(struct walk *w, struct err *e)
 	struct msg_meta metas[CHUNK];
 	const struct msg_meta *want[CHUNK];
 	struct lane *l = w->l;
+	const char *rule;
 	int64_t untaken;
 	bool other;
 	size_t n;
 	int rc = 1;
 
 	memset(&w->tally, 0, sizeof w->tally);
-	w->listed = 0;
+	memset(w->excluded, 0, sizeof w->excluded);
 	if (db_run(l->scratch, e, "DELETE FROM seen", "") == -1)
 		return -1;
 	while (rc == 1) {
@@ -356,7 +372,6 @@ walk_all(struct walk *w, struct err *e)
 
 			if ((rc = source_next(l->src, &w->arena, m, e)) != 1)
 				break;
-			w->listed++;
 			if (!w->adopting)
 				atomic_fetch_add(&l->run->seen, 1);
 			if (m->key != NULL) {
@@ -368,9 +383,10 @@ walk_all(struct walk *w, struct err *e)
 					break;
 				rc = 1;
 			}
-			if (rules_message(l->run->set->rules, m) != NULL) {
+			rule = rules_message(l->run->set->rules, m);
+			if (rule != NULL) {
 				if (!w->adopting)
-					count(w, OUT_EXCLUDED, m, 0);
+					exclude(w, rule, m);
 				continue;
 			}
 			want[n] = m;
@@ -552,7 +568,7 @@ unwrap_token(const struct settings *set, const struct buf *token,
 
 /* Closes the books of a complete walk. */
 static int
-walk_end(struct walk *w, const struct folder_state *f, struct err *e)
+walk_end(struct walk *w, struct err *e)
 {
 	struct lane *l = w->l;
 	struct mailbox_end end = { .id = w->p->id, .counted = true };
@@ -590,7 +606,10 @@ walk_end(struct walk *w, const struct folder_state *f, struct err *e)
 	end.token_len = wrapped.len;
 	end.src_uidvalidity = w->folder->uidvalidity;
 	end.src_object = w->folder->object_id;
-	(void)f;
+	for (size_t i = 0; i < MAX_RULES && w->excluded[i].n > 0; i++)
+		lane_note(l, "excluded", w->excluded[i].rule, "%" PRIu64
+		    " messages were left out by the rule %s",
+		    w->excluded[i].n, w->excluded[i].rule);
 	lane_flush_notes(l);
 	rc = mailbox_put_end(l->run->state, &end, e);
 out:
@@ -687,7 +706,7 @@ copy_pair(struct walk *w, const struct folder_state *f, bool changed,
 	}
 	if (rc == -1)
 		return -1;
-	return walk_end(w, f, e);
+	return walk_end(w, e);
 }
 
 static void

@@ -119,7 +119,9 @@ choose(struct pool *pool)
 			continue;
 		}
 		if (a->lanes < pool->run->set->lanes_per_account &&
-		    ready_pair(a, now, &t.due_ms, &open) != NULL) {
+		    (ready_pair(a, now, &t.due_ms, &open) != NULL ||
+		    (!open && a->lanes == 0))) {
+			/* Without an open pair it only wants its end. */
 			t.kind = TASK_PAIRS;
 			t.account = a;
 			return t;

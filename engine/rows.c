@@ -572,7 +572,7 @@ apply_end(struct db *db, void *arg, struct err *e)
 		return 0;
 	/* What was only noticed in an earlier pass is not true for ever. */
 	if (db_run(db, e, "DELETE FROM issue WHERE mailbox_id = ?1 AND pass <"
-	    " ?2 AND kind IN ('warn', 'failed', 'vanished')", "ii", m->id,
+	    " ?2 AND kind IN ('warn', 'failed', 'vanished', 'excluded')", "ii", m->id,
 	    m->pass) == -1)
 		return -1;
 	return db_run(db, e, "UPDATE mailbox SET source = ?2, copied = ?3,"

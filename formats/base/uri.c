@@ -338,9 +338,13 @@ int
 uri_fill(struct uri **up, const struct uri *u, uri_lookup_fn *lookup,
     void *ctx, struct err *e)
 {
+	/* Options of servers that name files here. */
+	static const char *const path_options[] = {
+		"ca", "cert", "key", "secret-file", NULL };
 	struct uri *f = xcalloc(1, sizeof *f);
+	bool is_path;
 	char *val;
-	size_t i;
+	size_t i, k;
 
 	*up = NULL;
 	f->scheme = xstrdup(u->scheme);
@@ -357,9 +361,10 @@ uri_fill(struct uri **up, const struct uri *u, uri_lookup_fn *lookup,
 	for (i = 0; i < u->nopts; i++) {
 		const char *key = u->opts[i].key, *t = u->opts[i].val;
 
-		/* inbox=/var/mail/{user} is a path as well. */
-		if ((val = fill(u, key, t, strchr(t, '/') != NULL, lookup, ctx,
-		    e)) == NULL)
+		is_path = u->host == NULL || strchr(t, '/') != NULL;
+		for (k = 0; path_options[k] != NULL; k++)
+			is_path |= strcmp(key, path_options[k]) == 0;
+		if ((val = fill(u, key, t, is_path, lookup, ctx, e)) == NULL)
 			goto fail;
 		uri_set(f, key, val);
 		free(val);

@@ -12,10 +12,10 @@
 #include <stdint.h>
 
 /* Longer lines are text. */
-#define FROM_LINE_MAX	1024
+#define FROM_LINE_MAX	4096
 
 enum from_form {
-	FROM_DATED,		/* ends in a date with a weekday before it */
+	FROM_DATED,		/* ends in a date, a weekday before it */
 	FROM_WEAK,		/* ends in a date without weekday, or ISO 8601 */
 	FROM_BARE,		/* nothing, or a dash (Mozilla) */
 	FROM_THREAD,		/* NUMBER@xxx (Gmail Takeout) without date */

@@ -8,7 +8,7 @@
  * separator, or the file is not an mbox.
  *
  * No single test tells a separator from text.  A line "From ..." of at most
- * 1024 bytes is judged by
+ * 4096 bytes is judged by
  *	D  it ends in a date (mbox_from.c): strong with a weekday, else weak
  *	B  the line before it is empty
  *	H  the line after it looks like a header field ("Name:")

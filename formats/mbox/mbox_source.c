@@ -27,8 +27,9 @@
  * message without such a one on, messages are numbered from that last UID on,
  * as a server would do it.  uidnext of the folder grows with that.
  *
- * Left out: c-client's internal message, and in Mozilla's files messages
- * marked as removed; the latter are warned of.  Both are no part of the count.
+ * Left out, and no part of the count: c-client's internal message; in Mozilla's
+ * files messages marked as removed; separators with not one byte behind them.
+ * The last two are warned of.
  *
  * The file is read up to the size it had when it was opened, with locks
  * respected (mbox_file.h).  If it has grown since and its last message goes on
@@ -284,38 +285,43 @@ doubt_text(enum mbox_doubt why)
 {
 	switch (why) {
 	case DOUBT_GLUED:
-		return "taken as the start of a message although no empty "
-		    "line is before it";
+		return "doubtful separator, taken as one: no empty line is "
+		    "before it";
 	case DOUBT_NO_HEADER:
-		return "taken as the start of a message although no header "
-		    "field follows";
+		return "doubtful separator, taken as one: no header field "
+		    "follows";
 	case DOUBT_FIRST:
-		return "taken as the start of the first message although it "
-		    "has no date that is understood";
+		return "doubtful separator, taken as one: it has no date that "
+		    "is understood";
 	case DOUBT_IN_LENGTH:
-		return "left in a message that its Content-Length covers, "
-		    "although it looks like the start of another";
+		return "doubtful separator, left in the message: it lies in "
+		    "what the Content-Length covers";
 	case DOUBT_DATE_ONLY:
-		return "left in a message: it has a date but too little "
-		    "around it is like the start of another";
+		return "doubtful separator, left in the message: it has a "
+		    "date, but too little around it fits";
 	case DOUBT_NO_DATE:
-		return "left in a message: it has no date that is understood, "
-		    "but is followed by a header field";
+		return "doubtful separator, left in the message: all around "
+		    "it fits, but it has no date that is understood";
 	}
 	return "";
 }
 
+/* A line of the report with an offset; too many are only counted. */
 static void
-on_doubt(void *ctx, uint64_t off, enum mbox_doubt why)
+warn_at(struct mbox_src *s, uint64_t off, const char *text)
 {
-	struct mbox_src *s = ctx;
 	char where[40];
 
 	if (s->doubts++ >= DOUBTS_MAX)
 		return;
 	snprintf(where, sizeof where, "offset %" PRIu64, off);
-	source_warn(&s->s, where, "doubtful line \"From ...\", %s",
-	    doubt_text(why));
+	source_warn(&s->s, where, "%s", text);
+}
+
+static void
+on_doubt(void *ctx, uint64_t off, enum mbox_doubt why)
+{
+	warn_at(ctx, off, doubt_text(why));
 }
 
 static struct mbox_scan *
@@ -330,8 +336,8 @@ new_scan(struct mbox_src *s, bool doubts)
 	return mbox_scan_new(&conf);
 }
 
-/* What must not reach the target: false, or why. */
-enum hidden { HIDDEN_NOT, HIDDEN_INTERNAL, HIDDEN_REMOVED };
+/* What is no mail, and why. */
+enum hidden { HIDDEN_NOT, HIDDEN_INTERNAL, HIDDEN_REMOVED, HIDDEN_NOTHING };
 
 static enum hidden
 hidden(const struct mbox_scan *scan, const struct mbox_msg *m)
@@ -342,6 +348,8 @@ hidden(const struct mbox_scan *scan, const struct mbox_msg *m)
 		return HIDDEN_INTERNAL;
 	if (mbox_scan_mozilla(scan) && mbox_facts_expunged(m->head))
 		return HIDDEN_REMOVED;
+	if (m->next == m->start)
+		return HIDDEN_NOTHING;
 	return HIDDEN_NOT;
 }
 
@@ -691,8 +699,8 @@ at_end(struct mbox_src *s, struct err *e)
 	}
 	s->ended = true;
 	if (s->doubts > DOUBTS_MAX)
-		source_warn(&s->s, NULL, "%" PRIu64 " more doubtful lines "
-		    "\"From ...\"", s->doubts - DOUBTS_MAX);
+		source_warn(&s->s, NULL, "%" PRIu64 " more doubtful "
+		    "separators", s->doubts - DOUBTS_MAX);
 	if (s->expunged > 0)
 		source_warn(&s->s, NULL, "%" PRIu64 " messages that were "
 		    "removed but not yet cleared away left out", s->expunged);
@@ -775,6 +783,11 @@ next_shown(struct mbox_src *s, struct mbox_msg *x, struct err *e)
 			continue;
 		case HIDDEN_INTERNAL:
 			s->left_out++;
+			continue;
+		case HIDDEN_NOTHING:
+			s->left_out++;
+			warn_at(s, x->from, "a separator with nothing behind "
+			    "it: not a message");
 			continue;
 		case HIDDEN_NOT:
 			break;

@@ -30,8 +30,8 @@ check_made(const struct imap_name_rules *r, const struct buf *name,
 			abort();
 	if (imap_quote(&quoted, name->ptr, name->len) == -1)
 		abort();
-	if (r->dialect == IMAP_CYRUS && strpbrk(name->ptr +
-	    strlen(r->prefix), "!\"%;<>\\^`{|}") != NULL)
+	if (r->dialect == IMAP_CYRUS &&
+	    strpbrk(name->ptr, "!\"%;<>\\^`{|}") != NULL)
 		abort();
 	buf_release(&back);
 	buf_release(&quoted);

@@ -223,6 +223,9 @@ columns(void **state)
 	fill_bad("maildir:/srv/{slash}", ERR_ACCOUNT, "'/'");
 	fill_bad("mbox:x?inbox=/var/mail/{slash}", ERR_ACCOUNT, "'/'");
 	fill_bad("mbox:x?inbox=/var/mail/{dots}", ERR_ACCOUNT, "no file name");
+	fill_bad("mbox:x?inbox={slash}", ERR_ACCOUNT, "'/'");
+	fill_bad("imap://h?secret-file={slash}", ERR_ACCOUNT, "'/'");
+	fills("imap://h?authzid={slash}", "imap://h?authzid=a/b");
 	fill_bad("mbox:{empty}", ERR_ACCOUNT, "is empty");
 	fill_bad("imap://h?authzid={empty}", ERR_ACCOUNT, "is empty");
 	fill_bad("imap://{empty}@h", ERR_ACCOUNT, "is empty");
