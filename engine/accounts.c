@@ -36,7 +36,8 @@ struct accounts {
 	size_t		 ncolumns;
 	struct row	*rows;
 	size_t		 nrows, room;
-	char		*single;	/* the name of the only account */
+	char		*single;	/* the name of the only account ... */
+	char		*single_target;	/* ... its user at the target, or NULL */
 };
 
 static const char *const known_columns[] = {
@@ -652,6 +653,7 @@ accounts_free(struct accounts **ap)
 	free(a->file);
 	free(a->rows);
 	free(a->single);
+	free(a->single_target);
 	buf_release(&a->locals);
 	free(a);
 	*ap = NULL;
@@ -703,6 +705,7 @@ accounts_single(const struct config *c)
 	a->rows = xcalloc(1, sizeof *a->rows);
 	a->nrows = a->room = 1;
 	a->rows[0].selected = true;
+	a->single_target = store_user(tgt);
 	if ((a->single = store_user(tgt)) == NULL &&
 	    (a->single = store_user(src)) == NULL &&
 	    (a->single = path_name(tgt->path)) == NULL &&
@@ -763,7 +766,8 @@ account_column(const struct accounts *a, size_t i, const char *column)
 	    strcmp(column, "target_user") != 0))
 		return s;
 	if (a->single != NULL)
-		return NULL;
+		return strcmp(column, "target_user") == 0 ? a->single_target :
+		    NULL;
 	if (strcmp(column, "local") == 0)
 		return a->locals.ptr + a->rows[i].local;
 	s = field(a, i, column_index(a, "user"));
@@ -788,8 +792,8 @@ lookup(void *ctx, const char *name)
 {
 	const struct lookup *l = ctx;
 
-	/* A password has its own way, not through a URI. */
-	if (strstr(name, "_password") != NULL)
+	/* A command line has no columns, and a password its own way. */
+	if (l->a->single != NULL || strstr(name, "_password") != NULL)
 		return NULL;
 	return account_column(l->a, l->i, name);
 }

@@ -87,7 +87,8 @@ size_t		 accounts_selected(const struct accounts *);	/* how many */
 bool		 account_selected(const struct accounts *, size_t i);
 const char	*account_name(const struct accounts *, size_t i);
 unsigned	 account_line(const struct accounts *, size_t i);  /* or 0 */
-/* A field, or a derived column; NULL: no such column. */
+/* A field, or a derived column; NULL: no such column.  The account of a command
+ * line has target_user only, and only where the target names a user. */
 const char	*account_column(const struct accounts *, size_t i,
 		    const char *column);
 /* The account's own URIs and where its secrets come from. */

@@ -1384,22 +1384,22 @@ config_identity(const struct uri *u, void (*fold)(char *))
 
 /* The state file */
 
-/* What a file name can say of a store, in at most 40 bytes. */
+/* What a file name can say of a store, in at most 40 bytes, and a '-'. */
 static void
 add_hint(struct buf *b, const struct uri *u)
 {
 	const char *s = u->host != NULL ? u->host : u->path;
-	size_t n = strlen(s), max = b->len + 40;
+	size_t n = strlen(s), start = b->len;
 
 	if (u->host == NULL && n > 40)
 		s += n - 40;
-	for (; *s != '\0' && b->len < max; s++)
+	for (; *s != '\0' && b->len < start + 40; s++)
 		if ((*s >= '0' && *s <= '9') || (*s >= 'a' && *s <= 'z') ||
 		    (*s >= 'A' && *s <= 'Z'))
 			buf_addc(b, *s);
-		else if (b->ptr[b->len - 1] != '-')
+		else if (b->len > start && b->ptr[b->len - 1] != '-')
 			buf_addc(b, '-');
-	if (b->ptr[b->len - 1] != '-')
+	if (b->len > start && b->ptr[b->len - 1] != '-')
 		buf_addc(b, '-');
 }
 
@@ -1459,11 +1459,8 @@ finish_state(struct config *c)
 		add_state_home(&b);
 		c->state_dir = xstrdup(b.ptr);
 		buf_addc(&b, '/');
-		n = b.len;
 		add_hint(&b, src);
 		add_hint(&b, tgt);
-		if (b.ptr[n] == '-')	/* no name that looks like an option */
-			b.ptr[n] = '_';
 		buf_addf(&b, "%016llx.db", (unsigned long long)
 		    hash(hash(0xcbf29ce484222325, src), tgt));
 		c->state = buf_detach(&b, NULL);

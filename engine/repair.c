@@ -18,8 +18,9 @@ is_header_line(const char *p, const char *end, bool first)
 
 	if (*p == ' ' || *p == '\t')
 		return true;
-	while (q < end && (unsigned char)*q > 0x20 && *q != ':' && *q != 0x7f)
-		q++;
+	while (q < end && (*q == '\0' || ((unsigned char)*q > 0x20 &&
+	    *q != ':' && *q != 0x7f)))
+		q++;		/* a NUL becomes an 'X' */
 	if (q == end)
 		return false;
 	return q > p && (*q == ':' || (first && *q == ' ' && q - p == 4 &&

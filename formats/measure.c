@@ -131,25 +131,33 @@ body_byte(struct measure *m, unsigned char c)
 	out_byte(m, c == 0 || c == 0x80 ? ' ' : (char)c);
 }
 
-/* Fields that containers and tools add or drop. */
+/* Fields that containers and tools add or drop; bytes that become an 'X' are
+ * compared as one. */
 static bool
-is_skipped_field(const char *p, size_t n)
+is_skipped_field(const char *raw, size_t n)
 {
 	static const char *const names[] = {
 		"x-uid", "x-tuid", "x-offlineimap", "status", "x-status",
 		"x-keywords", "x-imapbase", "x-imap", "content-length",
 	};
+	char p[16];
 
+	if (n > sizeof p)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		p[i] = raw[i] == '\0' || (unsigned char)raw[i] >= 0x80 ? 'X' :
+		    raw[i];
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		if (strlen(names[i]) == n && strncasecmp(names[i], p, n) == 0)
 			return true;
 	return false;
 }
 
+/* NUL counts: it stands for a byte >= 0x80 or for the 'X' of a repair. */
 static bool
 is_name_byte(unsigned char c)
 {
-	return c > 0x20 && c != 0x7f && c != ':';
+	return (c > 0x20 && c != 0x7f && c != ':') || c == 0;
 }
 
 /* The header is over; what name[] holds opens the body. */

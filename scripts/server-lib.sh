@@ -106,10 +106,11 @@ answers() {
 
 # wait_ready PORT
 wait_ready() {
-	local end=$((SECONDS + 15))
+	local end=$((SECONDS + 30)) early=$((SECONDS + 3))
 	while [ $SECONDS -lt $end ]; do
 		answers "$1" && return
-		[ -n "$(processes)" ] || break
+		# the session is not there before setsid has run
+		[ -n "$(processes)" ] || [ $SECONDS -le $early ] || break
 		sleep 0.05
 	done
 	stop

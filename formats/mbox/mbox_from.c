@@ -300,8 +300,9 @@ zones(const struct token *t, size_t i, size_t n, struct from_line *f)
 	for (int k = 0; k < 4 && i < n; k++) {
 		if (is(&t[i], "DST")) {
 			/* "MET DST": the zone before, one hour on. */
-			if (by_name && !by_number)
+			if (by_name && !by_number && f->zone < 14 * 60)
 				f->zone += 60;
+			by_name = false;
 			i++;
 			continue;
 		}
@@ -540,35 +541,39 @@ from_parse(const char *p, size_t len, struct from_line *f)
 		f->form = FROM_OTHER;
 }
 
+/* Seconds that local time is ahead of UTC at that moment; -1: no such. */
+static int
+local_offset(int64_t epoch, int64_t *seconds)
+{
+	time_t when = (time_t)epoch;
+	struct tm tm;
+
+	if (localtime_r(&when, &tm) == NULL)
+		return -1;
+	*seconds = tm.tm_gmtoff;
+	return 0;
+}
+
 int
 from_epoch(const struct from_line *f, const struct from_zone *z,
     int64_t *epoch, int *zone)
 {
-	struct tm tm;
-	time_t when;
+	int64_t civil, ahead;
 
 	if (!f->usable)
 		return -1;
-	if (f->zoned || z->fixed) {
-		*zone = f->zoned ? f->zone : z->minutes;
-		*epoch = date_days(f->year, f->month, f->day) * 86400 +
-		    (int64_t)f->hour * 3600 + (int64_t)f->minute * 60 +
-		    (int64_t)f->second - (int64_t)*zone * 60;
-		return 0;
-	}
-	memset(&tm, 0, sizeof tm);
-	tm.tm_year = f->year - 1900;
-	tm.tm_mon = (int)f->month - 1;
-	tm.tm_mday = (int)f->day;
-	tm.tm_hour = (int)f->hour;
-	tm.tm_min = (int)f->minute;
-	tm.tm_sec = (int)f->second;
-	tm.tm_isdst = -1;
-	/* -1 is a second of 1969 that no separator needs. */
-	if ((when = mktime(&tm)) == (time_t)-1)
+	civil = date_days(f->year, f->month, f->day) * 86400 +
+	    (int64_t)f->hour * 3600 + (int64_t)f->minute * 60 +
+	    (int64_t)f->second;
+	if (f->zoned || z->fixed)
+		ahead = (int64_t)(f->zoned ? f->zone : z->minutes) * 60;
+	else if (local_offset(civil, &ahead) == -1 ||
+	    local_offset(civil - ahead, &ahead) == -1)
+		/* Twice, for dates near a change of the clocks.  mktime()
+		 * would look at the zone file each time. */
 		return -1;
-	*epoch = when;
-	*zone = (int)(tm.tm_gmtoff / 60);
+	*epoch = civil - ahead;
+	*zone = (int)(ahead / 60);
 	return 0;
 }
 

@@ -18,7 +18,7 @@ SPECIAL = {"Sent": "\\sent", "Drafts": "\\drafts", "Trash": "\\trash", "Junk": "
 class Common:
     @classmethod
     def setUpClass(cls):
-        cls.server = cls.kind(USERS=16)
+        cls.server = cls.kind(USERS=32)
         cls.addClassCleanup(cls.server.destroy)
         cls.server.start()
         cls.last_user = 0
@@ -49,6 +49,19 @@ class Common:
 
     # -- one account with all that is nasty
 
+    def same(self, got, wanted, content, repair=False):
+        """Two Counters of readback.Account.contents(), with the names of what differs."""
+        if got == wanted:
+            return
+        names = {}
+        for item in content:
+            what = nasty.arrives(item.name, item.data, self.server.name, repair)
+            names[nasty.digest(what) if isinstance(what, bytes) else what] = item.name
+        dates = {item.date: item.name for item in content}
+        missing = [(names[k[0]], *k[1:]) for k in wanted - got]
+        strange = [(names.get(k[0], f"{k[0]} of the date of {dates.get(k[1])}"), *k[1:]) for k in got - wanted]
+        self.fail(f"missing: {missing}\nthere instead: {strange}")
+
     def check_account(self, user, boxes, run, repair=False):
         """boxes: {mailbox: [Item]}; what is there and what was reported."""
         account, report = self.there(user), run.report
@@ -58,7 +71,7 @@ class Common:
         refused, repaired = {}, set()
         for name, content in boxes.items():
             there, words = nasty.expected(content, kind, repair)
-            self.assertEqual(account.contents()[self.box(name)], there, name)
+            self.same(account.contents()[self.box(name)], there, content, repair)
             refused.update({(name, n): w for n, w in words.items()})
             if repair:
                 repaired |= {(name, i.name) for i in content if (i.name, kind) in nasty.REPAIRED}
@@ -137,7 +150,7 @@ class Common:
         account, refused = self.there(user), {}
         for name, content in boxes.items():
             there, words = nasty.expected(content, self.server.name)
-            self.assertEqual(account.contents()[self.box(name)], there)
+            self.same(account.contents()[self.box(name)], there, content)
             refused.update(words)
         self.assertEqual(balance(run.report), [])
         self.assertEqual(run.report["stripped"], len(items))

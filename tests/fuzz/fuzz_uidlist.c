@@ -15,6 +15,7 @@ int	LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 struct seen {
 	struct buf	 text;		/* as version 3 */
 	uint32_t	 last;
+	bool		 cr;		/* a CR that would be taken for CRLF */
 };
 
 static int
@@ -27,6 +28,7 @@ on_rec(void *ctx, const struct uidlist_rec *r, struct err *e)
 	assert(r->nbase > 0 && memchr(r->base, '/', r->nbase) == NULL &&
 	    memchr(r->base, '\0', r->nbase) == NULL);
 	s->last = r->uid;
+	s->cr |= r->base[r->nbase - 1] == '\r';
 	buf_addf(&s->text, "%u ", r->uid);
 	if (r->guid != NULL) {
 		assert(memchr(r->guid, ' ', r->nguid) == NULL);
@@ -64,6 +66,7 @@ read_list(const char *p, size_t size, struct uidlist_head *h, struct seen *s)
 	int rc;
 
 	s->last = 0;
+	s->cr = false;
 	buf_init(&s->text, 4 * size + 1000);
 	maildir_lines_mem(&l, p, size);
 	rc = uidlist_read(&l, h, on_rec, on_warn, s, &e);
@@ -83,7 +86,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size_t len, nbase = 0;
 	unsigned version;
 
-	if (read_list(p, size, &h, &a) == 1 && !a.text.full) {
+	if (read_list(p, size, &h, &a) == 1 && !a.text.full &&
+	    !a.cr) {
 		assert(h.uidvalidity != 0 && h.uidnext > a.last);
 		buf_init(&text, a.text.len + 100);
 		buf_addf(&text, "3 V%u N%u%s%s\n", h.uidvalidity, h.uidnext,

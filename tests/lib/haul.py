@@ -24,7 +24,7 @@ ROOT = tls.ROOT
 DONE, DIFFERS, ACCOUNTS, MISUSE, INTERNAL, AGAIN = 0, 1, 2, 64, 70, 75
 OUTCOMES = "copied present excluded refused failed vanished".split()
 # anything of a sanitizer, and our own words for a failed assertion
-ALARMS = re.compile(r"(AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:|Assertion .* failed|internal error)")
+ALARMS = re.compile(r"(AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:|Assertion .* failed|mailhaul: internal error)")
 
 
 class Crash(AssertionError):

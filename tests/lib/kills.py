@@ -240,7 +240,7 @@ def differences(want, got):
             continue
         for sign, rest in (("missing", (w or Counter()) - g), ("too much", g - (w or Counter()))):
             words += [f"{name}: {sign}: {n} x {key}" for key, n in rest.items()]
-    return words
+    return words if len(words) < 12 else words[:10] + [f"and {len(words) - 10} more"]
 
 
 def numbers(there):

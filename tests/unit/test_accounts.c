@@ -456,6 +456,8 @@ single(void **state)
 	assert_int_equal(account_stores(a, 0, c, &s, &e), 0);
 	assert_int_equal(s.secret[SIDE_TARGET].kind, SECRET_PROMPT);
 	assert_string_equal(s.secret[SIDE_TARGET].value, "berta@h");
+	column(0, "target_user", "berta");
+	column(0, "user", NULL);
 	account_stores_release(&s);
 	single_name("maildir:/home/anna/Maildir", "imap://x@h?authzid=c@d",
 	    "c@d");

@@ -224,6 +224,7 @@ test_courier_keywords(void **state)
 	static const char list[] =
 	    "one\ntwo\nThree\n\na.h:0 2\nb:x.h:1\nc.h:\nd.h:3\ne.h:x\nnone\n"
 	    ":1\nf.h: 1  0 ";
+	static const char change[] = "THREE\nfour\n\nfive\nsix\nseven\n";
 	struct keyword_table t = { NULL, 0, 0 };
 	struct maildir_lines l;
 	uint16_t numbers[4];
@@ -239,8 +240,7 @@ test_courier_keywords(void **state)
 	assert_int_equal(bad, 4);
 	assert_string_equal(seen.ptr,
 	    "a.h one Three\nb:x.h two\nc.h\nf.h two one\n");
-	courier_keywords_file(&t, "THREE\nfour\n\nfive\nsix\nseven\n", 29,
-	    numbers, 4, &n);
+	courier_keywords_file(&t, change, strlen(change), numbers, 4, &n);
 	assert_int_equal(n, 4);
 	assert_int_equal(numbers[0], 2);
 	assert_int_equal(numbers[1], 3);

@@ -1,0 +1,551 @@
+"""make bench: what mailhaul costs, as ratios to other programs on the same data.
+
+    scripts/bench [append] [mbsync] [delay] [memory] [state]
+
+Runs that are compared take turns (A B A B); the table shows medians and the
+smallest and largest of the ratios of neighbours.  Every run goes to users that
+nobody has used, and the server's own count of the messages is checked after it.
+Exit status 1: a goal was missed.  Settings from the environment:
+    BENCH=quick     fewer and smaller runs; their verdicts are hints
+    BENCH_RUNS=5    runs of each side
+    BENCH_DIR=/tmp  where mail, servers and states lie: a short name, 15 GB free
+"""
+
+import base64
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(ROOT, "tests/lib"))
+
+from servers import Cyrus, Dovecot  # noqa: E402
+
+QUICK = os.environ.get("BENCH") == "quick"
+RUNS = int(os.environ.get("BENCH_RUNS", "3" if QUICK else "5"))
+DIR = os.environ.get("BENCH_DIR", "/tmp")
+BUILD = os.path.abspath(os.environ.get("B", "build"))
+MAILHAUL = os.path.join(BUILD, "mailhaul")
+RAW = os.path.join(BUILD, "bench/raw_append")
+
+ACCOUNTS = 4
+MESSAGES = 1000 if QUICK else 2500  # of an account
+BOXES = {"INBOX": 0.6, "Sent": 0.24, "Archive": 0.16}
+MEAN = 14000
+SINGLES = 50 if QUICK else 150  # for clients that are slow
+BATCH = 100
+MANY = 100_000 if QUICK else 1_000_000
+HUGE = (128 if QUICK else 1024) << 20
+MIB = 1 << 20
+FLAGS = (("\\Seen", "S", 0.8), ("\\Answered", "R", 0.2), ("\\Flagged", "F", 0.05))
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+# What is moved.
+
+
+class Text:
+    """Lines of prose to cut bodies from, so that much mail is made quickly."""
+
+    def __init__(self, seed, size=4 * MIB):
+        rng = random.Random(seed)
+        words = [f"{'bcdfglmnprst'[i % 12]}{'aeiou'[i % 5]}{i * 7919 % 9973:x}" for i in range(3000)]
+        lines = []
+        while size > 0:
+            lines.append(" ".join(rng.choices(words, k=11)))
+            size -= len(lines[-1]) + 1
+        self.bytes = "\n".join(lines).encode() + b"\n"
+        self.rng = rng
+
+    def body(self, size):
+        at = self.rng.randrange(len(self.bytes) - size)
+        at = self.bytes.find(b"\n", at, -size) + 1
+        end = self.bytes.rfind(b"\n", at, at + max(size, 200)) + 1
+        return self.bytes[at:end]
+
+
+def header(name, date):
+    stamp = time.strftime("%a, %d %b %Y %H:%M:%S +0000", time.gmtime(date))
+    return (
+        f"Return-Path: <sender@example.org>\n"
+        f"Received: from mx.example.org (mx.example.org [192.0.2.1])\n"
+        f"\tby mail.example.net with ESMTPS id {name}\n\tfor <someone@example.net>; {stamp}\n"
+        f"From: Some Sender <sender@example.org>\nTo: someone@example.net\n"
+        f"Subject: message {name}\nDate: {stamp}\nMessage-ID: <{name}@example.org>\n"
+        f"MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\n\n"
+    ).encode()
+
+
+class Account:
+    """A Maildir, and the same as scripts for raw_append."""
+
+    def __init__(self, directory, number):
+        self.directory = directory
+        self.maildir = os.path.join(directory, "Maildir")
+        self.stream = os.path.join(directory, "stream")
+        self.boxes = {name: round(MESSAGES * part) for name, part in BOXES.items()}
+        text, boxes = Text(number), {}
+        for name, count in self.boxes.items():
+            folder = self.maildir if name == "INBOX" else os.path.join(self.maildir, "." + name)
+            for sub in "cur", "new", "tmp":
+                os.makedirs(os.path.join(folder, sub))
+            boxes[name] = [self._message(text, folder, f"{number}.{name}.{i}") for i in range(count)]
+        script(self.stream, boxes, BATCH)
+        self.singles = script(os.path.join(directory, "singles"), {"INBOX": boxes["INBOX"][:SINGLES]}, 0)
+
+    @staticmethod
+    def _message(text, folder, name):
+        date = 1_000_000_000 + text.rng.randrange(500_000_000)
+        body = header(name, date) + text.body(int(text.rng.expovariate(1 / MEAN)))
+        flags = [f for f in FLAGS if text.rng.random() < f[2]]
+        letters = "".join(sorted(f[1] for f in flags))
+        path = os.path.join(folder, "cur", f"{date}.{name}.host,S={len(body)}:2,{letters}")
+        with open(path, "wb") as f:
+            f.write(body)
+        os.utime(path, (date, date))
+        when = time.strftime("%d-%b-%Y %H:%M:%S +0000", time.gmtime(date))
+        return f'({" ".join(f[0] for f in flags)}) "{when}"'.encode(), body.replace(b"\n", b"\r\n")
+
+
+def script(path, boxes, batch):
+    """For raw_append: MULTIAPPENDs of so many messages without any wait, or
+    (batch 0) one APPEND at a time with synchronising literals."""
+    out, stops, size, tag = [], [], 0, 0
+
+    def add(data):
+        nonlocal size
+        out.append(data)
+        size += len(data)
+
+    for name, messages in boxes.items():
+        if name != "INBOX":
+            add(f"c CREATE {name}\r\n".encode())
+        add(f"s SELECT {name}\r\n".encode())
+        for i, (facts, body) in enumerate(messages):
+            if i % (batch or 1) == 0:
+                tag += 1
+                add(f"t{tag} APPEND {name}".encode())
+            add(b" %s {%d%s}\r\n" % (facts, len(body), b"+" if batch else b""))
+            if not batch:
+                stops.append((size, "+"))
+            add(body)
+            if not batch or (i + 1) % batch == 0 or i + 1 == len(messages):
+                add(b"\r\n")
+            if not batch:
+                stops.append((size, f"t{tag}"))
+    if batch:
+        stops.append((size, f"t{tag}"))
+    with open(path, "wb") as f:
+        f.write(" ".join([str(len(stops))] + [f"{at} {word}" for at, word in stops]).encode() + b"\n")
+        f.writelines(out)
+    return path
+
+
+def many_mbox(path):
+    text = Text("mbox")
+    stamp = time.strftime("%a %b %e %H:%M:%S %Y", time.gmtime(1_000_000_000))
+    with open(path, "wb") as f:
+        for i in range(MANY):
+            f.write(f"From sender@example.org {stamp}\n".encode() + header(i, 1_000_000_000 + i) + text.body(200) + b"\n")
+
+
+def many_maildir(path):
+    text = Text("maildir")
+    for sub in "new", "tmp", "cur":
+        os.makedirs(os.path.join(path, sub))
+    os.chdir(os.path.join(path, "cur"))
+    for i in range(MANY):
+        fd = os.open(f"{1_000_000_000 + i}.M{i}.host:2,S", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        os.write(fd, header(i, 1_000_000_000 + i) + text.body(200))
+        os.close(fd)
+    os.chdir("/")
+
+
+def huge_maildir(path):
+    for sub in "new", "tmp", "cur":
+        os.makedirs(os.path.join(path, sub))
+    text, left = Text("huge").bytes, HUGE
+    with open(os.path.join(path, "cur", "1000000000.huge.host:2,S"), "wb") as f:
+        f.write(header("huge", 1_000_000_000))
+        while left > 0:
+            f.write(text[: min(left, len(text))])
+            left -= len(text)
+
+
+# Who moves it.
+
+
+class Failed(Exception):
+    pass
+
+
+class Bench:
+    def __init__(self):
+        self.work = tempfile.mkdtemp(prefix="mhbench", dir=DIR)
+        os.chmod(self.work, 0o755)
+        self.children, self.servers = [], {}
+        self.number = 0
+        self._accounts = None
+        self.rows = []
+        self.missed = 0
+
+    def close(self):
+        for child in self.children:
+            if child.poll() is None:
+                child.kill()
+        for server in self.servers.values():
+            server.destroy()
+        shutil.rmtree(self.work, True)
+
+    def path(self, name):
+        """A new name below the work directory."""
+        self.number += 1
+        return os.path.join(self.work, f"{name}{self.number}")
+
+    @property
+    def accounts(self):
+        if self._accounts is None:
+            say(f"making {ACCOUNTS} accounts of {MESSAGES} messages, mean {MEAN // 1000} kB")
+            self._accounts = [Account(self.path("account"), i) for i in range(ACCOUNTS)]
+        return self._accounts
+
+    def server(self, kind):
+        if kind not in self.servers:
+            users = 4 + ACCOUNTS * (2 * RUNS + 4 if kind is Cyrus else 5 * RUNS + 8)
+            settings = {"ALTNAMESPACE": "yes"} if kind is Cyrus else {}
+            server = kind(self.path(kind.name[0]), USERS=users, **settings)
+            self.servers[kind] = server
+            server.start()
+            server.fresh = list(server.users)
+            server.secret = self.path("secret")
+            with open(os.open(server.secret, os.O_CREAT | os.O_WRONLY, 0o600), "w", encoding="ascii") as f:
+                f.write(server.password + "\n")
+        return self.servers[kind]
+
+    def spawn(self, *command, **kwargs):
+        child = subprocess.Popen(command, **kwargs)
+        self.children.append(child)
+        return child
+
+    def mailhaul(self, jobs, target, lanes, wrap=(), watch=False):
+        """Copies (source, user) pairs; a Result."""
+        state, users, job = self.path("state.db"), self.path("users.csv"), self.path("job.ini")
+        with open(job, "w", encoding="utf-8") as f:
+            f.write(f"[job]\nlanes = {lanes}\n[target]\nuri = {target}\n")
+        with open(users, "w", encoding="utf-8") as f:
+            f.write("user,source,target_user\n")
+            f.writelines(f"{user},{source},{user}\n" for source, user in jobs)
+        command = [*wrap, MAILHAUL, "copy", "--job", job, "--accounts", users, "--state", state]
+        command += ["--quiet", "--verbose", "--format", "json"]
+        os.sync()
+        start = time.perf_counter()
+        child = self.spawn(*command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        peak = watch_peak(child.pid) if watch else 0
+        out, err = child.communicate()
+        r = Result(time.perf_counter() - start)
+        if child.returncode != 0:
+            raise Failed(f"mailhaul ended with {child.returncode}: {err.decode()[-2000:]}")
+        r.totals = json.loads(out)["totals"]
+        r.commits = int(re.search(rb"(\d+) commits", err).group(1))
+        r.state_bytes = os.path.getsize(state)
+        r.peak = peak
+        return r
+
+    def imap(self, server, jobs, lanes, port=None, options="", **kwargs):
+        """mailhaul from Maildirs to fresh users, TLS unless options say else."""
+        users = [server.fresh.pop() for _ in jobs]
+        scheme, port = ("imap", port or server.imap_port) if "tls=none" in options else ("imaps", port or server.imaps_port)
+        uri = f"{scheme}://{{target_user}}@127.0.0.1:{port}?ca={server.ca}&secret-file={server.secret}{options}"
+        return self.mailhaul([(f"maildir:{path}", user) for path, user in zip(jobs, users)], uri, lanes, **kwargs), users
+
+    def ours(self, server, **kwargs):
+        r, users = self.imap(server, [a.maildir for a in self.accounts], ACCOUNTS, **kwargs)
+        self.check(server, users)
+        return r
+
+    def raw(self, server, scripts, port=None):
+        users = [server.fresh.pop() for _ in scripts]
+        command = [RAW, "127.0.0.1", str(port or server.imaps_port), server.ca]
+        for user, path in zip(users, scripts):
+            command += [f"LOGIN {user} {server.password}", path]
+        os.sync()
+        child = self.spawn(*command, stdout=subprocess.PIPE)
+        out, _ = child.communicate()
+        if child.returncode != 0:
+            raise Failed("raw_append failed")
+        return [float(s) for s in out.split()], users
+
+    def check(self, server, users, boxes=None):
+        """The server's own count."""
+        for user, account in zip(users, self.accounts):
+            client = server.login(user)
+            for box, count in (boxes or account.boxes).items():
+                _, (answer,) = client.status(box, "(MESSAGES)")
+                if f"MESSAGES {count})" not in (answer or b"").decode():
+                    raise Failed(f"{user} should have {count} messages in {box}: {answer}")
+            client.logout()
+
+    def row(self, part, what, ours, theirs, value, goal, good):
+        self.rows.append((part, what, ours, theirs, value, goal, "" if good is None else "ok" if good else "MISSED"))
+        self.missed += good is False
+        say(f"    {what}: {ours} {theirs} {value}")
+
+    def ratio(self, part, what, ours, theirs, least):
+        """ours, theirs: rates of runs that took turns."""
+        ratios = [a / b for a, b in zip(ours, theirs)]
+        median = statistics.median(ratios)
+        digits = 2 if median < 10 else 0
+        spread = f"{median:.{digits}f} ({min(ratios):.{digits}f} .. {max(ratios):.{digits}f})"
+        goal = f">= {least}" if least else ""
+        self.row(part, what, rate(ours), rate(theirs), spread, goal, median >= least if least else None)
+
+    def table(self):
+        head = ("part", "what", "mailhaul", "other", "ratio or value", "goal", "verdict")
+        rows = [head, *self.rows]
+        widths = [max(len(r[i]) for r in rows) for i in range(len(head))]
+        print()
+        for r in rows:
+            print("  ".join(cell.ljust(w) for cell, w in zip(r, widths)).rstrip())
+
+
+class Result:
+    def __init__(self, seconds):
+        self.seconds = seconds
+
+
+def rate(rates):
+    return f"{statistics.median(rates):.0f}/s"
+
+
+def watch_peak(pid):
+    """VmHWM of a process in bytes, as last seen before its end."""
+    peak = 0
+    while True:
+        try:
+            with open(f"/proc/{pid}/status", encoding="ascii") as f:
+                found = re.search(r"VmHWM:\s+(\d+) kB", f.read())
+        except (FileNotFoundError, ProcessLookupError):
+            return peak
+        if not found:  # a zombie has no memory
+            return peak
+        peak = int(found.group(1)) * 1024
+        time.sleep(0.01)
+
+
+# The parts.
+
+
+def append(b):
+    """mailhaul against a client that streams prepared MULTIAPPENDs."""
+    total = ACCOUNTS * MESSAGES
+    for kind in Dovecot, Cyrus:
+        say(f"append: into {kind.name}, {RUNS} runs each")
+        server = b.server(kind)
+        ours, raw = [], []
+        for _ in range(RUNS):
+            ours.append(total / b.ours(server).seconds)
+            (seconds, _), users = b.raw(server, [a.stream for a in b.accounts])
+            b.check(server, users)
+            raw.append(total / seconds)
+        b.ratio("append", f"{kind.name}, {ACCOUNTS} connections, against raw MULTIAPPEND", ours, raw, 0.8)
+
+
+def mbsync(b):
+    """mailhaul against mbsync and imapcopy, each as one process an account."""
+    total = ACCOUNTS * MESSAGES
+    server = b.server(Dovecot)
+    peers = [(run_mbsync, "mbsync", 3)]
+    if shutil.which("imapcopy"):
+        _, b.filled = b.raw(server, [a.stream for a in b.accounts])
+        peers.append((run_imapcopy, "imapcopy (IMAP to IMAP, no TLS)", 0))
+    for peer, name, goal in peers:
+        say(f"mbsync: {name}, {RUNS} runs each")
+        ours, theirs = [], []
+        for _ in range(RUNS):
+            ours.append(total / b.ours(server).seconds)
+            theirs.append(total / peer(b, server))
+        b.ratio("mbsync", f"dovecot, {ACCOUNTS} connections, against {name}", ours, theirs, goal)
+
+
+def timed(b, commands):
+    """Seconds until all of them have ended well."""
+    os.sync()
+    start = time.perf_counter()
+    children = [b.spawn(*c, cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for c, cwd in commands]
+    codes = [child.wait() for child in children]
+    seconds = time.perf_counter() - start
+    if any(codes):
+        raise Failed(f"{commands[0][0][0]} ended with {codes}")
+    return seconds
+
+
+def run_mbsync(b, server):
+    commands, users = [], []
+    for account in b.accounts:
+        user = server.fresh.pop()
+        users.append(user)
+        top = b.path("mbsync")
+        # It renames files: names of its own for the same files.
+        subprocess.run(["cp", "-al", account.maildir, top], check=True)
+        config = b.path("mbsyncrc")
+        with open(config, "w", encoding="utf-8") as f:
+            f.write(
+                f"IMAPAccount far\nHost 127.0.0.1\nPort {server.imaps_port}\nUser {user}\nPass {server.password}\n"
+                f"SSLType IMAPS\nSystemCertificates no\nCertificateFile {server.ca}\n\n"
+                f"IMAPStore far\nAccount far\n\n"
+                f"MaildirStore near\nInbox {top}\nSubFolders Maildir++\n\n"
+                f"Channel all\nFar :far:\nNear :near:\nPatterns *\nCreate Far\nSync Push\nCopyArrivalDate yes\nSyncState *\n"
+            )
+        commands.append((["mbsync", "-c", config, "-a"], b.work))
+    seconds = timed(b, commands)
+    b.check(server, users)
+    return seconds
+
+
+def run_imapcopy(b, server):
+    commands, users = [], []
+    for source in b.filled:
+        user = server.fresh.pop()
+        users.append(user)
+        top = b.path("imapcopy")
+        os.mkdir(top)
+        with open(os.path.join(top, "ImapCopy.cfg"), "w", encoding="utf-8") as f:
+            for side in "Source", "Dest":
+                f.write(f"{side}Server 127.0.0.1\n{side}Port {server.imap_port}\n")
+            f.write(f'Copy "{source}" "{server.password}" "{user}" "{server.password}"\n')
+        commands.append((["imapcopy"], top))
+    seconds = timed(b, commands)
+    b.check(server, users)
+    return seconds
+
+
+class Delay:
+    """tests/lib/proxy.py as a process; counts, if the links are plain."""
+
+    def __init__(self, b, port, milliseconds, parse=False):
+        command = ["/usr/bin/python3", os.path.join(ROOT, "tests/lib/proxy.py"), f"127.0.0.1:{port}"]
+        command += ["--delay", str(milliseconds)] + ([] if parse else ["--no-parse"])
+        self.child = b.spawn(*command, stdout=subprocess.PIPE, text=True)
+        self.port = int(self.child.stdout.readline().split("=")[1])
+
+    def end(self):
+        self.child.send_signal(signal.SIGTERM)
+        out, _ = self.child.communicate()
+        return json.loads(out)
+
+
+def delay(b):
+    """One connection each, 20 ms there and back."""
+    server = b.server(Dovecot)
+    account = b.accounts[0]
+    say(f"delay: {RUNS} runs each")
+    proxy = Delay(b, server.imaps_port, 10)
+    ours, theirs = [], []
+    for _ in range(RUNS):
+        r, users = b.imap(server, [account.maildir], 1, proxy.port)
+        b.check(server, users)
+        ours.append(MESSAGES / r.seconds)
+        (_, seconds), users = b.raw(server, [account.singles], proxy.port)
+        b.check(server, users, {"INBOX": SINGLES})
+        theirs.append(SINGLES / seconds)
+    proxy.end()
+    b.ratio("delay", "dovecot, 1 connection, 20 ms, against one APPEND at a time", ours, theirs, 30)
+
+
+def memory(b):
+    """Peaks, with one lane: 64 MiB and 4 MiB more are allowed."""
+    limit = 68
+
+    def judge(what, r):
+        peak = r.peak / MIB
+        b.row("memory", what, f"{peak:.0f} MiB", "", f"in {r.seconds:.0f} s", f"< {limit} MiB", peak < limit)
+
+    for make, scheme, name in ((many_mbox, "mbox", "one mbox"), (many_maildir, "maildir", "one Maildir")):
+        say(f"memory: {MANY} messages of {name}")
+        path = b.path(scheme)
+        make(path)
+        r = b.mailhaul([(f"{scheme}:{path}", "user1")], "null:", 1, watch=True)
+        if r.totals["copied"] != MANY:
+            raise Failed(f"{r.totals} of {MANY} messages")
+        judge(f"{MANY} messages of {name} into null:", r)
+        b.row("memory", "  its state", f"{r.state_bytes / MANY:.0f} B/message", "", f"{MANY / r.seconds:.0f}/s", "", None)
+        subprocess.run(["rm", "-rf", path], check=True)
+    path = b.path("huge")
+    huge_maildir(path)
+    for kind in Dovecot, Cyrus:
+        say(f"memory: one message of {HUGE // MIB} MiB into {kind.name}")
+        server = b.server(kind)
+        r, users = b.imap(server, [path], 1, watch=True)
+        b.check(server, users, {"INBOX": 1})
+        judge(f"one message of {HUGE // MIB} MiB into {kind.name}", r)
+
+
+def state(b):
+    """What a message costs: untimed runs, one watched by strace, one on the wire."""
+    server = b.server(Dovecot)
+    total = ACCOUNTS * MESSAGES
+    say("state: three runs")
+    r = b.ours(server)
+    b.row("state", "state database", f"{r.state_bytes / total:.0f} B/message", "", f"{r.state_bytes} B", "", None)
+    b.row("state", "commits of the state", f"{r.commits / total:.4f}/message", "", str(r.commits), "", None)
+    counts = b.path("strace")
+    b.ours(server, wrap=("strace", "-f", "-c", "-o", counts))
+    calls, syncs = strace_counts(counts)
+    b.row("state", "system calls", f"{calls / total:.2f}/message", "", str(calls), "", None)
+    b.row("state", "fsync and fdatasync", f"{syncs / total:.4f}/message", "", str(syncs), "", None)
+    proxy = Delay(b, server.imap_port, 0, parse=True)
+    b.ours(server, port=proxy.port, options="&tls=none")
+    wire = proxy.end()
+    commands = sum(wire["commands"].values())
+    text = ", ".join(f"{name} {n}" for name, n in sorted(wire["commands"].items(), key=lambda i: -i[1])[:4])
+    b.row("state", "IMAP commands", f"{commands / total:.4f}/message", "", text, "", None)
+
+
+def strace_counts(path):
+    calls = syncs = 0
+    with open(path, encoding="ascii") as f:
+        for line in f:
+            words = line.split()
+            if len(words) >= 5 and words[3].isdigit() and words[-1] != "total":
+                calls += int(words[3])
+                syncs += int(words[3]) if words[-1] in ("fsync", "fdatasync") else 0
+    return calls, syncs
+
+
+PARTS = {f.__name__: f for f in (append, mbsync, delay, memory, state)}
+
+
+def main():
+    names = sys.argv[1:] or list(PARTS)
+    if set(names) - set(PARTS):
+        sys.exit(f"usage: scripts/bench [{'] ['.join(PARTS)}]")
+    for sig in signal.SIGTERM, signal.SIGHUP:
+        signal.signal(sig, lambda *unused: sys.exit(1))
+    b = Bench()
+    try:
+        for name in names:
+            try:
+                PARTS[name](b)
+            except Failed as e:
+                b.row(name, f"failed: {e}", "", "", "", "", False)
+        b.table()
+    finally:
+        b.close()
+    sys.exit(1 if b.missed else 0)
+
+
+if __name__ == "__main__":
+    main()
