@@ -13,8 +13,8 @@
 
 enum exit_code {
 	EXIT_DONE = 0,		/* everything done and equal */
-	EXIT_DIFFERS = 1,	/* done, but some messages were refused or differ */
-	EXIT_ACCOUNTS = 2,	/* accounts failed, were empty, do not balance */
+	EXIT_DIFFERS = 1,	/* some messages were refused or differ */
+	EXIT_ACCOUNTS = 2,	/* some failed, were empty, or unbalanced */
 	EXIT_MISUSE = 64,	/* of the command line or the job */
 	EXIT_INTERNAL = 70,	/* a mistake in mailhaul */
 	EXIT_AGAIN = 75		/* stopped, or a passing failure: run again */

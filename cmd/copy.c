@@ -108,6 +108,8 @@ fill_accounts(struct job *j, struct buf *errors)
 		a->name = account_name(j->list, i);
 		a->target_user = account_column(j->list, i, "target_user");
 		if (account_stores(j->list, i, j->cfg, s, &e) == -1 ||
+		    source_check(s->uri[SIDE_SOURCE], &e) == -1 ||
+		    target_check(s->uri[SIDE_TARGET], &e) == -1 ||
 		    secret_get(j->secrets, &s->secret[SIDE_SOURCE],
 		    &a->src_password, &e) == -1 ||
 		    secret_get(j->secrets, &s->secret[SIDE_TARGET],
@@ -155,7 +157,7 @@ first_line(const struct job *j, bool created, int64_t passes)
 static int
 known_messages(struct db *db, const char *name, int64_t *n, struct err *e)
 {
-	return db_number(db, e, n, 0, "SELECT sum(source) FROM mailbox JOIN"
+	return db_number(db, e, n, 0, "SELECT sum(mailbox.source) FROM mailbox JOIN"
 	    " account ON account.id = account_id WHERE account.name = ?1", "s",
 	    name);
 }
@@ -206,6 +208,7 @@ sort_accounts(struct job *j, struct db *db, struct err *e)
 static int
 check_state_is_ours(const struct job *j, struct db *db, struct err *e)
 {
+	sqlite3_stmt *st;
 	int64_t known;
 
 	if (db_number(db, e, &known, 0, "SELECT count(*) FROM account", "") ==
@@ -220,9 +223,15 @@ check_state_is_ours(const struct job *j, struct db *db, struct err *e)
 		if (known != 0)
 			return 0;
 	}
-	return err_set(e, ERR_ACCOUNT, "the state %s is of other accounts: it "
-	    "knows none of these; give another --state",
-	    config_state(j->cfg));
+	st = db_query(db, e, "SELECT name FROM account LIMIT 1", "");
+	if (st == NULL)
+		return -1;
+	if (db_step(db, st, e) == 1)
+		err_set(e, ERR_ACCOUNT, "the state %s is of other accounts "
+		    "(%.80s, for one) and knows none of these; give another "
+		    "--state", config_state(j->cfg), db_text(st, 0));
+	db_done(st);
+	return -1;
 }
 
 static int

@@ -11,6 +11,9 @@
 
 #include "base/xmalloc.h"
 
+/* Fewer messages in the last pass say nothing: they may just be gone. */
+#define MIN_KNOWN 3
+
 /* Levels joined by a byte that no name has. */
 const char *
 account_src_key(struct arena *a, const struct folder_info *f)
@@ -282,6 +285,31 @@ check_source(struct lane *l, struct account *a, struct err *e)
 	return 0;
 }
 
+/*
+ * An account is its name, and its store may have moved; but a store that holds
+ * nothing of what the state knows is another one.
+ */
+static int
+check_same_store(struct lane *l, struct account *a, struct err *e)
+{
+	bool known, met, any = false;
+
+	if (l->run->set->merge_existing)
+		return 0;
+	for (struct pair *p = a->pairs; p != NULL; p = p->next) {
+		if (pair_recognise(l, p, &known, &met, e) == -1)
+			return -1;
+		if (met)
+			return 0;
+		any = any || known;
+	}
+	if (any && a->row.messages >= MIN_KNOWN)
+		return err_set(e, ERR_ACCOUNT, "this is not the store of the "
+		    "last pass: it holds none of the messages that the state "
+		    "knows; if it is the right one, say existing=merge");
+	return 0;
+}
+
 /* A target that already holds mail, none of which is the source's, is
  * somebody else's. */
 static int
@@ -352,7 +380,8 @@ account_prepare(struct lane *l, struct account *a, struct err *e)
 		return err_ctx(e, "target");
 	if (rc == 0)
 		lane_note(l, "created", "user", "the target user was created");
-	if (make_pairs(l, a, &info, e) == -1 || check_existing(l, a, e) == -1)
+	if (make_pairs(l, a, &info, e) == -1 ||
+	    check_same_store(l, a, e) == -1 || check_existing(l, a, e) == -1)
 		return -1;
 	lane_flush_notes(l);
 	return 0;

@@ -31,13 +31,13 @@ struct accounts {
 	char		*text;		/* the list, its fields NUL-ended in
 					 * place: a row costs what it holds */
 	size_t		 size;
-	struct buf	 locals;	/* {local} of every row, NUL-ended */
+	struct buf	 locals;	/* {local} of all rows, NUL-ended */
 	const char	*columns[COLUMNS_MAX];	/* names, in text */
 	size_t		 ncolumns;
 	struct row	*rows;
 	size_t		 nrows, room;
 	char		*single;	/* the name of the only account ... */
-	char		*single_target;	/* ... its user at the target, or NULL */
+	char		*single_target;	/* ... and its target_user */
 };
 
 static const char *const known_columns[] = {
@@ -326,7 +326,8 @@ check_header(struct reader *r, const struct record *rec)
 		wrong(r, rec->line, "there is no column 'user'");
 }
 
-/* Whether the line at r->p names columns: one is known, or meant to be. */
+/* Whether the line at r->p names columns; it may be an account as well, whose
+ * user may be called "user1" and his password "name". */
 static bool
 names_columns(const struct reader *r)
 {
@@ -343,7 +344,9 @@ names_columns(const struct reader *r)
 	if (next_record(&line, &rec) && rec.wrong == NULL)
 		for (i = 0; i < rec.n; i++) {
 			name = column_name(rec.fields[i]);
-			named |= is_known(name) || strcmp(name, "user1") == 0;
+			named |= strcmp(name, "user") == 0 ||
+			    (i == 0 && is_known(name)) ||
+			    (i == 1 && strcmp(name, "password1") == 0);
 		}
 	explicit_bzero(copy, (size_t)(end - r->p));
 	free(copy);

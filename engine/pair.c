@@ -807,6 +807,76 @@ out:
 	return rc;
 }
 
+/* Is this message in a row, by its key or its digest? */
+static int
+is_known(struct walk *w, const struct msg_meta *m, bool *met, struct err *e)
+{
+	struct content *content = NULL;
+	struct row_message r;
+	struct measured md;
+	struct digests d;
+	char key[64];
+	size_t key_len;
+	int rc;
+
+	if (m->key != NULL)
+		rc = message_find(w->l->reader, w->p->id, m->key,
+		    strlen(m->key), &r, &d, &w->arena, e);
+	else {
+		rc = source_content(w->l->src, m, &content, e);
+		if (rc == 1)
+			rc = measure_content(w->l->measure, content, NULL,
+			    &md, e) == 0 && digest_key(w, &md.digests, key,
+			    &key_len, e) == 0 ? message_find(w->l->reader,
+			    w->p->id, key, key_len, &r, &d, &w->arena, e) : -1;
+		content_close(&content);
+		if (rc == -1 && e->scope == ERR_MESSAGE)
+			rc = 0;
+	}
+	*met = rc == 1;
+	return rc == -1 ? -1 : 0;
+}
+
+int
+pair_recognise(struct lane *l, struct pair *p, bool *known, bool *met,
+    struct err *e)
+{
+	enum delta delta;
+	struct msg_meta m;
+	struct buf token;
+	struct walk w;
+	int rc = -1;
+
+	*known = *met = false;
+	walk_begin(&w, l, p);
+	buf_init(&token, 1 << 20);
+	w.folder = account_folder(l, p, e);
+	if (w.folder == NULL ||
+	    mailbox_load(l->reader, p->id, &w.row, e) == -1)
+		goto out;
+	*known = w.row.any_row;
+	rc = 0;
+	if (!*known)
+		goto out;
+	rc = -1;
+	if (db_run(l->scratch, e, "DELETE FROM seen", "") == -1 ||
+	    source_folder_open(l->src, w.folder, unwrap_token(l->run->set,
+	    &w.row.token, &token) ? &token : NULL, 0, &delta, e) == -1)
+		goto out;
+	*met = delta == DELTA_UNCHANGED;
+	for (rc = 1; rc == 1 && !*met;) {
+		arena_reset(&w.arena);
+		rc = source_next(l->src, &w.arena, &m, e);
+		if (rc == 1 && is_known(&w, &m, met, e) == -1)
+			rc = -1;
+	}
+	rc = rc == -1 ? -1 : 0;
+out:
+	buf_release(&token);
+	walk_release(&w);
+	return rc;
+}
+
 int
 pair_check_doubles(struct lane *l, struct pair *p, struct err *e)
 {

@@ -41,6 +41,10 @@ enum pair_end pair_run(struct lane *, struct pair *, struct err *);
  * was taken. */
 int	pair_adopt(struct lane *, struct pair *, uint64_t *there,
 	    uint64_t *taken, struct err *);
+/* Does the source mailbox hold a message that the state knows?  *known: the
+ * state knows any.  Stops at the first. */
+int	pair_recognise(struct lane *, struct pair *, bool *known, bool *met,
+	    struct err *);
 /* At the end of the pass: has a commit of ours come late and doubled? */
 int	pair_check_doubles(struct lane *, struct pair *, struct err *);
 

@@ -11,8 +11,8 @@
  *	          All of them with their children.
  *	map       "A" -> "B"      this mailbox alone
  *	          "A/" -> "B/"    it and everything below it; "/" is the top
- *	          ~"RE" -> "B"    a POSIX extended expression that fits the whole
- *	                          name; \1 to \9 in B are its groups
+ *	          ~"RE" -> "B"    a POSIX extended expression that fits all of
+ *	                          the name; \1 to \9 in B are its groups
  *	          The first that fits is taken.  Quotes may be left out.
  *	special   "Name" -> \Sent or none
  *
@@ -35,7 +35,7 @@ enum inbox_children { INBOX_KEEP, INBOX_TOP };
 
 /* What becomes of a mailbox.  Strings live in the arena or in the rules. */
 struct rule_result {
-	const char	*excluded;	/* the rule that leaves it out, or NULL */
+	const char	*excluded;	/* the rule that did it, or NULL */
 	const char	*mapped;	/* the rule that renames it, or NULL */
 	const char *const *path;	/* levels at the target */
 	size_t		 npath;

@@ -162,36 +162,55 @@ check_directory(const char *path, struct err *e)
 	return rc;
 }
 
+/* Is it a state that we can read?  *empty: it has nothing in it yet. */
 static int
-check_schema(struct db *db, const char *path, bool *created, struct err *e)
+check_ours(struct db *db, const char *path, bool *empty, struct err *e)
 {
 	int64_t app, version, tables;
 
-	*created = false;
 	if (db_number(db, e, &app, 0, "PRAGMA application_id", "") == -1 ||
 	    db_number(db, e, &version, 0, "PRAGMA user_version", "") == -1 ||
 	    db_number(db, e, &tables, 0, "SELECT count(*) FROM sqlite_master",
 	    "") == -1)
 		return err_ctx(e, "%s", path);
-	if (tables == 0 && app == 0) {
-		char sql[128];
-
-		*created = true;
-		snprintf(sql, sizeof sql, "PRAGMA application_id=%d;"
-		    "PRAGMA user_version=%d;", APPLICATION_ID, SCHEMA_VERSION);
-		if (db_script(db, "BEGIN EXCLUSIVE;", e) == -1 ||
-		    db_script(db, schema, e) == -1 ||
-		    db_script(db, sql, e) == -1 ||
-		    db_script(db, "COMMIT;", e) == -1)
-			return err_ctx(e, "%s", path);
+	*empty = tables == 0 && app == 0;
+	if (*empty)
 		return 0;
-	}
 	if (app != APPLICATION_ID)
 		return err_set(e, ERR_RUN, "%s is no mailhaul state", path);
 	if (version > SCHEMA_VERSION)
 		return err_set(e, ERR_RUN, "%s was written by a newer mailhaul "
 		    "(state version %" PRId64 ", this one knows %d): use that "
 		    "version", path, version, SCHEMA_VERSION);
+	return 0;
+}
+
+/* Somebody else's file must not be changed, not even its journal mode. */
+static int
+check_before_writing(const char *path, bool *empty, struct err *e)
+{
+	struct db *db;
+	int rc;
+
+	if (db_open(&db, path, DB_READ, e) == -1)
+		return err_ctx(e, "%s", path);
+	rc = check_ours(db, path, empty, e);
+	db_close(&db);
+	return rc;
+}
+
+static int
+make_schema(struct db *db, const char *path, struct err *e)
+{
+	char sql[128];
+
+	snprintf(sql, sizeof sql, "PRAGMA application_id=%d;"
+	    "PRAGMA user_version=%d;", APPLICATION_ID, SCHEMA_VERSION);
+	if (db_script(db, "BEGIN EXCLUSIVE;", e) == -1 ||
+	    db_script(db, schema, e) == -1 ||
+	    db_script(db, sql, e) == -1 ||
+	    db_script(db, "COMMIT;", e) == -1)
+		return err_ctx(e, "%s", path);
 	return 0;
 }
 
@@ -284,8 +303,9 @@ state_open(struct state **sp, const char *path, bool *created, struct err *e)
 	uv_mutex_init(&s->mutex);
 	uv_cond_init(&s->more);
 	uv_cond_init(&s->done);
-	if (db_open(&s->db, path, DB_WRITE, e) == -1 ||
-	    check_schema(s->db, path, created, e) == -1) {
+	if (check_before_writing(path, created, e) == -1 ||
+	    db_open(&s->db, path, DB_WRITE, e) == -1 ||
+	    (*created && make_schema(s->db, path, e) == -1)) {
 		state_close(&s);
 		return -1;
 	}
@@ -389,7 +409,7 @@ state_read_only(const char *path, struct db **db, long *running,
 {
 	struct flock fl = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	char name[4096], pid[32];
-	int64_t app, version;
+	bool empty;
 	ssize_t n;
 	int fd;
 
@@ -407,15 +427,12 @@ state_read_only(const char *path, struct db **db, long *running,
 	}
 	if (db_open(db, path, DB_READ, e) == -1)
 		return err_ctx(e, "%s", path);
-	if (db_number(*db, e, &app, 0, "PRAGMA application_id", "") == -1 ||
-	    db_number(*db, e, &version, 0, "PRAGMA user_version", "") == -1)
-		err_ctx(e, "%s", path);
-	else if (app != APPLICATION_ID)
-		err_set(e, ERR_RUN, "%s is no mailhaul state", path);
-	else if (version > SCHEMA_VERSION)
-		err_set(e, ERR_RUN, "%s was written by a newer mailhaul", path);
-	else
-		return 0;
+	if (check_ours(*db, path, &empty, e) == 0) {
+		if (!empty)
+			return 0;
+		err_set(e, ERR_RUN, "%s is no mailhaul state: it is empty",
+		    path);
+	}
 	db_close(db);
 	return -1;
 }

@@ -18,24 +18,44 @@ has_scheme(const char *const *schemes, const char *scheme)
 	return false;
 }
 
-int
-source_open(struct source **sp, const struct store_conf *conf, struct err *e)
+/* The back end of a URI whose options it knows. */
+static const struct source_ops *
+find_ops(struct uri *uri, struct err *e)
 {
 	const struct source_ops *const *ops;
 
+	for (ops = source_table; *ops != NULL; ops++)
+		if (has_scheme((*ops)->schemes, uri->scheme))
+			break;
+	if (*ops == NULL) {
+		err_set(e, ERR_RUN, "\"%s:\" is not a source that mailhaul can "
+		    "read", uri->scheme);
+		return NULL;
+	}
+	return uri_check_opts(uri, (*ops)->options, e) == -1 ? NULL : *ops;
+}
+
+int
+source_check(struct uri *uri, struct err *e)
+{
+	const struct source_ops *ops = find_ops(uri, e);
+
+	if (ops == NULL)
+		return -1;
+	return ops->check != NULL ? ops->check(uri, e) : 0;
+}
+
+int
+source_open(struct source **sp, const struct store_conf *conf, struct err *e)
+{
+	const struct source_ops *ops;
+
 	assert(conf->warn != NULL);
 	*sp = NULL;
-	for (ops = source_table; *ops != NULL; ops++)
-		if (has_scheme((*ops)->schemes, conf->uri->scheme))
-			break;
-	if (*ops == NULL)
-		return err_set(e, ERR_RUN, "\"%s:\" is not a source that "
-		    "mailhaul can read", conf->uri->scheme);
-	if (uri_check_opts(conf->uri, (*ops)->options, e) == -1)
+	if ((ops = find_ops(conf->uri, e)) == NULL ||
+	    ops->open(sp, conf, e) == -1)
 		return -1;
-	if ((*ops)->open(sp, conf, e) == -1)
-		return -1;
-	(*sp)->ops = *ops;
+	(*sp)->ops = ops;
 	(*sp)->conf = *conf;
 	return 0;
 }

@@ -47,7 +47,10 @@ enum delta {
 	DELTA_FULL		/* next(): every message */
 };
 
-/* path and options of a URI are checked here.  ERR_ACCOUNT + CAUSE_MISSING:
+/* Scheme, options and their values, without opening anything: a mistake here
+ * is the user's (ERR_RUN). */
+int	source_check(struct uri *, struct err *);
+/* path and options of a URI are checked here too.  ERR_ACCOUNT + CAUSE_MISSING:
  * the account does not exist. */
 int	source_open(struct source **, const struct store_conf *, struct err *);
 void	source_close(struct source **);

@@ -9,6 +9,7 @@
 struct source_ops {
 	const char	*const *schemes;	/* NULL-terminated */
 	const char	*const *options;	/* URI options, NULL-terminated */
+	int	(*check)(struct uri *, struct err *);	/* optional */
 	int	(*open)(struct source **, const struct store_conf *,
 		    struct err *);
 	void	(*close)(struct source *);	/* frees it */

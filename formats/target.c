@@ -19,24 +19,44 @@ has_scheme(const char *const *schemes, const char *scheme)
 	return false;
 }
 
-int
-target_open(struct target **tp, const struct store_conf *conf, struct err *e)
+/* The back end of a URI whose options it knows. */
+static const struct target_ops *
+find_ops(struct uri *uri, struct err *e)
 {
 	const struct target_ops *const *ops;
 
+	for (ops = target_table; *ops != NULL; ops++)
+		if (has_scheme((*ops)->schemes, uri->scheme))
+			break;
+	if (*ops == NULL) {
+		err_set(e, ERR_RUN, "\"%s:\" is not a target that mailhaul can "
+		    "write", uri->scheme);
+		return NULL;
+	}
+	return uri_check_opts(uri, (*ops)->options, e) == -1 ? NULL : *ops;
+}
+
+int
+target_check(struct uri *uri, struct err *e)
+{
+	const struct target_ops *ops = find_ops(uri, e);
+
+	if (ops == NULL)
+		return -1;
+	return ops->check != NULL ? ops->check(uri, e) : 0;
+}
+
+int
+target_open(struct target **tp, const struct store_conf *conf, struct err *e)
+{
+	const struct target_ops *ops;
+
 	assert(conf->warn != NULL);
 	*tp = NULL;
-	for (ops = target_table; *ops != NULL; ops++)
-		if (has_scheme((*ops)->schemes, conf->uri->scheme))
-			break;
-	if (*ops == NULL)
-		return err_set(e, ERR_RUN, "\"%s:\" is not a target that "
-		    "mailhaul can write", conf->uri->scheme);
-	if (uri_check_opts(conf->uri, (*ops)->options, e) == -1)
+	if ((ops = find_ops(conf->uri, e)) == NULL ||
+	    ops->open(tp, conf, e) == -1)
 		return -1;
-	if ((*ops)->open(tp, conf, e) == -1)
-		return -1;
-	(*tp)->ops = *ops;
+	(*tp)->ops = ops;
 	(*tp)->conf = *conf;
 	return 0;
 }

@@ -96,6 +96,8 @@ struct flag_change {
 	enum { FLAG_DONE, FLAG_GONE, FLAG_CHANGED } result;
 };
 
+/* As source_check(). */
+int	target_check(struct uri *, struct err *);
 /* ERR_ACCOUNT + CAUSE_MISSING: the user does not exist at the target. */
 int	target_open(struct target **, const struct store_conf *, struct err *);
 void	target_close(struct target **);

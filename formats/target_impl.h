@@ -10,6 +10,7 @@
 struct target_ops {
 	const char	*const *schemes;
 	const char	*const *options;
+	int	(*check)(struct uri *, struct err *);	/* optional */
 	int	(*open)(struct target **, const struct store_conf *,
 		    struct err *);
 	void	(*close)(struct target *);

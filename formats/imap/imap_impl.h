@@ -1,4 +1,4 @@
-/* Between imap_session.c (libetpan's part) and imap_talk.c; for these two. */
+/* Between imap_session.c (libetpan's part), imap_login.c and imap_talk.c. */
 #ifndef IMAP_IMPL_H
 #define IMAP_IMPL_H
 
@@ -19,6 +19,8 @@ int	imap_sasl(struct imap_session *, const char *mech, const char *host,
 	    const char *authzid, const char *user, const char *password,
 	    struct err *);
 
+/* The session is dead: -1, with the words of a BYE in the error. */
+int	imap_broken(struct imap_session *, struct err *);
 /* Adds the words of a BYE to an error about the connection's end. */
 void	imap_add_bye(struct imap_session *, const char *bye, struct err *);
 

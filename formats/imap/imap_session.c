@@ -1,5 +1,6 @@
 /*
- * libetpan's part of a session, behind the guard; the rest is in imap_talk.c.
+ * libetpan's part of a session, behind the guard; the rest is in imap_login.c
+ * and imap_talk.c.
  *
  * libetpan reads from a driver that has nothing but the guard's lines: one
  * response per read, so that its buffer is empty whenever it returns and our

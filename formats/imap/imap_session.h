@@ -80,6 +80,8 @@ struct imap_session {
 	char		 bye[300];	/* why the server takes its leave */
 };
 
+/* The options of a URI, without a connection: for check() of both tables. */
+int	imap_session_check(struct uri *, struct err *);
 /* as_admin: without authzid, as the login's own user.  Errors: ERR_HOST where
  * nothing answers as an IMAP server, ERR_ACCOUNT + CAUSE_AUTH for a refused
  * login.  conf must outlive the session. */
@@ -116,11 +118,11 @@ typedef int imap_data_fn(struct imap_session *, struct imap_response *,
     void *ctx, struct err *);
 /* Until the answer to tag: 1 OK, 0 NO (in *rs), -1 (BAD as well: it closes the
  * connection).  fn may be NULL. */
-int	imap_wait(struct imap_session *, unsigned tag, imap_data_fn *, void *ctx,
-	    struct imap_response *rs, struct err *);
+int	imap_wait(struct imap_session *, unsigned tag, imap_data_fn *fn,
+	    void *ctx, struct imap_response *rs, struct err *);
 /* imap_send(), imap_flush() and imap_wait() with the usual limits. */
-int	imap_run(struct imap_session *, const char *cmd, imap_data_fn *,
-	    void *ctx, struct imap_response *, struct err *);
+int	imap_run(struct imap_session *, const char *cmd, imap_data_fn *fn,
+	    void *ctx, struct imap_response *rs, struct err *);
 bool	imap_tag_is(const struct imap_response *, unsigned tag);
 
 /* The error for a NO or BAD: "what: the server says: words"; temporary codes

@@ -108,6 +108,8 @@ int	maildir_slurp(struct maildir *, int dirfd, const char *name, size_t max,
 
 /* maildir_tree.c: fills in folders and subs.  Again on each call. */
 int	maildir_tree_read(struct maildir *, struct err *);
+/* Has the directory a file that only Maildirs have? */
+bool	maildir_marked(int fd);
 /* Levels joined by '/', for people. */
 const char *maildir_display(struct arena *, const char *const *path, size_t n);
 

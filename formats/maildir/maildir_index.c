@@ -4,7 +4,7 @@
  * Four unsorted lists are put into spills with the hash of the base name as
  * the key, so that one pass over all of them joins what belongs to a message:
  *
- *	files		base 0, place, info 0, inode, mtime, size
+ *	files		base 0, place, info 0, inode, mtime, size, scan
  *	uids		base 0, uid, order, guid, uidl
  *	keywords	base 0, how new, numbers		(Courier)
  *	uidls		base 0, uidl				(Courier)
@@ -46,6 +46,7 @@ struct lists {
 	struct spill	*files, *uids, *keywords, *uidls;
 	struct buf	 rec;		/* being made */
 	uint64_t	 counted;	/* files that are messages */
+	unsigned char	 scan;		/* number of the scan, from 1 */
 };
 
 /* Records. */
@@ -265,6 +266,7 @@ scan_name(struct maildir *m, struct lists *l, enum place place,
 	put_u64(&l->rec, (uint64_t)st.st_ino);
 	put_u64(&l->rec, (uint64_t)st.st_mtim.tv_sec);
 	put_u64(&l->rec, size);
+	buf_addc(&l->rec, (char)l->scan);
 	if (end_rec(l, l->files, key, e) == -1)
 		return -1;
 	l->counted++;
@@ -311,43 +313,96 @@ same_time(const struct stat *a, const struct stat *b)
 	    a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
+/* The times of cur/ before it is read.  They tick coarsely: what changes now
+ * must get another time than what changed just before, so wait for the tick. */
+static int
+stat_cur(struct maildir *m, struct stat *st)
+{
+	const struct timespec tick = { 0, 15 * 1000 * 1000 };
+	struct timespec now;
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		if (fstat(m->box.dirs[IN_CUR], st) == -1)
+			return -1;
+		clock_gettime(CLOCK_REALTIME, &now);
+		if (now.tv_sec - st->st_mtim.tv_sec > 1 ||
+		    (now.tv_sec - st->st_mtim.tv_sec) * 1000000000 +
+		    now.tv_nsec - st->st_mtim.tv_nsec > tick.tv_nsec)
+			break;
+		nanosleep(&tick, NULL);
+	}
+	return 0;
+}
+
+/* One reading of both: 1 nothing changed meanwhile, 0 something did. */
+static int
+scan_once(struct maildir *m, struct lists *l, struct err *e)
+{
+	struct stat before, after;
+
+	/* new/ first: a message that moves to cur/ meanwhile is seen once or
+	 * twice, never not at all. */
+	if (scan_dir(m, l, IN_NEW, e) == -1)
+		return -1;
+	if (m->box.dirs[IN_CUR] == -1)
+		return 1;
+	if (stat_cur(m, &before) == -1)
+		return err_sys(e, maildir_scope(errno, ERR_MAILBOX), "cur/");
+	if (scan_dir(m, l, IN_CUR, e) == -1)
+		return -1;
+	if (fstat(m->box.dirs[IN_CUR], &after) == -1)
+		return err_sys(e, maildir_scope(errno, ERR_MAILBOX), "cur/");
+	return same_time(&before, &after);
+}
+
+/* Everything of one spill into another. */
+static int
+pour(struct spill *from, struct spill *to, struct err *e)
+{
+	const void *rec;
+	uint64_t key;
+	size_t len;
+	int rc;
+
+	if (spill_sort(from, e) == -1)
+		return -1;
+	while ((rc = spill_next(from, &key, &rec, &len, e)) == 1)
+		if (spill_put(to, key, rec, len, e) == -1)
+			return -1;
+	return rc;
+}
+
 /*
- * new/ first, so that a message that moves to cur/ meanwhile is seen once or
- * twice, never not at all.  A rename inside cur/ may hide a name from a
- * directory that is being read: then cur/ has changed, and all is read again.
+ * A rename inside a directory that is being read may hide the file's old and
+ * new name.  So a reading counts for itself only if cur/ did not change
+ * meanwhile; after SCANS_MAX that did not, all of them together count.
  */
 static int
 scan(struct maildir *m, struct lists *l, struct err *e)
 {
-	struct stat before, after;
-	int n;
+	struct spill *old[SCANS_MAX] = { NULL };
+	uint64_t counted = 0;
+	int i, rc = 0;
 
-	for (n = 1;; n++) {
-		l->counted = 0;
-		spill_free(&l->files);
-		l->files = spill_new();
-		m->box.quiet = n > 1;	/* oddities are told already */
-		if (scan_dir(m, l, IN_NEW, e) == -1)
-			return -1;
-		if (m->box.dirs[IN_CUR] == -1)
-			return 0;
-		if (fstat(m->box.dirs[IN_CUR], &before) == -1)
-			return err_sys(e, maildir_scope(errno, ERR_MAILBOX),
-			    "cur/");
-		if (scan_dir(m, l, IN_CUR, e) == -1)
-			return -1;
-		if (fstat(m->box.dirs[IN_CUR], &after) == -1)
-			return err_sys(e, maildir_scope(errno, ERR_MAILBOX),
-			    "cur/");
-		if (same_time(&before, &after))
-			return 0;
-		if (n == SCANS_MAX) {
-			source_warn(&m->s, "cur/", "changes faster than it "
-			    "can be listed; a further pass will find what was "
-			    "missed");
-			return 0;
+	for (l->scan = 1; l->scan <= SCANS_MAX && rc == 0; l->scan++) {
+		m->box.quiet = l->scan > 1;	/* oddities are told already */
+		if (l->scan > 1) {
+			old[l->scan - 2] = l->files;
+			counted += l->counted;
 		}
+		l->files = spill_new();
+		l->counted = 0;
+		rc = scan_once(m, l, e);
 	}
+	for (i = 0; i < SCANS_MAX; i++) {
+		if (rc == 0 && old[i] != NULL)
+			rc = pour(old[i], l->files, e);
+		spill_free(&old[i]);
+	}
+	if (rc == 0)
+		l->counted += counted;
+	return rc == -1 ? -1 : 0;
 }
 
 /* Metadata. */
@@ -660,6 +715,7 @@ struct file {
 	char		 info[NAME_MAX + 1];
 	uint64_t	 ino, size;
 	int64_t		 mtime;
+	unsigned char	 scan;
 	bool		 hashed;
 	unsigned char	 digest[32];
 };
@@ -853,6 +909,7 @@ take_file(struct join *j, struct file *f)
 	f->ino = get_u64(r);
 	f->mtime = (int64_t)get_u64(r);
 	f->size = get_u64(r);
+	f->scan = get_u8(r);
 }
 
 static void
@@ -911,15 +968,18 @@ same_message(struct join *j, struct file *a, struct file *b)
 	    memcmp(a->digest, b->digest, sizeof a->digest) == 0;
 }
 
-/* Of two names of one message the better one: flags are mostly added. */
+/* Of two names of one message the one seen later, else the better one: flags
+ * are mostly added. */
 static void
 keep_better(struct file *a, const struct file *b)
 {
 	size_t na = strlen(a->info), nb = strlen(b->info);
 
-	if (a->place != b->place ? a->place == IN_CUR :
+	if (a->scan != b->scan ? a->scan > b->scan :
+	    a->place != b->place ? a->place == IN_CUR :
 	    na != nb ? na > nb : strcmp(a->info, b->info) >= 0)
 		return;
+	a->scan = b->scan;
 	a->place = b->place;
 	a->ino = b->ino;
 	a->mtime = b->mtime;

@@ -502,7 +502,8 @@ open_dirs(struct maildir *m, struct err *e)
 			maildir_tell(m, W_META, dir_name[i],
 			    "is missing: taken as empty");
 	}
-	if (m->box.dirs[0] == -1 && m->box.dirs[1] == -1)
+	if (m->box.dirs[0] == -1 && m->box.dirs[1] == -1 &&
+	    !maildir_marked(m->box.fd))
 		return err_set(e, ERR_MAILBOX, "no Maildir: cur/ and new/ are "
 		    "gone");
 	return 0;

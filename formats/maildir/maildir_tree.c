@@ -33,6 +33,7 @@
 #include "maildir/maildir_subs.h"
 
 #define DEPTH_MAX	50
+#define SUBS_MAX	((size_t)50000)
 #define LEVEL_MAX	((size_t)4096)
 
 /* Is name in dirfd a directory, not a link to one? */
@@ -51,6 +52,13 @@ exists(int dirfd, const char *name)
 	struct stat st;
 
 	return fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+bool
+maildir_marked(int fd)
+{
+	return exists(fd, "maildirfolder") || exists(fd, "dovecot-uidlist") ||
+	    exists(fd, "courierimapuiddb");
 }
 
 enum look {
@@ -75,6 +83,9 @@ look_at(int dirfd, const char *name, struct arena *a, const char **why)
 		    strerrordesc_np(errno));
 		return LOOK_REFUSED;
 	}
+	/* A copy that left out empty directories may have lost both. */
+	if (maildir_marked(fd))
+		found = LOOK_MAILDIR;
 	for (i = 0; i < 2; i++) {
 		if (!exists(fd, parts[i]))
 			continue;
@@ -488,25 +499,31 @@ choose_coding(struct maildir *m)
 		m->escaped |= strstr(m->folders[i].raw, "\\2e") != NULL;
 }
 
+/* INBOX and its children first, parents before children. */
+static int
+compare_paths(const char *const *a, size_t na, const char *const *b, size_t nb)
+{
+	size_t i;
+	int c;
+
+	for (i = 0; i < na && i < nb; i++)
+		if ((c = strcmp(a[i], b[i])) != 0) {
+			if (i == 0 && strcmp(a[0], "INBOX") == 0)
+				return -1;
+			if (i == 0 && strcmp(b[0], "INBOX") == 0)
+				return 1;
+			return c;
+		}
+	return na < nb ? -1 : na > nb;
+}
+
 static int
 compare_folders(const void *va, const void *vb)
 {
 	const struct folder *a = va, *b = vb;
-	size_t i;
-	int c;
+	int c = compare_paths(a->path, a->npath, b->path, b->npath);
 
-	for (i = 0; i < a->npath && i < b->npath; i++)
-		if ((c = strcmp(a->path[i], b->path[i])) != 0) {
-			/* INBOX and its children first. */
-			if (i == 0 && strcmp(a->path[0], "INBOX") == 0)
-				return -1;
-			if (i == 0 && strcmp(b->path[0], "INBOX") == 0)
-				return 1;
-			return c;
-		}
-	if (a->npath != b->npath)
-		return a->npath < b->npath ? -1 : 1;
-	return strcmp(a->dir, b->dir);
+	return c != 0 ? c : strcmp(a->dir, b->dir);
 }
 
 /* Subscriptions. */
@@ -520,17 +537,20 @@ struct subs_ctx {
 static struct folder *
 find_folder(struct maildir *m, const char *const *path, size_t n)
 {
-	size_t i, k;
+	size_t low = 0, high = m->nfolders, mid;
+	struct folder *f;
+	int c;
 
-	for (i = 0; i < m->nfolders; i++) {
-		struct folder *f = &m->folders[i];
-
-		if (f->npath != n)
-			continue;
-		for (k = 0; k < n && strcmp(f->path[k], path[k]) == 0; k++)
-			;
-		if (k == n)
+	while (low < high) {
+		mid = low + (high - low) / 2;
+		f = &m->folders[mid];
+		c = compare_paths(path, n, f->path, f->npath);
+		if (c == 0)
 			return f;
+		if (c < 0)
+			high = mid;
+		else
+			low = mid + 1;
 	}
 	return NULL;
 }
@@ -589,6 +609,8 @@ on_sub(void *ctx, const struct subs_level *levels, size_t n)
 			return;		/* twice in the list */
 		f->subscribed = true;
 	}
+	if (m->nsubs == SUBS_MAX)
+		return;
 	if (m->nsubs == s->cap) {
 		s->cap = s->cap == 0 ? 32 : s->cap * 2;
 		m->subs = xreallocarray(m->subs, s->cap, sizeof *m->subs);
@@ -607,7 +629,7 @@ read_subs(struct maildir *m)
 	free(m->subs);
 	m->subs = NULL;
 	m->nsubs = 0;
-	buf_init(&text, (size_t)8 << 20);
+	buf_init(&text, (size_t)1 << 20);
 	m->has_subs = maildir_slurp(m, m->rootfd, file, text.max, &text) == 1;
 	if (!m->has_subs) {
 		file = "courierimapsubscribed";
@@ -621,6 +643,9 @@ read_subs(struct maildir *m)
 		if (bad > 0)
 			source_warn(&m->s, file, "%zu lines are not "
 			    "understood", bad);
+		if (m->nsubs == SUBS_MAX)
+			source_warn(&m->s, file, "only the first %zu "
+			    "subscriptions are read", SUBS_MAX);
 	}
 	buf_release(&text);
 }

@@ -20,7 +20,7 @@ enum mbox_kind {
 
 struct mbox_file {
 	int		 fd;		/* to read from; -1: not open */
-	int		 orig;		/* the store's file, fd but for copies */
+	int		 orig;		/* the store's file */
 	bool		 compressed;	/* fd is a decoded copy */
 	bool		 locked;	/* another program held it locked */
 	bool		 racy;		/* it was changed a moment before */
@@ -34,7 +34,7 @@ struct mbox_file {
 enum mbox_change { CHANGE_NONE, CHANGE_GROWN, CHANGE_REWRITTEN };
 
 /* open() that follows no symbolic link at the end of the path, never waits for
- * a fifo, and leaves the access time alone where that is allowed.  -1: errno. */
+ * a fifo, and leaves the access time alone where it may.  -1: errno. */
 int	mbox_openat(int dirfd, const char *path, int flags);
 
 /* What kind of file is it, below a compression as well?  -1: it cannot be

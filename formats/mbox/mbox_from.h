@@ -16,7 +16,7 @@
 
 enum from_form {
 	FROM_DATED,		/* ends in a date, a weekday before it */
-	FROM_WEAK,		/* ends in a date without weekday, or ISO 8601 */
+	FROM_WEAK,		/* ends in another: no weekday, ISO 8601 */
 	FROM_BARE,		/* nothing, or a dash (Mozilla) */
 	FROM_THREAD,		/* NUMBER@xxx (Gmail Takeout) without date */
 	FROM_WORD,		/* one word, no date */

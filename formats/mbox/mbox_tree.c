@@ -495,7 +495,9 @@ make_inbox(struct walk *w, size_t k, const char *const *inbox)
 static int
 choose_inbox(struct walk *w, int rootfd, const char *option)
 {
-	static const char *const usual[] = { "INBOX", "Inbox", "inbox", "mbox" };
+	static const char *const usual[] = {
+		"INBOX", "Inbox", "inbox", "mbox"
+	};
 	const char **inbox = arena_alloc(w->a, sizeof *inbox);
 	struct level top = { .fd = rootfd, .raw = "" };
 	struct stat st;

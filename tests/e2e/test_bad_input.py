@@ -40,13 +40,19 @@ class Case(unittest.TestCase):
         return server
 
     def target(self, server, user="user1", **options):
-        secret = self.haul.secret("secret")
+        secret = self.haul.secret("adminsecret" if user == "admin" else "secret")
         more = "".join(f"&{k.replace('_', '-')}={v}" for k, v in options.items())
         return f"imap://{user}@127.0.0.1:{server.port}?tls=none&secret-file={secret}{more}"
 
+    def fresh(self):
+        """Another state for what comes next."""
+        self.states = getattr(self, "states", 0) + 1
+        self.haul.state = self.haul.path(f"S{self.states}.db")
+
     def misuse(self, *args, words=(), server=None):
         """Nothing is started: no state, no connection."""
-        run = self.haul.run(*args)
+        self.fresh()
+        run = self.haul.run(*args, *(["--state", self.haul.state] if "--state" not in args else []))
         self.refuse(MISUSE, *words, run=run)
         self.assertFalse(os.path.exists(self.haul.state), run)
         if server:
@@ -57,30 +63,29 @@ class Case(unittest.TestCase):
 class TestCommandLine(Case):
     def test_nonsense(self):
         source = self.source()
-        state = ["--state", self.haul.state]
         for args, words in (
             (["frob"], ["'frob'", "--help"]),
             (["--frob"], ["--frob"]),
             (["copy"], ["SOURCE", "--job"]),
-            (["copy", source, *state], ["no TARGET"]),
-            (["copy", source, "null:", "third", *state], ["'third'"]),
-            (["copy", "/path", "null:", *state], ["'/path'", "maildir:"]),
-            (["copy", source, "maildir:/x", *state], ["'maildir:'", "imap:"]),
-            (["copy", "null:", "null:", *state], ["'null:'", "mbox:"]),
-            (["copy", source, "null:", "--lanse", "3", *state], ["--lanse", "--lanes"]),
-            (["copy", source, "null:", "--lanes", "0", *state], ["lanes", "0", "1 to 256"]),
-            (["copy", source, "null:", "--lanes", "99999999999999999999", *state], ["lanes"]),
-            (["copy", source, "null:", "--lanes", *state[:1]], ["lanes"]),
-            (["copy", source, "null:", "--settle", "soon", *state], ["settle", "soon"]),
-            (["copy", source, "null:", "--subscribe", "some", *state], ["some", "auto"]),
-            (["copy", source, "null:", "--newer-than", "2024-02-30", *state], ["newer-than", "2024-02-30"]),
-            (["copy", source, "null:", "--set", "job.nothing=1", *state], ["nothing"]),
-            (["copy", source, "null:", "--set", "nothing", *state], ["nothing"]),
-            (["copy", source, "null:?x=y", *state], ["'x'"]),
-            (["copy", source + "?layuot=fs", "null:", *state], ["layuot", "layout"]),
-            (["copy", source, "imap://user:password@host", *state], ["password", "secret-file="]),
-            (["copy", source, "imap://user@host", *state], ["no password", "secret-file="]),
-            (["copy", "--job", self.haul.path("none.ini"), *state], ["none.ini", "No such file"]),
+            (["copy", source], ["no TARGET"]),
+            (["copy", source, "null:", "third"], ["'third'"]),
+            (["copy", "/path", "null:"], ["'/path'", "maildir:"]),
+            (["copy", source, "maildir:/x"], ["'maildir:'", "imap:"]),
+            (["copy", "null:", "null:"], ["'null:'", "mbox:"]),
+            (["copy", source, "null:", "--lanse", "3"], ["--lanse", "--lanes"]),
+            (["copy", source, "null:", "--lanes", "0"], ["lanes", "0", "1 to 256"]),
+            (["copy", source, "null:", "--lanes", "99999999999999999999"], ["lanes"]),
+            (["copy", source, "null:", "--lanes"], ["lanes"]),
+            (["copy", source, "null:", "--settle", "soon"], ["settle", "soon"]),
+            (["copy", source, "null:", "--subscribe", "some"], ["some", "auto"]),
+            (["copy", source, "null:", "--newer-than", "2024-02-30"], ["newer-than", "2024-02-30"]),
+            (["copy", source, "null:", "--set", "job.nothing=1"], ["nothing"]),
+            (["copy", source, "null:", "--set", "nothing"], ["nothing"]),
+            (["copy", source, "null:?x=y"], ["'x'"]),
+            (["copy", source + "?layuot=fs", "null:"], ["layuot", "layout"]),
+            (["copy", source, "imap://user:password@host"], ["password", "secret-file="]),
+            (["copy", source, "imap://user@host"], ["no password", "secret-file="]),
+            (["copy", "--job", self.haul.path("none.ini")], ["none.ini", "No such file"]),
             (["copy", source, "null:", "--state", ""], ["state"]),
         ):
             with self.subTest(args=args):
@@ -115,7 +120,7 @@ class TestCommandLine(Case):
             (base.replace("user1@", ""), ["user"]),
         ):
             with self.subTest(uri=uri):
-                self.misuse("copy", source, uri, "--state", self.haul.state, words=words, server=server)
+                self.misuse("copy", source, uri, words=words, server=server)
 
     def test_standard_output(self):
         with open("/dev/full", "wb") as full:
@@ -134,6 +139,7 @@ class TestCommandLine(Case):
 
 class TestSource(Case):
     def copy(self, source, *args):
+        self.fresh()
         return self.haul.copy(source, "null:", *args)
 
     def test_missing(self):
@@ -326,7 +332,7 @@ class TestState(Case):
         one = self.source("anna")
         self.haul.copy(one, "null:")
         run = self.haul.copy(self.source("bob", seed=2), "null:")
-        self.refuse(MISUSE, self.haul.state, "anna", run=run)
+        self.refuse(MISUSE, self.haul.state, "other accounts", "--state", run=run)
         self.assertEqual([a["name"] for a in self.haul.report()["accounts"]], ["anna"])
 
     def test_another_store(self):
@@ -343,7 +349,7 @@ class TestState(Case):
         self.assertEqual((run.code, run.totals["copied"], server.commands["APPEND"]), (DONE, 10, appends), run)
 
     def test_second_process(self):
-        server = self.fake(Fault("APPEND", do="delay", seconds=3))
+        server = self.fake(Fault("APPEND", do="delay", seconds=1.5))
         first = self.haul.start_copy(self.source(), self.target(server))
         try:
             wait_for(lambda: server.commands["APPEND"])
@@ -380,7 +386,7 @@ class TestJob(Case):
         for user in "good", "anna", "carl", "dora", "erik":
             self.source(user)
         server, words = self.job(rows)
-        run = self.misuse("copy", *words, "--state", self.haul.state, server=server)
+        run = self.misuse("copy", *words, server=server)
         for line in 3, 4, 5, 6, 7:
             self.assertRegex(run.err, rf"csv:{line}: ", run)
         self.assertNotIn("csv:2: ", run.err)
@@ -388,7 +394,7 @@ class TestJob(Case):
 
     def test_list_of_another_kind(self):
         server, words = self.job("")
-        self.misuse("copy", *words, "--state", self.haul.state, words=["csv"], server=server)
+        self.misuse("copy", *words, words=["csv"], server=server)
         for text, word in (
             ("name;mail\nx;y\n", "user"),
             ("user,usr\nx,y\n", "usr"),
@@ -403,8 +409,8 @@ class TestJob(Case):
         ):
             with self.subTest(text=text):
                 self.haul.write("job.ini.csv", text)
-                self.misuse("copy", *words, "--state", self.haul.state, words=[word], server=server)
-        self.misuse("copy", *words[:3], self.haul.path("no.csv"), "--state", self.haul.state, words=["no.csv"], server=server)
+                self.misuse("copy", *words, words=[word], server=server)
+        self.misuse("copy", *words[:3], self.haul.path("no.csv"), words=["no.csv"], server=server)
 
     def test_list_with_passwords_is_private(self):
         self.source("anna")
@@ -414,7 +420,7 @@ class TestJob(Case):
         )
         rows = "user,target_user,target_password\nanna,user1,secret\n"
         self.haul.write("job.ini.csv", rows, mode=0o644)
-        run = self.misuse("copy", *words, "--state", self.haul.state, words=["job.ini.csv", "chmod 600"], server=server)
+        run = self.misuse("copy", *words, words=["job.ini.csv", "chmod 600"], server=server)
         self.assertNotIn("secret\n", run.err)
         self.haul.write("job.ini.csv", rows, mode=0o600)
         run = self.haul.copy(*words)
@@ -438,18 +444,18 @@ class TestJob(Case):
             with self.subTest(text=text):
                 path = self.haul.write("job.ini", text)
                 rows = self.haul.write("l.csv", "user\nanna\n")
-                self.misuse("copy", "--job", path, "--accounts", rows, "--state", self.haul.state, words=words)
+                self.misuse("copy", "--job", path, "--accounts", rows, words=words)
 
     def test_all_mistakes_at_once(self):
         path = self.haul.write("job.ini", "[job]\nlanse = 3\nsettle = soon\n[source]\nuri = what:ever\n[target]\nuri = null:?a=b\n")
-        run = self.misuse("copy", "--job", path, "--accounts", self.haul.write("l.csv", "user\nx\n"), "--state", self.haul.state)
+        run = self.misuse("copy", "--job", path, "--accounts", self.haul.write("l.csv", "user\nx\n"))
         for word in "job.ini:2", "job.ini:3", "job.ini:5", "job.ini:7":
             self.assertIn(word, run.err)
 
     def test_selection(self):
         self.source("anna")
         server, words = self.job("user,target_user\nanna,user1\nbob,user2\n")
-        self.misuse("copy", *words, "--only", "carl", "--state", self.haul.state, words=["carl"], server=server)
+        self.misuse("copy", *words, "--only", "carl", words=["carl"], server=server)
         run = self.haul.copy(*words, "--only", "an*")
         self.assertEqual([a["name"] for a in run.report["accounts"]], ["anna"], run)
         self.assertEqual(set(server.accounts), {"user1"})

@@ -41,7 +41,8 @@ class Run:
         return iter((self.code, self.out, self.err))
 
     def __repr__(self):
-        return f"{' '.join(self.args)}\nexit code {self.code}\n{self.err}{self.out}"
+        out = self.out if len(self.out) < 4000 else self.out[:4000] + " ..."
+        return f"{' '.join(self.args)}\nexit code {self.code}\n{self.err}{out}"
 
     @property
     def report(self):

@@ -156,6 +156,8 @@ imapsync(void **state)
 	column(0, "target_password", "\"x\"");
 	column(1, "target_user", "berta");
 	column(1, "target_password", "pw2");
+	good_list("user1;secret;user1;name\nname;user2;x;y\n");
+	assert_int_equal(accounts_count(a), 2);
 }
 
 static void

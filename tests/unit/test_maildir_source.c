@@ -14,10 +14,12 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -671,6 +673,18 @@ test_layouts(void **state)
 	assert_non_null(folder(&f, "out")->refused);
 	assert_null(folder(&f, "..")->refused);
 	shut(&f);
+	/* A copy without its empty directories, and no Maildir at all. */
+	dir("marked");
+	maildir("marked/");
+	dir("marked/.empty");
+	put("marked/.empty/maildirfolder", "");
+	dir("marked/.ssh");
+	open_at(&f, "marked", "");
+	assert_int_equal(f.nfolders, 2);
+	enter(&f, "empty", NULL);
+	at_end(&f, 0);
+	assert_true(warned("-|.ssh|no Maildir"));
+	shut(&f);
 	/* new/ is a link. */
 	dir("half");
 	dir("half/cur");
@@ -725,6 +739,92 @@ test_many_oddities(void **state)
 	at_end(&f, 0);
 	shut(&f);
 	assert_true(warned("and 80 more things that are no files"));
+}
+
+/* What a busy server does: renames in cur/, moves from new/ to cur/. */
+static void
+churn(const char *from, unsigned nfiles, unsigned long seed)
+{
+	static const char *const infos[] = {
+		":2,", ":2,S", ":2,FS", ":2,RS", ":2,Sa"
+	};
+	unsigned char state[1000];
+	char a[200], b[200];
+	unsigned i, k;
+
+	memset(state, 0, sizeof state);
+	for (;;) {
+		seed = seed * 6364136223846793005UL + 1442695040888963407UL;
+		i = (unsigned)(seed >> 33) % nfiles;
+		k = (unsigned)(seed >> 50) % 5;
+		snprintf(a, sizeof a, "%s/cur/%u.x%s", from, i,
+		    infos[state[i]]);
+		if (state[i] == 5)
+			snprintf(a, sizeof a, "%s/new/%u.x", from, i);
+		snprintf(b, sizeof b, "%s/cur/%u.x%s", from, i, infos[k]);
+		if (strcmp(a, b) != 0)
+			(void)rename(a, b);
+		state[i] = (unsigned char)k;
+	}
+}
+
+static void
+test_live(void **state)
+{
+	const unsigned nfiles = 1000;
+	struct folder_info *inbox;
+	char name[100], text[20];
+	unsigned char *had;
+	struct msg_meta m;
+	struct fixture f;
+	unsigned i, round;
+	uint64_t n, count;
+	const char *got;
+	pid_t child;
+
+	(void)state;
+	maildir("");
+	for (i = 0; i < nfiles; i++) {
+		snprintf(name, sizeof name, "cur/%u.x:2,", i);
+		snprintf(text, sizeof text, "%u", i);
+		put(name, text);
+	}
+	child = fork();
+	assert_true(child != -1);
+	if (child == 0)
+		churn(top, nfiles, 1);
+	had = malloc(nfiles);
+	open_at(&f, "", "");
+	inbox = folder(&f, "INBOX");
+	for (round = 0; round < 30; round++) {
+		memset(had, 0, nfiles);
+		enter(&f, "INBOX", NULL);
+		for (n = 0; source_next(f.s, &f.batch, &m, &f.e) == 1; n++) {
+			i = (unsigned)strtoul(m.key, NULL, 10);
+			assert_true(i < nfiles);
+			assert_int_equal(had[i]++, 0);
+			/* It may be renamed between any two looks of ours:
+			 * once more then. */
+			got = text_of(&f, &m);
+			for (int again = 0; got == NULL && again < 20; again++)
+				got = text_of(&f, &m);
+			assert_non_null(got);
+			snprintf(text, sizeof text, "%u", i);
+			assert_string_equal(got, text);
+			arena_reset(&f.batch);
+		}
+		assert_int_equal(source_folder_count(f.s, &count, &f.e), 0);
+		assert_int_equal(count, n);
+		assert_int_equal(inbox->messages, n);
+		if (n != nfiles)
+			fail_msg("%u of %u in round %u", (unsigned)n, nfiles,
+			    round);
+		source_folder_close(f.s);
+	}
+	assert_int_equal(kill(child, SIGKILL), 0);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	free(had);
+	shut(&f);
 }
 
 /* A thousand files of one base name: all come out, each key once. */
@@ -933,6 +1033,7 @@ main(int argc, char **argv)
 		TEST(test_layouts),
 		TEST(test_subscriptions),
 		TEST(test_many_oddities),
+		TEST(test_live),
 		TEST(test_one_name),
 		TEST(test_no_trace),
 		TEST(test_null),

@@ -208,7 +208,8 @@ static void
 test_buffer(void **state)
 {
 	static const char tail[] = "\r\n\r\nFrom a@b " DATE
-	    "\nContent-Length: 3\nA: 2\n\ny\n\n\nFrom a@b " DATE "\nA: 3\n\nz\n";
+	    "\nContent-Length: 3\nA: 2\n\ny\n\n\nFrom a@b " DATE
+	    "\nA: 3\n\nz\n";
 	size_t cap = 300 * 1024;
 	char *p = malloc(cap);
 
@@ -667,15 +668,15 @@ unquote(const char *in, uint64_t header, enum mbox_quote q, const char *want)
 static void
 test_unquote(void **state)
 {
-	static const char in[] = ">From x\nA: 1\n\n>From a\n>>From b\n> From c\n"
-	    "x>From d\n>>>>\n>From";
+	static const char in[] = ">From x\nA: 1\n\n>From a\n>>From b\n> From "
+	    "c\nx>From d\n>>>>\n>From";
 	char many[2][1024];
 
 	(void)state;
-	unquote(in, 14, QUOTE_MBOXO, ">From x\nA: 1\n\nFrom a\n>>From b\n> From "
-	    "c\nx>From d\n>>>>\n>From");
-	unquote(in, 14, QUOTE_MBOXRD, ">From x\nA: 1\n\nFrom a\n>From b\n> From "
-	    "c\nx>From d\n>>>>\n>From");
+	unquote(in, 14, QUOTE_MBOXO, ">From x\nA: 1\n\nFrom a\n>>From b\n> "
+	    "From c\nx>From d\n>>>>\n>From");
+	unquote(in, 14, QUOTE_MBOXRD, ">From x\nA: 1\n\nFrom a\n>From b\n> "
+	    "From c\nx>From d\n>>>>\n>From");
 	unquote(">From \n>>From ", 0, QUOTE_MBOXRD, "From \n>From ");
 	memset(many, '>', sizeof many);
 	snprintf(many[0] + QUOTE_MAX, 100, "From a\n");

@@ -78,10 +78,14 @@ close_store(struct opened *o)
 static struct folder_info *
 folder(struct opened *o, const char *name)
 {
-	for (size_t i = 0; i < o->n; i++)
+	size_t i;
+
+	for (i = 0; i < o->n; i++)
 		if (strcmp(o->folders[i].name, name) == 0)
-			return &o->folders[i];
-	return NULL;
+			break;
+	if (i == o->n)
+		fail_msg("no folder %s", name);
+	return &o->folders[i];
 }
 
 static int
@@ -445,8 +449,8 @@ test_metadata(void **state)
 	no_more(&o);
 	close_store(&o);
 
-#define MAILED	"Status: RO\nX-Status: F\nA: 1\nStatus: O\n x\nX-KEYWORDS: z\n" \
-	"X-UID: 3\nContent-Length: 5\nX-IMAPbase: 1 2\nX-Mozilla-Status: " \
+#define MAILED	"Status: RO\nX-Status: F\nA: 1\nStatus: O\n x\nX-KEYWORDS: z" \
+	"\nX-UID: 3\nContent-Length: 5\nX-IMAPbase: 1 2\nX-Mozilla-Status: " \
 	"0008\nContent-Length: 7\nReceived: x\nX-IMAP: 1 2\nStatu: x\n\n" \
 	"text\n"
 	PUT("meta", "From a@b " DATE "\n" MAILED "\n");
@@ -558,8 +562,8 @@ test_far_back(void **state)
 	assert_non_null(m);
 	assert_non_null(p);
 	for (int i = 0; i < N; i++)
-		n += (size_t)snprintf(p + n, 80, "From a@b " DATE "\nStatus: R\n"
-		    "A: %d\n\nx\n\n", i);
+		n += (size_t)snprintf(p + n, 80, "From a@b " DATE "\nStatus: R"
+		    "\nA: %d\n\nx\n\n", i);
 	snprintf(path, sizeof path, "%s", put("far", p, n, O_TRUNC));
 	assert_int_equal(open_store(&o, "", path), 0);
 	assert_int_equal(open_folder(&o, o.folders), 0);
@@ -634,9 +638,9 @@ test_damaged_mbx(void **state)
 	(void)state;
 	memset(p, 0, sizeof p);
 	memcpy(p, "*mbx*\r\n3a540000000000ff\r\n", 25);
-	n = 2048 + (size_t)snprintf(p + 2048, 2000, " 4-Jan-2001 05:06:07 +0200,3;"
-	    "000000000001-00000001\r\nabc 4-Jan-2001 05:06:07 +0200,99;"
-	    "000000000001-00000002\r\nabc");
+	n = 2048 + (size_t)snprintf(p + 2048, 2000,
+	    " 4-Jan-2001 05:06:07 +0200,3;000000000001-00000001\r\nabc"
+	    " 4-Jan-2001 05:06:07 +0200,99;000000000001-00000002\r\nabc");
 	snprintf(path, sizeof path, "%s", put("cut.mbx", p, n, O_TRUNC));
 	assert_int_equal(open_store(&o, "", path), 0);
 	assert_int_equal(open_folder(&o, o.folders), 0);
@@ -690,7 +694,6 @@ first_subject(struct opened *o, const char *name, const char *want)
 	struct msg_meta m;
 	char text[100];
 
-	assert_non_null(f);
 	if (open_folder(o, f) == -1)
 		fail_msg("%s: %s", name, o->e.text);
 	next(o, &m);

@@ -49,7 +49,8 @@ bad(const char *text, const char *words)
 static void
 local(void **state)
 {
-	struct uri *u = good("MailDir:/srv/a b;c#d@e:f/Maildir?layout=fs&x=a=b");
+	struct uri *u = good("MailDir:/srv/a b;c#d@e:f/Maildir?layout=fs&"
+	    "x=a=b");
 
 	(void)state;
 	assert_string_equal(u->scheme, "maildir");

@@ -1,0 +1,710 @@
+/*
+ * Opening a session: connection, TLS, capabilities, login, who the server is
+ * and its namespaces.
+ */
+#include <ctype.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/xmalloc.h"
+#include "imap/imap_impl.h"
+
+/* Capabilities. */
+
+static void
+add_capability(struct imap_session *s, const char *w)
+{
+	static const struct { const char *name; unsigned bit; } table[] = {
+		{ "LITERAL+", CAP_LITERAL_PLUS },
+		{ "LITERAL-", CAP_LITERAL_MINUS },
+		{ "MULTIAPPEND", CAP_MULTIAPPEND },
+		{ "UIDPLUS", CAP_UIDPLUS },
+		{ "CONDSTORE", CAP_CONDSTORE },
+		{ "QRESYNC", CAP_CONDSTORE },
+		{ "LIST-EXTENDED", CAP_LIST_EXTENDED },
+		{ "LIST-STATUS", CAP_LIST_STATUS },
+		{ "SPECIAL-USE", CAP_SPECIAL_USE },
+		{ "CREATE-SPECIAL-USE", CAP_CREATE_SPECIAL_USE },
+		{ "METADATA", CAP_METADATA },
+		{ "NAMESPACE", CAP_NAMESPACE },
+		{ "ID", CAP_ID },
+		{ "SASL-IR", CAP_SASL_IR },
+		{ "STARTTLS", CAP_STARTTLS },
+		{ "LOGINDISABLED", CAP_LOGINDISABLED },
+		{ "ESEARCH", CAP_ESEARCH },
+		{ "QUOTA", CAP_QUOTA },
+		{ "STATUS=SIZE", CAP_STATUS_SIZE },
+		/* RFC 9051 has these built in. */
+		{ "IMAP4rev2", CAP_NAMESPACE | CAP_UIDPLUS | CAP_ESEARCH |
+		    CAP_SASL_IR | CAP_SPECIAL_USE | CAP_LITERAL_MINUS |
+		    CAP_STATUS_SIZE }
+	};
+	uint64_t v;
+
+	for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
+		if (strcasecmp(w, table[i].name) == 0)
+			s->caps |= table[i].bit;
+	if (strncasecmp(w, "AUTH=", 5) == 0 && s->mechs.n < 40)
+		imap_words_add(&s->mechs, w + 5);
+	if (strncasecmp(w, "APPENDLIMIT=", 12) == 0 &&
+	    imap_number(w + 12, strlen(w + 12), INT64_MAX, &v) == 0)
+		s->appendlimit = v;
+}
+
+static void
+forget_capabilities(struct imap_session *s)
+{
+	s->caps = 0;
+	s->appendlimit = UNKNOWN64;
+	imap_words_release(&s->mechs);
+}
+
+static int
+capability_data(struct imap_session *s, struct imap_response *rs, void *ctx,
+    struct err *e)
+{
+	struct imap_token t;
+
+	(void)ctx;
+	if (rs->kind != IMAP_DATA || strcmp(rs->name, "CAPABILITY") != 0)
+		return 0;
+	forget_capabilities(s);
+	do {
+		if (imap_read_token(&s->r, &t, e) == -1)
+			return -1;
+		if (t.type == IMAP_ATOM)
+			add_capability(s, t.p);
+	} while (t.type != IMAP_END);
+	return 0;
+}
+
+/* From the code of the status that libetpan or our reader just got, else by
+ * asking. */
+static int
+capabilities(struct imap_session *s, const char *code, const char *args,
+    struct err *e)
+{
+	struct imap_response rs;
+	int rc;
+
+	forget_capabilities(s);
+	if (strcmp(code, "CAPABILITY") == 0 && args[0] != '\0') {
+		char *copy = xstrdup(args), *p = copy, *w;
+
+		while ((w = strsep(&p, " ")) != NULL)
+			add_capability(s, w);
+		free(copy);
+		return 0;
+	}
+	rc = imap_run(s, "CAPABILITY", capability_data, NULL, &rs, e);
+	if (rc == 0)
+		return imap_no(&rs, ERR_ACCOUNT, e, "CAPABILITY");
+	return rc == 1 ? 0 : -1;
+}
+
+/* Logging in. */
+
+/*
+ * AUTHENTICATE with one response of ours.  refusal answers the challenge in
+ * which OAuth mechanisms put the reason before they say NO.
+ */
+static int
+authenticate(struct imap_session *s, const char *mech, const struct buf *ir,
+    const char *refusal, struct imap_response *rs, struct err *e)
+{
+	struct buf cmd;
+	unsigned tag, sent = 0;
+	int rc;
+
+	buf_init(&cmd, 1 << 16);
+	buf_addf(&cmd, "AUTHENTICATE %s", mech);
+	if (s->caps & CAP_SASL_IR) {
+		buf_addf(&cmd, " %s", ir->ptr);
+		sent = 1;
+	}
+	imap_stream_limits(s->st, s->timeout_s, 10 * s->timeout_s);
+	rc = imap_send(s, cmd.ptr, &tag, e);
+	explicit_bzero(cmd.ptr, cmd.len);
+	buf_release(&cmd);
+	if (rc == -1 || imap_flush(s, e) == -1)
+		return -1;
+	for (;;) {
+		const char *answer;
+
+		if (imap_response(s, rs, e) == -1)
+			return -1;
+		if (rs->kind == IMAP_TAGGED && imap_tag_is(rs, tag)) {
+			if (rs->status == IMAP_BAD) {
+				s->dead = true;
+				return imap_no(rs, ERR_ACCOUNT, e,
+				    "AUTHENTICATE %s", mech);
+			}
+			return rs->status == IMAP_OK;
+		}
+		if (rs->kind == IMAP_TAGGED || (rs->kind == IMAP_CONTINUE &&
+		    sent == 2)) {
+			imap_protocol(&s->r, "an odd answer to AUTHENTICATE",
+			    e);
+			s->dead = true;
+			return -1;
+		}
+		if (rs->kind != IMAP_CONTINUE)
+			continue;
+		answer = sent++ == 0 ? ir->ptr : refusal;
+		if (imap_stream_write(s->st, answer, strlen(answer),
+		    e) == -1 || imap_stream_write(s->st, "\r\n", 2, e) == -1 ||
+		    imap_flush(s, e) == -1)
+			return imap_broken(s, e);
+	}
+}
+
+static int
+with_response(struct imap_session *s, const char *mech, const char *authzid,
+    const char *user, const char *password, struct imap_response *rs,
+    struct err *e)
+{
+	const char *refusal = "*";
+	struct buf raw, ir;
+	int rc;
+
+	buf_init(&raw, 1 << 15);
+	buf_init(&ir, 1 << 16);
+	if (strcmp(mech, "PLAIN") == 0) {
+		buf_adds(&raw, authzid != NULL ? authzid : "");
+		buf_addc(&raw, '\0');
+		buf_adds(&raw, user);
+		buf_addc(&raw, '\0');
+		buf_adds(&raw, password);
+	} else if (strcmp(mech, "XOAUTH2") == 0) {
+		buf_addf(&raw, "user=%s\001auth=Bearer %s\001\001",
+		    authzid != NULL ? authzid : user, password);
+		refusal = "";
+	} else {
+		/* GS2 header; "," and "=" in names are escaped. */
+		buf_adds(&raw, "n,a=");
+		for (const char *p = authzid != NULL ? authzid : user;
+		    *p != '\0'; p++)
+			buf_adds(&raw, *p == ',' ? "=2C" : *p == '=' ? "=3D" :
+			    (char[2]){ *p, '\0' });
+		buf_addf(&raw, ",\001host=%s\001auth=Bearer %s\001\001",
+		    s->conf->uri->host, password);
+		refusal = "AQ==";
+	}
+	imap_base64(&ir, raw.ptr, raw.len);
+	if (raw.full || ir.full)
+		rc = err_set(e, ERR_ACCOUNT, "user name or password too long");
+	else
+		rc = authenticate(s, mech, &ir, refusal, rs, e);
+	explicit_bzero(raw.ptr, raw.len);
+	explicit_bzero(ir.ptr, ir.len);
+	buf_release(&raw);
+	buf_release(&ir);
+	return rc;
+}
+
+/* The mechanisms that the server offers, for people. */
+static void
+offered(const struct imap_session *s, char list[200])
+{
+	size_t len = 0;
+
+	snprintf(list, 200, " nothing");
+	for (size_t i = 0; i < s->mechs.n && len < 150; i++)
+		len += (size_t)snprintf(list + len, 200 - len, " %.20s",
+		    s->mechs.w[i]);
+}
+
+/* The mechanism that fits best, upper case; "LOGIN" for the command. */
+static int
+choose(struct imap_session *s, const char *authzid, char mech[24],
+    struct err *e)
+{
+	const char *want = uri_opt(s->conf->uri, "auth");
+	char list[200];
+	size_t n;
+
+	if (want != NULL) {
+		for (n = 0; want[n] != '\0'; n++) {
+			if (n == 20 || (!isalnum((unsigned char)want[n]) &&
+			    want[n] != '-' && want[n] != '_'))
+				return err_set(e, ERR_RUN, "auth=%.40s: no "
+				    "such mechanism", want);
+			mech[n] = (char)toupper((unsigned char)want[n]);
+		}
+		mech[n] = '\0';
+		if (strcmp(mech, "LOGIN") == 0 && authzid != NULL)
+			return err_set(e, ERR_RUN, "auth=login cannot act for "
+			    "another user (authzid=)");
+		if (strcmp(mech, "LOGIN") != 0 && s->mechs.n > 0 &&
+		    !imap_words_has(&s->mechs, mech)) {
+			offered(s, list);
+			return err_set(e, ERR_ACCOUNT, "the server does not "
+			    "offer %s; it offers%s (auth=)", mech, list);
+		}
+		return 0;
+	}
+	if (authzid != NULL || imap_words_has(&s->mechs, "PLAIN"))
+		snprintf(mech, 24, "PLAIN");
+	else if (!(s->caps & CAP_LOGINDISABLED))
+		snprintf(mech, 24, "LOGIN");
+	else if (!imap_stream_is_tls(s->st))
+		return err_set(e, ERR_ACCOUNT, "the server takes no password "
+		    "without TLS (tls=starttls)");
+	else {
+		offered(s, list);
+		return err_set(e, ERR_ACCOUNT, "the server takes neither "
+		    "LOGIN nor PLAIN; it offers%s (auth=)", list);
+	}
+	return 0;
+}
+
+static int
+log_in(struct imap_session *s, bool as_admin, struct err *e)
+{
+	struct uri *u = s->conf->uri;
+	const char *authzid = as_admin ? NULL : uri_opt(u, "authzid");
+	const char *password = s->conf->password;
+	struct imap_response rs;
+	char mech[24];
+	bool ours;
+	int rc;
+
+	if (u->user == NULL || u->user[0] == '\0')
+		return err_set(e, ERR_RUN, "no user name: write %s://USER@%s",
+		    u->scheme, u->host);
+	if (password == NULL)
+		return err_set(e, ERR_ACCOUNT, "no password for %.100s",
+		    u->user);
+	if (authzid != NULL && authzid[0] == '\0')
+		authzid = NULL;
+	if (choose(s, authzid, mech, e) == -1)
+		return -1;
+	memset(&rs, 0, sizeof rs);
+	ours = strcmp(mech, "PLAIN") == 0 || strcmp(mech, "XOAUTH2") == 0 ||
+	    strcmp(mech, "OAUTHBEARER") == 0;
+	if (ours)
+		rc = with_response(s, mech, authzid, u->user, password, &rs,
+		    e);
+	else {
+		imap_stream_limits(s->st, s->timeout_s, 10 * s->timeout_s);
+		rc = strcmp(mech, "LOGIN") == 0 ?
+		    imap_login(s, u->user, password, e) :
+		    imap_sasl(s, mech, u->host, authzid, u->user, password, e);
+		memcpy(rs.code, s->guard.code, sizeof rs.code);
+		rs.status = s->guard.status;
+		rs.text = s->guard.text;
+		rs.args = s->guard.args;
+	}
+	if (rc == -1)
+		return -1;
+	if (rc == 0) {
+		imap_no(&rs, ERR_ACCOUNT, e, "login as %.100s%s%.100s (%s)",
+		    u->user, authzid != NULL ? " for " : "",
+		    authzid != NULL ? authzid : "", mech);
+		if (strcmp(rs.code, "UNAVAILABLE") == 0)
+			e->scope = ERR_HOST;
+		else if (!e->retry && strcmp(rs.code, "PRIVACYREQUIRED") != 0)
+			e->cause = CAUSE_AUTH;
+		return -1;
+	}
+	if (ours)
+		imap_etpan_authenticated(s);
+	return capabilities(s, rs.code, rs.args, e);
+}
+
+/* Who the server is, and its namespaces. */
+
+struct id_words { char name[60], version[60]; };
+
+static int
+id_data(struct imap_session *s, struct imap_response *rs, void *ctx,
+    struct err *e)
+{
+	struct id_words *id = ctx;
+	struct imap_token t;
+	char key[20] = "";
+	bool value = false;
+
+	if (rs->kind != IMAP_DATA || strcmp(rs->name, "ID") != 0)
+		return 0;
+	for (;;) {
+		if (imap_read_token(&s->r, &t, e) == -1 ||
+		    imap_token_string(&s->r, &t, e) == -1)
+			return -1;
+		if (t.type == IMAP_END)
+			return 0;
+		if (t.type != IMAP_STRING && t.type != IMAP_ATOM)
+			continue;
+		if (!value)
+			snprintf(key, sizeof key, "%.19s", t.p);
+		else if (strcasecmp(key, "name") == 0)
+			snprintf(id->name, sizeof id->name, "%.59s", t.p);
+		else if (strcasecmp(key, "version") == 0)
+			snprintf(id->version, sizeof id->version, "%.59s",
+			    t.p);
+		value = !value;
+	}
+}
+
+static void
+recognise(struct imap_session *s, const struct id_words *id)
+{
+	/* The greeting stands in guard.text until the first small command; at
+	 * the login its own text may replace it. */
+	snprintf(s->server, sizeof s->server, "%.48s%s%.48s", id->name[0] !=
+	    '\0' ? id->name : s->server, id->version[0] != '\0' ? " " : "",
+	    id->version);
+	if (strcasestr(s->server, "dovecot") != NULL)
+		s->dialect = IMAP_DOVECOT;
+	else if (strcasestr(s->server, "cyrus") != NULL)
+		s->dialect = IMAP_CYRUS;
+	else if (strcasestr(s->server, "courier") != NULL)
+		s->dialect = IMAP_COURIER;
+	/* SPECIAL-USE and METADATA came with 2.5. */
+	s->old_cyrus = s->dialect == IMAP_CYRUS && !(s->caps &
+	    (CAP_SPECIAL_USE | CAP_METADATA));
+}
+
+/* NAMESPACE: three times NIL or a list of (prefix separator extensions...). */
+static int
+namespace_data(struct imap_session *s, struct imap_response *rs, void *ctx,
+    struct err *e)
+{
+	struct imap_token t;
+	int kind = 0;
+
+	(void)ctx;
+	if (rs->kind != IMAP_DATA || strcmp(rs->name, "NAMESPACE") != 0)
+		return 0;
+	for (;;) {
+		char *prefix;
+
+		if (imap_read_token(&s->r, &t, e) == -1)
+			return -1;
+		if (t.type == IMAP_END)
+			return 0;
+		if (t.type == IMAP_ATOM && s->r.depth == 0)
+			kind++;
+		else if (t.type == IMAP_CLOSE && s->r.depth == 0)
+			kind++;
+		if (t.type != IMAP_OPEN || s->r.depth != 2)
+			continue;
+		if (imap_read_token(&s->r, &t, e) == -1 ||
+		    imap_token_string(&s->r, &t, e) == -1)
+			return -1;
+		if (t.type != IMAP_STRING && t.type != IMAP_ATOM)
+			continue;
+		prefix = xstrdup(t.p);
+		if (imap_read_token(&s->r, &t, e) == -1 ||
+		    imap_token_string(&s->r, &t, e) == -1) {
+			free(prefix);
+			return -1;
+		}
+		if (kind == 0 && s->prefix == NULL) {
+			s->prefix = prefix;
+			s->sep = t.type == IMAP_STRING && t.len == 1 ?
+			    t.p[0] : '\0';
+			prefix = NULL;
+		} else if (kind == 1 && s->users == NULL) {
+			s->users = xstrdup(prefix);
+			if (s->sep == '\0' && t.type == IMAP_STRING &&
+			    t.len == 1)
+				s->sep = t.p[0];
+		}
+		if (prefix != NULL && prefix[0] != '\0')
+			imap_words_add(&s->others, prefix);
+		free(prefix);
+		while (s->r.depth >= 2)
+			if (imap_read_token(&s->r, &t, e) == -1)
+				return -1;
+	}
+}
+
+/* LIST "" "": where there is no NAMESPACE. */
+static int
+delimiter_data(struct imap_session *s, struct imap_response *rs, void *ctx,
+    struct err *e)
+{
+	struct imap_token t;
+
+	(void)ctx;
+	if (rs->kind != IMAP_DATA || strcmp(rs->name, "LIST") != 0)
+		return 0;
+	if (imap_read_token(&s->r, &t, e) == -1 ||
+	    imap_skip_value(&s->r, &t, e) == -1 ||
+	    imap_read_token(&s->r, &t, e) == -1)
+		return -1;
+	if (t.type == IMAP_STRING && t.len == 1)
+		s->sep = t.p[0];
+	return 0;
+}
+
+static int
+introduce(struct imap_session *s, struct err *e)
+{
+	struct id_words id = { "", "" };
+	struct imap_response rs;
+	unsigned tag = 0, tag2;
+	bool ask_id = s->caps & CAP_ID, ns = s->caps & CAP_NAMESPACE;
+	int rc;
+
+	/* One round trip for both. */
+	imap_stream_limits(s->st, s->timeout_s, 10 * s->timeout_s);
+	if (ask_id && imap_send(s, "ID (\"name\" \"mailhaul\")", &tag,
+	    e) == -1)
+		return -1;
+	if (imap_send(s, ns ? "NAMESPACE" : "LIST \"\" \"\"", &tag2,
+	    e) == -1 || imap_flush(s, e) == -1)
+		return -1;
+	if (ask_id && imap_wait(s, tag, id_data, &id, &rs, e) == -1)
+		return -1;
+	rc = imap_wait(s, tag2, ns ? namespace_data : delimiter_data, NULL,
+	    &rs, e);
+	if (rc == -1)
+		return -1;
+	if (rc == 0)
+		return imap_no(&rs, ERR_ACCOUNT, e, "NAMESPACE");
+	if (s->prefix == NULL)
+		s->prefix = xstrdup("");
+	recognise(s, &id);
+	return 0;
+}
+
+/* Hosts that announce LITERAL+ and mean LITERAL-. */
+static pthread_mutex_t minus_mutex = PTHREAD_MUTEX_INITIALIZER;
+static struct imap_words minus_hosts;	/* "host:port" */
+
+static void
+host_name(const struct imap_session *s, char out[300])
+{
+	snprintf(out, 300, "%.250s:%u", s->conf->uri->host != NULL ?
+	    s->conf->uri->host : "", s->conf->uri->port);
+}
+
+void
+imap_learn_literal_minus(const struct imap_session *s)
+{
+	char host[300];
+
+	host_name(s, host);
+	pthread_mutex_lock(&minus_mutex);
+	imap_words_add(&minus_hosts, host);
+	pthread_mutex_unlock(&minus_mutex);
+}
+
+static bool
+literal_minus_known(const struct imap_session *s)
+{
+	char host[300];
+	bool known;
+
+	host_name(s, host);
+	pthread_mutex_lock(&minus_mutex);
+	known = imap_words_has(&minus_hosts, host);
+	pthread_mutex_unlock(&minus_mutex);
+	return known;
+}
+
+/* Opening. */
+
+/* From the greeting to where mailboxes can be opened. */
+static int
+establish(struct imap_session *s, struct imap_tls *starttls, bool as_admin,
+    struct err *e)
+{
+	if (imap_greeting(s, e) == -1)
+		return -1;
+	snprintf(s->server, sizeof s->server, "%.90s", s->guard.text);
+	if (capabilities(s, s->guard.code, s->guard.args, e) == -1)
+		return -1;
+	if (starttls != NULL) {
+		if (!(s->caps & CAP_STARTTLS))
+			return err_set(e, ERR_ACCOUNT, "the server does not "
+			    "offer STARTTLS (or someone between us takes it "
+			    "away); tls=implicit or, unprotected, tls=none");
+		if (imap_starttls(s, e) == -1 || imap_stream_tls(s->st,
+		    starttls, s->conf->uri->host, e) == -1)
+			return -1;
+		/* What was said in the clear may have been anybody's. */
+		if (capabilities(s, "", "", e) == -1)
+			return -1;
+	}
+	if (log_in(s, as_admin, e) == -1 || introduce(s, e) == -1)
+		return -1;
+	if (s->caps & CAP_LITERAL_PLUS && literal_minus_known(s)) {
+		s->caps &= ~(unsigned)CAP_LITERAL_PLUS;
+		s->caps |= CAP_LITERAL_MINUS;
+	}
+	return 0;
+}
+
+static void
+session_free(struct imap_session *s)
+{
+	imap_etpan_free(s);
+	imap_reader_release(&s->r);
+	imap_stream_free(&s->st);
+	imap_words_release(&s->mechs);
+	imap_words_release(&s->others);
+	free(s->prefix);
+	free(s->users);
+	free(s);
+}
+
+static int
+session_start(struct imap_session **sp, struct imap_stream *st,
+    const struct store_conf *conf, struct imap_tls *starttls, bool as_admin,
+    unsigned timeout_s, struct err *e)
+{
+	struct imap_session *s = xcalloc(1, sizeof *s);
+
+	s->conf = conf;
+	s->st = st;
+	s->timeout_s = timeout_s;
+	s->appendlimit = UNKNOWN64;
+	imap_reader_init(&s->r, st);
+	s->guard.r = &s->r;
+	if (imap_etpan_new(s, e) == -1 ||
+	    establish(s, starttls, as_admin, e) == -1) {
+		session_free(s);
+		return -1;
+	}
+	*sp = s;
+	return 0;
+}
+
+int
+imap_session_over(struct imap_session **sp, struct imap_stream *st,
+    const struct store_conf *conf, bool as_admin, struct err *e)
+{
+	*sp = NULL;
+	return session_start(sp, st, conf, NULL, as_admin, 60, e);
+}
+
+/* tls=: 'i' implicit, 's' starttls, 'n' none. */
+static int
+tls_mode(struct uri *u, char *mode, struct err *e)
+{
+	const char *v = uri_opt(u, "tls");
+
+	if (v == NULL)
+		*mode = strcmp(u->scheme, "imaps") == 0 ? 'i' : 's';
+	else if (strcmp(v, "implicit") == 0 || strcmp(v, "starttls") == 0 ||
+	    strcmp(v, "none") == 0)
+		*mode = v[0];
+	else
+		return err_set(e, ERR_RUN, "tls=%.40s: implicit, starttls or "
+		    "none", v);
+	if (*mode != 'i' && strcmp(u->scheme, "imaps") == 0)
+		return err_set(e, ERR_RUN, "imaps: and tls=%s contradict", v);
+	return 0;
+}
+
+/* What a URI says of the way to the server; *tls is NULL without TLS. */
+static int
+read_uri(struct uri *u, char *mode, struct imap_tls **tls, uint64_t *timeout,
+    struct err *e)
+{
+	const char *v = uri_opt(u, "timeout");
+
+	*tls = NULL;
+	if (u->host == NULL || u->host[0] == '\0')
+		return err_set(e, ERR_RUN, "no host: write %s://USER@HOST",
+		    u->scheme);
+	if (u->path != NULL && u->path[0] != '\0')
+		return err_set(e, ERR_RUN, "nothing belongs after the host in "
+		    "%s://%.100s", u->scheme, u->host);
+	if (v != NULL && (imap_number(v, strlen(v), 3600, timeout) == -1 ||
+	    *timeout == 0))
+		return err_set(e, ERR_RUN, "timeout=%.40s: seconds, 1 to 3600",
+		    v);
+	if (tls_mode(u, mode, e) == -1)
+		return -1;
+	return *mode != 'n' ? imap_tls_get(tls, u, e) : 0;
+}
+
+int
+imap_session_check(struct uri *u, struct err *e)
+{
+	static const char *const known[] = { "login", "plain", "cram-md5",
+	    "digest-md5", "scram-sha-1", "scram-sha-256", "xoauth2",
+	    "oauthbearer", NULL };
+	const char *auth = uri_opt(u, "auth");
+	struct imap_tls *tls;
+	uint64_t timeout = 0;
+	char mode;
+
+	if (read_uri(u, &mode, &tls, &timeout, e) == -1)
+		return -1;
+	imap_tls_put(&tls);
+	if (u->user == NULL || u->user[0] == '\0')
+		return err_set(e, ERR_RUN, "no user name: write %s://USER@%s",
+		    u->scheme, u->host);
+	if (auth == NULL)
+		return 0;
+	for (const char *const *k = known; *k != NULL; k++)
+		if (strcasecmp(*k, auth) == 0)
+			return 0;
+	return err_set(e, ERR_RUN, "auth=%.40s: no such mechanism", auth);
+}
+
+int
+imap_session_open(struct imap_session **sp, const struct store_conf *conf,
+    bool as_admin, struct err *e)
+{
+	struct uri *u = conf->uri;
+	struct imap_stream *st = NULL;
+	struct imap_tls *tls = NULL;
+	uint64_t timeout = conf->timeout_s != 0 ? conf->timeout_s : 60;
+	char mode = 'i';
+	int rc;
+
+	*sp = NULL;
+	if (read_uri(u, &mode, &tls, &timeout, e) == -1)
+		return -1;
+	rc = imap_stream_connect(&st, u->host, u->port != 0 ? u->port :
+	    mode == 'i' ? 993 : 143, conf->cancel_fd, (unsigned)timeout, e);
+	if (rc == 0 && mode == 'i')
+		rc = imap_stream_tls(st, tls, u->host, e);
+	if (rc == 0) {
+		/* The session owns the stream now, also when it fails. */
+		rc = session_start(sp, st, conf, mode == 's' ? tls : NULL,
+		    as_admin, (unsigned)timeout, e);
+		st = NULL;
+	}
+	imap_stream_free(&st);
+	imap_tls_put(&tls);
+	if (rc == -1 && strstr(e->text, u->host) == NULL)
+		err_ctx(e, "%.100s", u->host);
+	return rc;
+}
+
+void
+imap_session_drop(struct imap_session *s)
+{
+	s->dead = true;
+	s->r.dead = true;
+	imap_etpan_free(s);
+	imap_stream_free(&s->st);
+}
+
+void
+imap_session_close(struct imap_session **sp)
+{
+	struct imap_session *s = *sp;
+	struct err e;
+
+	*sp = NULL;
+	if (s == NULL)
+		return;
+	if (!s->dead && !s->r.dead) {
+		unsigned keep = s->timeout_s;
+
+		s->timeout_s = keep < 5 ? keep : 5;
+		imap_small(s, "LOGOUT", &e);
+	}
+	session_free(s);
+}

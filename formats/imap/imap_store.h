@@ -1,0 +1,29 @@
+/* Between imap_target.c and imap_flags.c: an open IMAP target. */
+#ifndef IMAP_STORE_H
+#define IMAP_STORE_H
+
+#include "imap/imap_append.h"
+#include "imap/imap_name.h"
+#include "imap/imap_session.h"
+#include "target_impl.h"
+
+struct imap_store {
+	struct target	 t;
+	struct imap_session *s;
+	struct imap_appender a;
+	struct imap_name_rules rules;
+	char		*prefix;	/* of rules, when not the session's */
+	bool		 broken;
+	struct err	 why;
+};
+
+/* Remembers why the session died; returns rc. */
+int	imap_store_noted(struct imap_store *, int rc, const struct err *);
+
+/* As in target.h. */
+int	imap_store_change_flags(struct target *, struct flag_change *, size_t n,
+	    struct err *);
+int	imap_store_expunge(struct target *, const uint32_t *uids, size_t n,
+	    struct err *);
+
+#endif
