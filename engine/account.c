@@ -246,43 +246,55 @@ out:
 	return rc;
 }
 
-/* Nothing at the source, or much less than in the last pass. */
+/* Messages in one mailbox, counted no further than to "enough". */
+static int
+count_folder(struct lane *l, struct account *a, struct folder_info *f,
+    uint64_t enough, uint64_t *n, struct err *e)
+{
+	const char *key = account_src_key(&a->arena, f);
+	int64_t id;
+
+	*n = f->messages;
+	if (f->messages != UNKNOWN64)
+		return 0;
+	if (db_number(l->reader, e, &id, 0, "SELECT id FROM mailbox WHERE"
+	    " account_id = ?1 AND src_key = ?2", "ib", a->row.id, key,
+	    strlen(key)) == -1)
+		return -1;
+	if (pair_count(l, f, id, enough, n, e) == -1)
+		return e->scope <= ERR_MAILBOX ? 0 : -1;
+	return 0;
+}
+
+/* Nothing at the source, or much less than in the last pass?  Then nothing is
+ * done to the target. */
 static int
 check_source(struct lane *l, struct account *a, struct err *e)
 {
-	uint64_t total = 0;
-	bool counted = true, inbox = false;
+	uint64_t total = 0, n, half = (uint64_t)a->row.messages / 2;
 
-	for (size_t i = 0; i < l->nfolders; i++) {
-		if (l->folders[i].noselect)
-			continue;
-		if (l->folders[i].messages == UNKNOWN64)
-			counted = false;
-		else
-			total += l->folders[i].messages;
-		if (l->folders[i].npath == 1 &&
-		    strcmp(l->folders[i].path[0], "INBOX") == 0)
-			inbox = true;
-	}
 	if (l->run->set->empty_ok)
 		return 0;
-	if (a->row.messages > 0 && counted &&
-	    total < (uint64_t)a->row.messages / 2)
+	if (half == 0)
+		half = 1;
+	for (size_t i = 0; i < l->nfolders && total < half; i++) {
+		struct folder_info *f = &l->folders[i];
+
+		if (f->noselect || f->refused != NULL)
+			continue;
+		if (count_folder(l, a, f, half - total, &n, e) == -1)
+			return -1;
+		total += n;
+	}
+	if (total >= half)
+		return 0;
+	if (a->row.messages > 1)
 		return err_set(e, ERR_ACCOUNT, "the source shows %" PRIu64
 		    " messages, in the last pass it had %" PRId64 ": nothing "
 		    "was done; if that is right, say empty=ok", total,
 		    a->row.messages);
-	if (!inbox && l->nfolders == 0) {
-		a->outcome = "empty";
-		return err_set(e, ERR_ACCOUNT, "the source has no mailbox at "
-		    "all; if that is right, say empty=ok");
-	}
-	if (counted && total == 0) {
-		a->outcome = "empty";
-		return err_set(e, ERR_ACCOUNT, "the source has no message at "
-		    "all; if that is right, say empty=ok");
-	}
-	return 0;
+	a->outcome = "empty";
+	return err_set(e, ERR_ACCOUNT, NO_MESSAGE);
 }
 
 /*

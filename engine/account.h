@@ -41,6 +41,9 @@ struct account {
 	const char	*outcome;	/* at the end */
 };
 
+#define NO_MESSAGE "the source has no message at all; if that is right, say " \
+	"empty=ok"
+
 /* What the source's levels make a unique name of, for the state. */
 const char *account_src_key(struct arena *, const struct folder_info *);
 

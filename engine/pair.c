@@ -807,6 +807,45 @@ out:
 	return rc;
 }
 
+int
+pair_count(struct lane *l, struct folder_info *f, int64_t id, uint64_t enough,
+    uint64_t *n, struct err *e)
+{
+	struct row_mailbox row = { .complete = false };
+	struct buf token;
+	struct arena arena;
+	struct msg_meta m;
+	enum delta delta;
+	bool use = false;
+	int rc = 1;
+
+	*n = 0;
+	buf_init(&token, 1 << 20);
+	arena_init(&arena);
+	if (id != 0) {
+		if (mailbox_load(l->reader, id, &row, e) == -1)
+			return -1;
+		use = row.complete && unwrap_token(l->run->set, &row.token,
+		    &token);
+		buf_release(&row.token);
+	}
+	if (source_folder_open(l->src, f, use ? &token : NULL, 0, &delta,
+	    e) == -1)
+		rc = -1;
+	else if (delta == DELTA_UNCHANGED)
+		*n = row.source;
+	else
+		while (*n < enough && (rc = source_next(l->src, &arena, &m,
+		    e)) == 1) {
+			arena_reset(&arena);
+			(*n)++;
+		}
+	source_folder_close(l->src);
+	buf_release(&token);
+	arena_release(&arena);
+	return rc == -1 ? -1 : 0;
+}
+
 /* Is this message in a row, by its key or its digest? */
 static int
 is_known(struct walk *w, const struct msg_meta *m, bool *met, struct err *e)

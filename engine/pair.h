@@ -41,6 +41,10 @@ enum pair_end pair_run(struct lane *, struct pair *, struct err *);
  * was taken. */
 int	pair_adopt(struct lane *, struct pair *, uint64_t *there,
 	    uint64_t *taken, struct err *);
+/* Messages in a source mailbox, by the state if it has not changed (id 0: it
+ * is new there), else counted, no further than to enough. */
+int	pair_count(struct lane *, struct folder_info *, int64_t id,
+	    uint64_t enough, uint64_t *n, struct err *);
 /* Does the source mailbox hold a message that the state knows?  *known: the
  * state knows any.  Stops at the first. */
 int	pair_recognise(struct lane *, struct pair *, bool *known, bool *met,

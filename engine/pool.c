@@ -243,6 +243,15 @@ may_retry(struct pool *pool, struct account *a, const struct err *e)
 	return true;
 }
 
+/* An account that only ran out of patience with a host, or was cut short, is
+ * not marked: the next run goes on with it. */
+static const char *
+failure(const struct err *e)
+{
+	return e->cause == CAUSE_CANCELLED || (e->scope == ERR_HOST &&
+	    e->retry) ? "stopped" : "failed";
+}
+
 static void
 note_error(struct lane *l, const struct account *a, const char *mailbox,
     const struct err *e)
@@ -391,7 +400,7 @@ leave_account(struct pool *pool, struct lane *l, struct account *a)
 		lane_close_stores(l);
 		return;		/* later */
 	} else if (a->failed)
-		outcome = "failed";
+		outcome = failure(&a->err);
 	a->phase = ACC_FINISHING;
 	uv_mutex_unlock(&pool->mutex);
 	if (outcome == NULL) {
@@ -410,8 +419,13 @@ leave_account(struct pool *pool, struct lane *l, struct account *a)
 			a->failed = true;
 			a->err = e;
 			uv_mutex_unlock(&pool->mutex);
-			outcome = "failed";
+			outcome = failure(&e);
 		}
+	}
+	if (strcmp(outcome, "empty") == 0) {
+		a->failed = true;
+		err_set(&a->err, ERR_ACCOUNT, NO_MESSAGE);
+		note_error(l, a, NULL, &a->err);
 	}
 	lane_flush_notes(l);
 	lane_close_stores(l);
@@ -478,7 +492,7 @@ prepare(struct pool *pool, struct lane *l, struct account *a)
 	lane_flush_notes(l);
 	lane_close_stores(l);
 	if (a->outcome == NULL)
-		a->outcome = e.cause == CAUSE_CANCELLED ? "stopped" : "failed";
+		a->outcome = failure(&e);
 	if (a->row.id != 0)
 		account_outcome(l->run->state, a->row.id, a->outcome, e.text,
 		    &e);

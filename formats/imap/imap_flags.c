@@ -65,7 +65,8 @@ over_sets(struct imap_store *m, const struct uid_list *l, const char *head,
 			imap_set_add(&set, l->uids[i]);
 		imap_set_end(&set);
 		buf_adds(&cmd, tail);
-		rc = imap_store_noted(m, imap_run(m->s, cmd.ptr, fn, ctx, &rs, e), e);
+		rc = imap_store_noted(m, imap_run(m->s, cmd.ptr, fn, ctx, &rs,
+		    e), e);
 		if (rc != -1 && tagged != NULL)
 			tagged(&rs, ctx);
 		if (rc == 0 && strcmp(rs.code, "MODIFIED") == 0)

@@ -14,13 +14,13 @@
  * UTF-8 is carried in the same way, byte by byte.
  *
  * Refused, as found by trying:
- *   any	controls; the separator; "/", which either is a separator or ends
- *		up as one; a first level spelled like INBOX in another case;
+ *   any	controls; the separator; "/", which is a separator or ends up
+ *		as one; a first level spelled like INBOX in another case;
  *		a first level that is another namespace's
  *   Dovecot	"." where it maps to files (Maildir++; asked for at the start of
  *		a session, like the rest of its rules); a leading "~"; "." and
  *		".." ; cur, new, tmp and its own files in a Maildir of layout fs
- *   Cyrus	! " % & ; < > \ ^ ` { | } (& has its own form in modified UTF-7);
+ *   Cyrus	! " % & ; < > \ ^ ` { | } (& has a form in modified UTF-7);
  *		a leading ~ or $ in the first level; 2.4 also ( ) * ? [ ]
  *   others	" % * \ ; a leading ~ # & ; "." and ".."
  */

@@ -75,7 +75,7 @@ struct imap_session {
 	struct imap_words others;	/* prefixes that are not ours */
 	/* The selected mailbox: followed in every untagged response. */
 	uint32_t	 exists;
-	uint32_t	 listed;	/* sequence numbers the owner has seen */
+	uint32_t	 listed;	/* sequence numbers its owner saw */
 	uint32_t	 expunged;	/* of those not yet seen */
 	char		 bye[300];	/* why the server takes its leave */
 };

@@ -209,7 +209,8 @@ load(struct imap_tls *t, struct uri *u, struct err *e)
 		/* OpenSSL 3 has these versions only at level 0. */
 		SSL_CTX_set_security_level(t->ctx, 0);
 		SSL_CTX_set_options(t->ctx, SSL_OP_LEGACY_SERVER_CONNECT);
-		SSL_CTX_set_cipher_list(t->ctx, "ALL:!aNULL:!eNULL:@SECLEVEL=0");
+		SSL_CTX_set_cipher_list(t->ctx, "ALL:!aNULL:!eNULL:"
+		    "@SECLEVEL=0");
 	}
 	SSL_CTX_set_mode(t->ctx, SSL_MODE_ENABLE_PARTIAL_WRITE |
 	    SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);

@@ -20,6 +20,7 @@
 #define STALE_S		300
 /* Bytes at either end that a fingerprint covers. */
 #define PRINT_BYTES	4096
+#define ASK_BYTES	((uint64_t)32 << 20)
 
 int
 mbox_openat(int dirfd, const char *path, int flags)
@@ -196,6 +197,19 @@ lock_file_there(int dirfd, const char *name)
 	return rc == 0 && time(NULL) - st.st_mtim.tv_sec < STALE_S;
 }
 
+/* Waits for wait_ms, or until the run is to stop: then true, and *e. */
+static bool
+cancelled(int cancel_fd, int wait_ms, struct err *e)
+{
+	struct pollfd pfd = { .fd = cancel_fd, .events = POLLIN };
+
+	if (poll(&pfd, 1, wait_ms) <= 0)
+		return false;
+	err_retry(e, ERR_RUN, "stopped");
+	e->cause = CAUSE_CANCELLED;
+	return true;
+}
+
 /* The file's state while nobody holds a lock: 1, or 0 when somebody does. */
 static int
 stat_unlocked(int fd, int dirfd, const char *name, struct stat *st)
@@ -226,17 +240,13 @@ static int
 stat_waiting(struct mbox_file *f, int dirfd, const char *name,
     unsigned wait_ms, int cancel_fd, struct err *e)
 {
-	struct pollfd pfd = { .fd = cancel_fd, .events = POLLIN };
 	unsigned waited = 0;
 	int rc;
 
 	while ((rc = stat_unlocked(f->orig, dirfd, name, &f->st)) == 0 &&
 	    waited < wait_ms) {
-		if (poll(&pfd, 1, 50) > 0) {
-			err_retry(e, ERR_RUN, "stopped");
-			e->cause = CAUSE_CANCELLED;
+		if (cancelled(cancel_fd, 50, e))
 			return -1;
-		}
 		waited += 50;
 	}
 	if (rc == -1)
@@ -287,6 +297,7 @@ mbox_file_open(struct mbox_file *f, int fd, int dirfd, const char *name,
 {
 	memset(f, 0, sizeof *f);
 	f->fd = f->orig = fd;
+	f->cancel_fd = cancel_fd;
 	if (stat_waiting(f, dirfd, name, wait_ms, cancel_fd, e) == -1)
 		goto fail;
 	if (!S_ISREG(f->st.st_mode)) {
@@ -333,6 +344,13 @@ mbox_file_read(void *ctx, void *p, size_t n, uint64_t off, struct err *e)
 	while (got == -1 && errno == EINTR);
 	if (got == -1)
 		return read_error(e);
+	/* A message may be longer than a person wants to wait. */
+	f->unasked += (uint64_t)got;
+	if (f->unasked >= ASK_BYTES && f->cancel_fd != -1) {
+		f->unasked = 0;
+		if (cancelled(f->cancel_fd, 0, e))
+			return -1;
+	}
 	return got;
 }
 

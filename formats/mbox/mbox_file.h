@@ -29,6 +29,8 @@ struct mbox_file {
 	uint64_t	 size;		/* bytes of fd that count */
 	uint64_t	 print;		/* of the first and the last bytes */
 	struct stat	 seen;		/* the last state found unharmed */
+	int		 cancel_fd;	/* looked at in long scans; or -1 */
+	uint64_t	 unasked;	/* bytes read since it was */
 };
 
 enum mbox_change { CHANGE_NONE, CHANGE_GROWN, CHANGE_REWRITTEN };

@@ -13,6 +13,7 @@ struct mbox_src {
 	struct source	 s;
 	int		 rootfd;	/* of a tree; -1: a single file */
 	const char	*path;		/* borrowed from the URI */
+	bool		 packed;	/* the single file is compressed */
 	const char	*inbox;
 	struct from_zone zone;
 	enum mbox_quote	 quote;

@@ -147,8 +147,10 @@ open_root(struct mbox_src *s, struct err *e)
 		err_set(e, ERR_ACCOUNT, "%s is not an mbox: its first line "
 		    "that is not empty is no separator (\"From \", sender, "
 		    "date)", s->path);
-	else
+	else {
+		s->packed = compressed;
 		rc = 0;
+	}
 	close(fd);
 	return rc;
 }
@@ -219,7 +221,7 @@ list(struct source *sp, struct arena *a, struct folder_info **folders,
 	f->name = path[0];
 	f->raw_name = arena_strdup(a, s->path);
 	f->messages = UNKNOWN64;
-	f->bytes = (uint64_t)st.st_size;
+	f->bytes = s->packed ? UNKNOWN64 : (uint64_t)st.st_size;
 	f->object_id = arena_printf(a, "%jx.%jx", (uintmax_t)st.st_dev,
 	    (uintmax_t)st.st_ino);
 	*folders = f;

@@ -142,16 +142,18 @@ int
 mbx_at(struct mbx *m, uint64_t from, struct mbx_msg *msg, struct err *e)
 {
 	char p[128];
-	uint64_t bytes;
+	uint64_t bytes = 0;
 	size_t len;
 	ssize_t n;
 
 	memset(msg, 0, sizeof *msg);
-	if (from > m->size)
-		n = 0;
-	else if ((n = read_some(m, p, sizeof p, from, e)) == -1)
-		return -1;
-	if ((len = record(p, (size_t)n, msg, &bytes)) == 0)
+	n = len = 0;
+	if (from < m->size) {
+		if ((n = read_some(m, p, sizeof p, from, e)) == -1)
+			return -1;
+		len = record(p, (size_t)n, msg, &bytes);
+	}
+	if (len == 0)
 		return err_set(e, ERR_MAILBOX, "mbx record at offset %" PRIu64
 		    " is damaged: nothing from there on can be read", from);
 	msg->from = from;

@@ -16,6 +16,7 @@ import json
 import os
 import random
 import re
+import resource
 import shutil
 import signal
 import statistics
@@ -251,11 +252,11 @@ class Bench:
         command = [*wrap, MAILHAUL, "copy", "--job", job, "--accounts", users, "--state", state]
         command += ["--quiet", "--verbose", "--format", "json"]
         os.sync()
-        start = time.perf_counter()
+        used, start = cpu(), time.perf_counter()
         child = self.spawn(*command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         peak = watch_peak(child.pid) if watch else 0
         out, err = child.communicate()
-        r = Result(time.perf_counter() - start)
+        r = Result(time.perf_counter() - start, cpu() - used)
         if child.returncode != 0:
             raise Failed(f"mailhaul ended with {child.returncode}: {err.decode()[-2000:]}")
         r.totals = json.loads(out)["totals"]
@@ -322,8 +323,14 @@ class Bench:
 
 
 class Result:
-    def __init__(self, seconds):
-        self.seconds = seconds
+    def __init__(self, seconds, cpu_seconds):
+        self.seconds, self.cpu_seconds = seconds, cpu_seconds
+
+
+def cpu():
+    """Seconds used by the children that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def rate(rates):
@@ -403,7 +410,7 @@ def run_mbsync(b, server):
         config = b.path("mbsyncrc")
         with open(config, "w", encoding="utf-8") as f:
             f.write(
-                f"IMAPAccount far\nHost 127.0.0.1\nPort {server.imaps_port}\nUser {user}\nPass {server.password}\n"
+                f"IMAPAccount far\nHost localhost\nPort {server.imaps_port}\nUser {user}\nPass {server.password}\n"
                 f"SSLType IMAPS\nSystemCertificates no\nCertificateFile {server.ca}\n\n"
                 f"IMAPStore far\nAccount far\n\n"
                 f"MaildirStore near\nInbox {top}\nSubFolders Maildir++\n\n"
@@ -501,6 +508,7 @@ def state(b):
     r = b.ours(server)
     b.row("state", "state database", f"{r.state_bytes / total:.0f} B/message", "", f"{r.state_bytes} B", "", None)
     b.row("state", "commits of the state", f"{r.commits / total:.4f}/message", "", str(r.commits), "", None)
+    b.row("state", "processor time", f"{r.cpu_seconds / total * 1e6:.0f} us/message", "", f"{r.cpu_seconds:.2f} s", "", None)
     counts = b.path("strace")
     b.ours(server, wrap=("strace", "-f", "-c", "-o", counts))
     calls, syncs = strace_counts(counts)

@@ -141,9 +141,8 @@ class TestCertificates(Case):
         context.load_verify_locations(self.ca.ca)
         context.verify_mode = ssl.CERT_REQUIRED
         server = self.serve(implicit_tls=context)
-        run = self.copy(server.port, scheme="imaps")
-        self.assertNotEqual(run.code, DONE, run)
-        self.silent(server)
+        run = self.copy(server.port, "127.0.0.1", "imaps", "--patience", "2")
+        self.refused(server, run, "certificate required")
         self.works(server, self.copy(server.port, scheme="imaps", cert=self.ca.cert("client"), key=self.ca.key("client")))
 
     def test_old_version(self):

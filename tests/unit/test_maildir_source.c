@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -41,8 +42,11 @@ warn(void *ctx, const char *mailbox, const char *where, const char *text)
 static int
 setup(void **state)
 {
+	const char *dir = getenv("TMPDIR");
+
 	(void)state;
-	snprintf(top, sizeof top, "/tmp/test-maildir.XXXXXX");
+	snprintf(top, sizeof top, "%.40s/test-maildir.XXXXXX",
+	    dir != NULL && dir[0] != '\0' ? dir : "/tmp");
 	buf_init(&warnings, 1 << 20);
 	return mkdtemp(top) != NULL ? 0 : -1;
 }
@@ -77,7 +81,7 @@ at(const char *name)
 }
 
 static void
-dir(const char *name)
+make_dir(const char *name)
 {
 	if (mkdir(at(name), 0700) == -1)
 		assert_int_equal(errno, EEXIST);
@@ -89,11 +93,11 @@ maildir(const char *name)
 	char sub[4096];
 
 	if (name[0] != '\0')
-		dir(name);
+		make_dir(name);
 	snprintf(sub, sizeof sub, "%s/cur", name);
-	dir(sub);
+	make_dir(sub);
 	snprintf(sub, sizeof sub, "%s/new", name);
-	dir(sub);
+	make_dir(sub);
 }
 
 static void
@@ -256,7 +260,7 @@ test_bad_paths(void **state)
 	struct fixture f;
 
 	(void)state;
-	dir("home");
+	make_dir("home");
 	assert_int_equal(try_open(&f, "home", ""), -1);
 	assert_int_equal(f.e.scope, ERR_ACCOUNT);
 	assert_int_equal(f.e.cause, CAUSE_MISSING);
@@ -582,7 +586,7 @@ test_folder_names(void **state)
 
 	(void)state;
 	/* One proper shift outweighs names that are none. */
-	dir("mixed");
+	make_dir("mixed");
 	maildir("mixed/");
 	maildir("mixed/.A&-B");
 	maildir("mixed/.Entw&APw-rfe");
@@ -598,13 +602,13 @@ test_folder_names(void **state)
 	expect_folders(&f, utf8);
 	shut(&f);
 	/* Courier's hierarchy files speak louder. */
-	dir("mixed/courierimaphieracl");
+	make_dir("mixed/courierimaphieracl");
 	put("mixed/courierimaphieracl/.x&-y", "");
 	open_at(&f, "mixed", "");
 	expect_folders(&f, utf8);
 	shut(&f);
 
-	dir("escaped");
+	make_dir("escaped");
 	maildir("escaped/");
 	maildir("escaped/.a\\2eb");
 	maildir("escaped/.a\\2eb.\\7ec");
@@ -631,13 +635,13 @@ test_layouts(void **state)
 	struct fixture f;
 
 	(void)state;
-	dir("fs");
+	make_dir("fs");
 	maildir("fs/");
 	maildir("fs/A");
-	dir("fs/A/B");
+	make_dir("fs/A/B");
 	maildir("fs/A/B/C");
-	dir("fs/.imap");
-	dir("fs/tmp");
+	make_dir("fs/.imap");
+	make_dir("fs/tmp");
 	maildir("fs/tmp/x");
 	open_at(&f, "fs", "");
 	expect_folders(&f, fs);
@@ -655,7 +659,7 @@ test_layouts(void **state)
 	expect_folders(&f, fs);
 	shut(&f);
 
-	dir("noinbox");
+	make_dir("noinbox");
 	maildir("noinbox/A");
 	open_at(&f, "noinbox", "?layout=fs");
 	expect_folders(&f, no_inbox);
@@ -663,7 +667,7 @@ test_layouts(void **state)
 	shut(&f);
 
 	/* A link out of the tree, a link within, a level of dots. */
-	dir("links");
+	make_dir("links");
 	maildir("links/");
 	assert_int_equal(symlink("../fs", at("links/.out")), 0);
 	assert_int_equal(symlink("/", at("links/.root")), 0);
@@ -674,11 +678,11 @@ test_layouts(void **state)
 	assert_null(folder(&f, "..")->refused);
 	shut(&f);
 	/* A copy without its empty directories, and no Maildir at all. */
-	dir("marked");
+	make_dir("marked");
 	maildir("marked/");
-	dir("marked/.empty");
+	make_dir("marked/.empty");
 	put("marked/.empty/maildirfolder", "");
-	dir("marked/.ssh");
+	make_dir("marked/.ssh");
 	open_at(&f, "marked", "");
 	assert_int_equal(f.nfolders, 2);
 	enter(&f, "empty", NULL);
@@ -686,8 +690,8 @@ test_layouts(void **state)
 	assert_true(warned("-|.ssh|no Maildir"));
 	shut(&f);
 	/* new/ is a link. */
-	dir("half");
-	dir("half/cur");
+	make_dir("half");
+	make_dir("half/cur");
 	assert_int_equal(symlink("../fs/new", at("half/new")), 0);
 	open_at(&f, "half", "");
 	assert_non_null(folder(&f, "INBOX")->refused);
@@ -791,8 +795,10 @@ test_live(void **state)
 	}
 	child = fork();
 	assert_true(child != -1);
-	if (child == 0)
+	if (child == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		churn(top, nfiles, 1);
+	}
 	had = malloc(nfiles);
 	open_at(&f, "", "");
 	inbox = folder(&f, "INBOX");
