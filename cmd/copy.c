@@ -61,6 +61,12 @@ fill_settings(struct job *j)
 	j->rules = config_rules(c);
 	s->rules = j->rules;
 	s->lanes = small(config_num(c, CFG_LANES));
+	for (int side = SIDE_SOURCE; side <= SIDE_TARGET; side++) {
+		unsigned n = config_store_lanes(c, (enum side)side);
+
+		if (n != 0 && n < s->lanes)
+			s->lanes = n;
+	}
 	s->lanes_per_account = small(config_num(c, CFG_LANES_PER_ACCOUNT));
 	s->settle_ms = config_num(c, CFG_SETTLE) * 1000;
 	s->patience_s = small(config_num(c, CFG_PATIENCE));
@@ -102,6 +108,7 @@ fill_accounts(struct job *j, struct buf *errors)
 	for (size_t i = 0; i < total; i++) {
 		struct account *a = &j->accounts[j->n];
 		struct account_stores *s = &j->stores[j->n];
+		const char *quota;
 
 		if (!account_selected(j->list, i))
 			continue;
@@ -121,6 +128,10 @@ fill_accounts(struct job *j, struct buf *errors)
 			memset(a, 0, sizeof *a);
 			continue;
 		}
+		quota = account_column(j->list, i, "quota");
+		if (quota != NULL && *quota != '\0' &&
+		    config_size(quota, &a->quota) == -1)
+			a->quota = 0;	/* "none": the list was checked */
 		a->src_uri = s->uri[SIDE_SOURCE];
 		a->tgt_uri = s->uri[SIDE_TARGET];
 		j->order[j->n++] = a;

@@ -339,7 +339,7 @@ check_existing(struct lane *l, struct account *a, struct err *e)
 		if (mailbox_load(l->reader, p->id, &row, e) == -1)
 			return -1;
 		buf_release(&row.token);
-		if (row.any_row || row.intents > 0)
+		if (row.rows > 0 || row.intents > 0)
 			return 0;
 		if (pair_adopt(l, p, &there, &taken, e) == -1)
 			return -1;
@@ -390,8 +390,12 @@ account_prepare(struct lane *l, struct account *a, struct err *e)
 	rc = target_account_ensure(l->tgt, l->run->set->create_users, e);
 	if (rc == -1)
 		return err_ctx(e, "target");
-	if (rc == 0)
+	if (rc == 0) {
 		lane_note(l, "created", "user", "the target user was created");
+		if (a->quota != 0 && target_set_quota(l->tgt, a->quota, e) ==
+		    -1)
+			return err_ctx(e, "target");
+	}
 	if (make_pairs(l, a, &info, e) == -1 ||
 	    check_same_store(l, a, e) == -1 || check_existing(l, a, e) == -1)
 		return -1;

@@ -22,6 +22,7 @@ struct account {
 	const char	*target_user;
 	struct uri	*src_uri, *tgt_uri;	/* filled in */
 	const char	*src_password, *tgt_password;	/* or NULL */
+	uint64_t	 quota;		/* bytes, for a user we make; 0: none */
 
 	/* set up by the lane that prepares it */
 	struct row_account row;

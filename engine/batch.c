@@ -352,6 +352,13 @@ settle_range(struct lane *l, struct slot *s, size_t lo, size_t n, bool *split)
 		case STORE_REFUSED: {
 			struct row_message *r;
 
+			if (it->err.retry) {
+				/* The server's trouble, not the message's. */
+				row_of(c, s, i, OUT_FAILED);
+				issue_of(c, s, i, "failed", it->err.text);
+				w->tally->counts[OUT_FAILED]++;
+				break;
+			}
 			if (l->run->set->repair && s->mend[i] == AS_IS) {
 				s->mend[i] = TO_MEND;
 				break;
@@ -373,9 +380,10 @@ settle_range(struct lane *l, struct slot *s, size_t lo, size_t n, bool *split)
 				issue_of(c, s, i, "failed", it->err.text);
 				w->tally->counts[OUT_FAILED]++;
 			} else if (!w->failed) {
-				struct err e;
+				struct err e = it->err;
 
-				if (target_broken(l->tgt, &e) == 0)
+				if (e.scope == ERR_NONE &&
+				    target_broken(l->tgt, &e) == 0)
 					err_retry(&e, ERR_MAILBOX,
 					    "not sent");
 				work_fail(w, &e);

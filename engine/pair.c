@@ -775,8 +775,9 @@ pair_adopt(struct lane *l, struct pair *p, uint64_t *there, uint64_t *taken,
 {
 	struct folder_state f;
 	enum delta delta;
+	uint64_t found;
 	struct walk w;
-	int64_t left;
+	int64_t before, left;
 	int rc;
 
 	*there = *taken = 0;
@@ -789,8 +790,11 @@ pair_adopt(struct lane *l, struct pair *p, uint64_t *there, uint64_t *taken,
 	w.folder = account_folder(l, p, e);
 	if (w.folder == NULL ||
 	    mailbox_load(l->reader, p->id, &w.row, e) == -1 ||
-	    look(l, p, 0, false, there, e) == -1)
+	    look(l, p, 0, false, &found, e) == -1 ||
+	    extras_untaken(l->reader, p->id, &before, e) == -1)
 		goto out;
+	/* What an earlier pass found and left is still somebody's. */
+	*there = (uint64_t)before;
 	rc = 0;
 	if (*there == 0)
 		goto out;

@@ -402,8 +402,10 @@ apply_outcome(struct db *db, void *arg, struct err *e)
 	struct outcome_arg *a = arg;
 
 	return db_run(db, e, "UPDATE account SET outcome = ?2, error = ?3,"
-	    " stage = CASE WHEN stage = 'new' THEN 'loading' ELSE stage END"
-	    " WHERE id = ?1", "iss", a->id, a->outcome, a->error);
+	    " stage = CASE WHEN stage = 'new' AND EXISTS (SELECT 1 FROM message"
+	    " JOIN mailbox ON mailbox.id = mailbox_id WHERE account_id = ?1 AND"
+	    " message.outcome IN (1, 2)) THEN 'loading' ELSE stage END WHERE"
+	    " id = ?1", "iss", a->id, a->outcome, a->error);
 }
 
 int

@@ -137,8 +137,8 @@ struct row_account {
 int	 account_put(struct state *, const char *name, const char *target_user,
 	    const char *source, const char *target, struct row_account *,
 	    struct err *);
-/* outcome: done, partial, failed, empty, stopped; error may be NULL.  Sets
- * stage to loading when it was new. */
+/* outcome: done, partial, failed, empty, stopped; error may be NULL.  The
+ * stage is no longer new once a message is at the target. */
 int	 account_outcome(struct state *, int64_t id, const char *outcome,
 	    const char *error, struct err *);
 

@@ -38,6 +38,8 @@
 #define REC_MAX		((size_t)64 * 1024)
 #define SCANS_MAX	3
 #define SAME_NAME_MAX	((size_t)200)	/* compared with one another */
+#define SCAN_GONE	0x80		/* beside its number: was not there
+					 * any more when it was looked at */
 
 enum place { IN_CUR = 0, IN_NEW = 1 };
 static const char *const place_name[] = { "cur", "new" };
@@ -222,12 +224,14 @@ type_name(mode_t mode)
 /* One name of cur/ or new/. */
 static int
 scan_name(struct maildir *m, struct lists *l, enum place place,
-    const char *name, struct err *e)
+    const struct dirent *d, struct err *e)
 {
+	const char *name = d->d_name;
 	struct maildir_name mn;
 	size_t len = strlen(name);
 	char where[NAME_MAX + 8];
 	uint64_t key, size;
+	bool gone = false;
 	struct stat st;
 
 	where_of(where, sizeof where, place, name);
@@ -237,12 +241,14 @@ scan_name(struct maildir *m, struct lists *l, enum place place,
 		return 0;
 	}
 	if (fstatat(m->box.dirs[place], name, &st, AT_SYMLINK_NOFOLLOW) == -1) {
-		if (errno == ENOENT)
-			return 0;	/* renamed or gone meanwhile */
-		if (maildir_scope(errno, ERR_MESSAGE) != ERR_MESSAGE)
+		/* Renamed meanwhile or gone: perhaps no reading of the
+		 * directory meets its new name. */
+		gone = errno == ENOENT;
+		if (!gone && maildir_scope(errno, ERR_MESSAGE) != ERR_MESSAGE)
 			return err_sys(e, maildir_scope(errno, ERR_MAILBOX),
 			    "%s", where);
 		memset(&st, 0, sizeof st);
+		st.st_ino = d->d_ino;
 		size = UNKNOWN64;
 	} else {
 		if (S_ISLNK(st.st_mode)) {
@@ -266,7 +272,7 @@ scan_name(struct maildir *m, struct lists *l, enum place place,
 	put_u64(&l->rec, (uint64_t)st.st_ino);
 	put_u64(&l->rec, (uint64_t)st.st_mtim.tv_sec);
 	put_u64(&l->rec, size);
-	buf_addc(&l->rec, (char)l->scan);
+	buf_addc(&l->rec, (char)(l->scan | (gone ? SCAN_GONE : 0)));
 	if (end_rec(l, l->files, key, e) == -1)
 		return -1;
 	l->counted++;
@@ -300,7 +306,7 @@ scan_dir(struct maildir *m, struct lists *l, enum place place, struct err *e)
 			break;
 		}
 		if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
-			rc = scan_name(m, l, place, d->d_name, e);
+			rc = scan_name(m, l, place, d, e);
 	}
 	closedir(dir);
 	return rc;
@@ -716,7 +722,7 @@ struct file {
 	uint64_t	 ino, size;
 	int64_t		 mtime;
 	unsigned char	 scan;
-	bool		 hashed;
+	bool		 gone, hashed;
 	unsigned char	 digest[32];
 };
 
@@ -910,6 +916,8 @@ take_file(struct join *j, struct file *f)
 	f->mtime = (int64_t)get_u64(r);
 	f->size = get_u64(r);
 	f->scan = get_u8(r);
+	f->gone = (f->scan & SCAN_GONE) != 0;
+	f->scan &= (unsigned char)~SCAN_GONE;
 }
 
 static void
@@ -958,7 +966,7 @@ same_message(struct join *j, struct file *a, struct file *b)
 {
 	int rc;
 
-	if (a->ino == b->ino && a->size == b->size)
+	if (a->ino == b->ino)
 		return 1;
 	if (a->size != b->size)
 		return 0;
@@ -996,6 +1004,13 @@ add_to_group(struct join *j, struct file *f, struct err *e)
 
 	snprintf(where, sizeof where, "%s/%s%s", place_name[f->place],
 	    j->base, f->info);
+	/* A name that is gone says something only when it is the only one. */
+	if (f->gone || j->group[0].gone) {
+		if (!f->gone)
+			j->group[0] = *f;
+		j->merged++;
+		return 0;
+	}
 	for (i = 0; i < j->ngroup; i++) {
 		if ((rc = same_message(j, &j->group[i], f)) == 0)
 			continue;

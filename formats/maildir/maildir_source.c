@@ -683,60 +683,6 @@ settle_size(struct maildir *m, struct msg_meta *meta, uint64_t named)
 	}
 }
 
-static int
-maildir_next(struct source *s, struct arena *a, struct msg_meta *meta,
-    struct err *e)
-{
-	struct maildir *m = (struct maildir *)s;
-	struct maildir_flags flags;
-	struct maildir_name mn;
-	struct entry x;
-	const void *rec;
-	uint64_t key;
-	size_t len;
-	int rc;
-
-	/* After DELTA_UNCHANGED by the directories' times. */
-	if (!m->box.listed && list_now(m, m->s.folder, e) == -1)
-		return -1;
-	do {
-		if ((rc = spill_next(m->box.entries, &key, &rec, &len, e)) !=
-		    1)
-			return rc;
-		if (entry_decode(&x, rec, len) == -1)
-			return err_set(e, ERR_MAILBOX, "damaged temporary "
-			    "table");
-	} while (x.uid != 0 && x.uid < m->box.from_uid);
-
-	meta->where = arena_printf(a, "%s/%s%s", dir_name[!x.in_cur], x.base,
-	    x.info);
-	meta->key = x.suffix[0] == '\0' ? arena_strdup(a, x.base) :
-	    arena_printf(a, "%s%s", x.base, x.suffix);
-	meta->uid = x.uid;
-	meta->cookie = x.ino;
-	meta->size = x.size;
-	if (x.size != UNKNOWN64) {
-		meta->date = x.mtime;
-		meta->date_origin = DATE_MTIME;
-	}
-	if (x.guid != NULL)
-		meta->guid = arena_strdup(a, x.guid);
-	if (x.uidl != NULL)
-		meta->uidl = arena_strdup(a, x.uidl);
-	meta->uidl_order = x.order;
-	maildir_name_parse(&mn, meta->where + 4, strlen(meta->where + 4));
-	memset(&flags, 0, sizeof flags);
-	if (mn.raw != NULL) {
-		meta->raw_flags = mn.raw;	/* to the name's end */
-		maildir_flags_parse(&flags, mn.raw, mn.nflags);
-		meta->flags = flags.flags;
-	}
-	set_keywords(m, a, meta, &x, &flags);
-	if (mn.size != UNKNOWN64 && x.size != UNKNOWN64 && mn.size != x.size)
-		settle_size(m, meta, mn.size);
-	return 1;
-}
-
 /* Contents are read soon: let the disk begin. */
 static int
 maildir_want(struct source *s, const struct msg_meta *const *metas, size_t n,
@@ -863,6 +809,67 @@ open_current(struct maildir *m, const struct msg_meta *meta, struct stat *st)
 	if (fd == -1)
 		errno = ENOENT;
 	return fd;
+}
+
+static int
+maildir_next(struct source *s, struct arena *a, struct msg_meta *meta,
+    struct err *e)
+{
+	struct maildir *m = (struct maildir *)s;
+	struct maildir_flags flags;
+	struct maildir_name mn;
+	struct entry x;
+	const void *rec;
+	struct stat st;
+	uint64_t key;
+	size_t len;
+	int rc, fd;
+
+	/* After DELTA_UNCHANGED by the directories' times. */
+	if (!m->box.listed && list_now(m, m->s.folder, e) == -1)
+		return -1;
+	do {
+		if ((rc = spill_next(m->box.entries, &key, &rec, &len, e)) !=
+		    1)
+			return rc;
+		if (entry_decode(&x, rec, len) == -1)
+			return err_set(e, ERR_MAILBOX, "damaged temporary "
+			    "table");
+	} while (x.uid != 0 && x.uid < m->box.from_uid);
+
+	meta->where = arena_printf(a, "%s/%s%s", dir_name[!x.in_cur], x.base,
+	    x.info);
+	meta->key = x.suffix[0] == '\0' ? arena_strdup(a, x.base) :
+	    arena_printf(a, "%s%s", x.base, x.suffix);
+	meta->uid = x.uid;
+	meta->cookie = x.ino;
+	meta->size = x.size;
+	if (x.size == UNKNOWN64 && (fd = open_current(m, meta, &st)) != -1) {
+		/* It was renamed just when it was looked at. */
+		close(fd);
+		x.size = meta->size = (uint64_t)st.st_size;
+		x.mtime = st.st_mtim.tv_sec;
+	}
+	if (x.size != UNKNOWN64) {
+		meta->date = x.mtime;
+		meta->date_origin = DATE_MTIME;
+	}
+	if (x.guid != NULL)
+		meta->guid = arena_strdup(a, x.guid);
+	if (x.uidl != NULL)
+		meta->uidl = arena_strdup(a, x.uidl);
+	meta->uidl_order = x.order;
+	maildir_name_parse(&mn, meta->where + 4, strlen(meta->where + 4));
+	memset(&flags, 0, sizeof flags);
+	if (mn.raw != NULL) {
+		meta->raw_flags = mn.raw;	/* to the name's end */
+		maildir_flags_parse(&flags, mn.raw, mn.nflags);
+		meta->flags = flags.flags;
+	}
+	set_keywords(m, a, meta, &x, &flags);
+	if (mn.size != UNKNOWN64 && x.size != UNKNOWN64 && mn.size != x.size)
+		settle_size(m, meta, mn.size);
+	return 1;
 }
 
 static int

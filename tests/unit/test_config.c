@@ -205,7 +205,7 @@ mistakes(void **state)
 	    "[limits\n"				/* 19 */
 	    "[limits] x\n"			/* 20 */
 	    "[limits]\n"
-	    "memory = 1K\n"			/* 22 */
+	    "max-retries = 1001\n"		/* 22 */
 	    "min-free = 10X\n"			/* 23 */
 	    "[messages]\n"
 	    "newer-than = 2023-02-29\n"		/* 25 */
@@ -241,7 +241,7 @@ mistakes(void **state)
 	has_line("t.ini:18: map: ");
 	has_line("t.ini:19: a '[' without ']'\n");
 	has_line("t.ini:20: text after the ']'\n");
-	has_line("t.ini:22: memory is 1K, but must be at least 1048576\n");
+	has_line("t.ini:22: max-retries is 1001, but must be 0 to 1000\n");
 	has_line("t.ini:23: min-free is '10X', but must be a size");
 	has_line("t.ini:25: newer-than is '2023-02-29'");
 	has_line("t.ini:26: older-than is 'yesterday'");

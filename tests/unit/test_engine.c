@@ -252,6 +252,9 @@ test_strangers_mail(void **state)
 	fixture_add(fx.tgt, "INBOX", 5000, "", 0, "", 7);
 	assert_int_equal(fixture_run(&fx), 2);
 	assert_int_equal(fx.tgt->nstored, 0);
+	/* Asking again does not help. */
+	assert_int_equal(fixture_run(&fx), 2);
+	assert_int_equal(fx.tgt->nstored, 0);
 	fx.set.merge_existing = true;
 	assert_int_equal(fixture_run(&fx), 0);
 	assert_int_equal(fx.tgt->nstored, 23);
