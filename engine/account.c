@@ -392,6 +392,10 @@ account_prepare(struct lane *l, struct account *a, struct err *e)
 		return err_ctx(e, "target");
 	if (rc == 0) {
 		lane_note(l, "created", "user", "the target user was created");
+		/* What the session knows is from before there was a user. */
+		lane_close_target(l);
+		if (lane_open_target(l, e) == -1)
+			return -1;
 		if (a->quota != 0 && target_set_quota(l->tgt, a->quota, e) ==
 		    -1)
 			return err_ctx(e, "target");

@@ -210,7 +210,8 @@ imap_greeting(struct imap_session *s, struct err *e)
 		*e = s->x->err;
 		if (e->cause == CAUSE_CANCELLED)
 			return -1;
-		e->scope = ERR_HOST;
+		if (e->retry)
+			e->scope = ERR_HOST;
 		return s->guard.bye ? -1 : err_ctx(e, "no greeting");
 	}
 	switch (s->guard.status) {

@@ -474,8 +474,19 @@ read_some(struct imap_stream *s, short *want, struct err *e)
 		    "connection closed by the server", errno, e);
 		break;
 	case SSL_ERROR_SSL: {
-		const char *r = ERR_reason_error_string(ERR_peek_error());
+		unsigned long code = ERR_peek_error();
+		const char *r = ERR_reason_error_string(code);
 
+		if (ERR_GET_LIB(code) == ERR_LIB_SSL &&
+		    ERR_GET_REASON(code) > SSL_AD_REASON_OFFSET) {
+			/* In TLS 1.3 a client learns only now that its
+			 * certificate was not accepted; time heals no alert. */
+			err_set(e, ERR_ACCOUNT, "%s: the server ended TLS: %s "
+			    "(a client certificate: cert=, key=)", s->peer,
+			    r != NULL ? r : "fatal alert");
+			sticky(s, e);
+			break;
+		}
 		lost(s, r != NULL && strstr(r, "eof") == NULL ? r :
 		    "connection closed by the server", 0, e);
 		break;

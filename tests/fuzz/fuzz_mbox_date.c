@@ -41,15 +41,16 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	CHECK(f.form <= FROM_WEAK || !f.usable);
 	CHECK((from_epoch(&f, &z, &epoch, &zone) == 0) == f.usable);
 
-	more = malloc(size + 3);
+	more = malloc(size + 4);
 	CHECK(more != NULL);
 	if (size > 0)
 		memcpy(more, data, size);
 	more[size] = ' ';
 	from_parse(more, size + 1, &g);
 	CHECK(same(&f, &g));
-	more[size + 1] = '!';
-	from_parse(more, size + 2, &g);
+	/* Two words, as one may be what "remote from" waits for. */
+	memcpy(more + size, " ! !", 4);
+	from_parse(more, size + 4, &g);
 	CHECK(g.form > FROM_WEAK);
 	free(more);
 
