@@ -28,6 +28,7 @@
 #define SLOTS		4		/* window at most 3 */
 #define SLOT_BYTES	((size_t)1024 * 1024)
 #define SLOT_MESSAGES	200
+#define TROUBLES	3	/* passing refusals in a row: the account's */
 #define MEND_MAX	((size_t)16 << 20)	/* --repair, bytes */
 
 /* --repair, for one item. */
@@ -61,6 +62,7 @@ struct pair_work {
 	size_t		 outstanding;
 	uint64_t	 last_seq;	/* of the state, to wait for */
 	uint32_t	 expect_uid;	/* the target's next, 0: unknown */
+	unsigned	 troubles;	/* passing refusals in a row */
 	bool		 doubt;
 	bool		 failed;	/* send no more */
 	struct err	 err;		/* why */
@@ -146,6 +148,7 @@ work_begin(struct lane *l, struct pair *p, const struct folder_state *f,
 	w->tally = t;
 	w->last_seq = 0;
 	w->expect_uid = f->uidnext;
+	w->troubles = 0;
 	w->doubt = w->failed = false;
 	w->nagain = 0;
 	err_clear(&w->err);
@@ -317,6 +320,24 @@ post_intent(struct lane *l, struct slot *s, size_t lo, size_t n)
 }
 
 /*
+ * A refusal that is the server's trouble (a full disk, an internal error), not
+ * the message's.  True: the mailbox, or after several in a row the account, is
+ * to be tried again later; false: it has been, so this message has failed and
+ * the others go on.
+ */
+static bool
+passing_trouble(struct pair_work *w, const struct err *why)
+{
+	struct err e = *why;
+
+	e.scope = ++w->troubles >= TROUBLES ? ERR_ACCOUNT : ERR_MAILBOX;
+	if (e.scope == ERR_MAILBOX && w->pair->tries + 1 >= PAIR_TRIES)
+		return false;
+	work_fail(w, &e);
+	return true;
+}
+
+/*
  * What became of items lo .. lo + n - 1, committed.  *split: the batch was
  * refused as a whole and goes again in halves.  Refused messages that may be
  * mended get no row yet.
@@ -338,6 +359,7 @@ settle_range(struct lane *l, struct slot *s, size_t lo, size_t n, bool *split)
 		case STORE_DONE:
 			row_of(c, s, i, OUT_COPIED);
 			note_changes(c, s, i);
+			w->troubles = 0;
 			w->tally->counts[OUT_COPIED]++;
 			w->tally->sent++;
 			c->sent++;
@@ -353,10 +375,12 @@ settle_range(struct lane *l, struct slot *s, size_t lo, size_t n, bool *split)
 			struct row_message *r;
 
 			if (it->err.retry) {
-				/* The server's trouble, not the message's. */
-				row_of(c, s, i, OUT_FAILED);
-				issue_of(c, s, i, "failed", it->err.text);
-				w->tally->counts[OUT_FAILED]++;
+				if (!passing_trouble(w, &it->err)) {
+					row_of(c, s, i, OUT_FAILED);
+					issue_of(c, s, i, "failed",
+					    it->err.text);
+					w->tally->counts[OUT_FAILED]++;
+				}
 				break;
 			}
 			if (l->run->set->repair && s->mend[i] == AS_IS) {

@@ -6,6 +6,8 @@
 
 #include "lane.h"
 
+#define PAIR_TRIES 3	/* of a mailbox with passing errors */
+
 enum pair_state { PAIR_TODO, PAIR_BUSY, PAIR_LATER, PAIR_DONE, PAIR_FAILED };
 
 struct pair {

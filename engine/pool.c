@@ -298,7 +298,7 @@ pair_ended(struct pool *pool, struct lane *l, struct account *a,
 		break;
 	}
 	if (e->scope <= ERR_MAILBOX) {
-		if (e->retry && ++p->tries < 3) {
+		if (e->retry && ++p->tries < PAIR_TRIES) {
 			p->state = PAIR_LATER;
 			p->due_ms = now_ms() + pause_ms(p->tries);
 			return true;

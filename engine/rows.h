@@ -1,6 +1,6 @@
 /*
- * The rows of the state, as the copying engine reads and writes them: all of
- * its SQL is here.
+ * The rows of the state, as the copying engine reads and writes them (rows.c;
+ * changes.c applies what lanes collect).
  *
  * Writing goes through a struct changes: a lane fills one in and posts it;
  * the writer applies it in one transaction with whatever else waits.  Reading

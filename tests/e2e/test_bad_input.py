@@ -115,7 +115,7 @@ class TestCommandLine(Case):
             (plain + "&verify=maybe", ["verify"]),
             (base + "&timeout=soon", ["timeout=soon"]),
             (base + "&auth=magic", ["auth", "magic"]),
-            (base.replace("?", "/folder?"), ["folder"]),
+            (base.replace("?", "/folder?"), ["after the host"]),
             (base.replace(f":{server.port}", ":99999"), ["port"]),
             (base.replace("user1@", ""), ["user"]),
         ):

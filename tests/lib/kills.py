@@ -419,3 +419,15 @@ def in_parallel(function, cases):
 
     with ThreadPoolExecutor(WORKERS) as pool:
         return list(pool.map(guarded, cases))
+
+
+def everywhere(test, function):
+    """function(server, kind) gives what is wrong, for both servers and kinds of
+    source (in a short run: each once)."""
+    pairs = [(dovecot(), "maildir"), (cyrus(), "mbox")]
+    if ALL:
+        pairs += [(dovecot(), "mbox"), (cyrus(), "maildir")]
+    results = in_parallel(lambda pair: function(*pair), pairs)
+    bad = [f"{kind} into {server.name}: {words!r}" for (server, kind), words in zip(pairs, results) if words != []]
+    if bad:
+        test.fail("\n".join(bad))

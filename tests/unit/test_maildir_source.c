@@ -392,7 +392,9 @@ test_unreadable(void **state)
 	if (geteuid() == 0) {
 		teardown(NULL);
 		assert_int_equal(seteuid(65534), 0);
-		setup(NULL);
+		snprintf(top, sizeof top, "/tmp/test-maildir.XXXXXX");
+		assert_non_null(mkdtemp(top));
+		buf_init(&warnings, 1 << 20);
 	}
 	maildir("");
 	put("cur/1.a.h:2,S", "first");

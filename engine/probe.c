@@ -1,0 +1,160 @@
+/*
+ * Questions about a pair before anything is done to the target: is its mail
+ * there already, how many messages are there, are they the ones we know?
+ */
+#include <string.h>
+
+#include "account.h"
+#include "look.h"
+#include "walk.h"
+
+int
+pair_adopt(struct lane *l, struct pair *p, uint64_t *there, uint64_t *taken,
+    struct err *e)
+{
+	struct folder_state f;
+	enum delta delta;
+	uint64_t found;
+	struct walk w;
+	int64_t before, left;
+	int rc;
+
+	*there = *taken = 0;
+	rc = target_folder_open(l->tgt, p->tgt_name, &f, e);
+	target_folder_close(l->tgt);
+	if (rc != 1 || f.messages == 0)
+		return rc == -1 ? -1 : 0;
+	walk_begin(&w, l, p);
+	rc = -1;
+	w.folder = account_folder(l, p, e);
+	if (w.folder == NULL ||
+	    mailbox_load(l->reader, p->id, &w.row, e) == -1 ||
+	    look(l, p, 0, false, &found, e) == -1 ||
+	    extras_untaken(l->reader, p->id, &before, e) == -1)
+		goto out;
+	/* What an earlier pass found and left is still somebody's. */
+	*there = (uint64_t)before;
+	rc = 0;
+	if (*there == 0)
+		goto out;
+	rc = -1;
+	if (source_folder_open(l->src, w.folder, NULL, 0, &delta, e) == -1)
+		goto out;
+	rc = walk_adopt(&w, e);
+	if (rc == 0)
+		rc = extras_untaken(l->reader, p->id, &left, e);
+	if (rc == 0)
+		*taken = *there - (uint64_t)left;
+out:
+	walk_release(&w);
+	return rc;
+}
+
+int
+pair_count(struct lane *l, struct folder_info *f, int64_t id, uint64_t enough,
+    uint64_t *n, struct err *e)
+{
+	struct row_mailbox row = { .complete = false };
+	struct buf token;
+	struct arena arena;
+	struct msg_meta m;
+	enum delta delta;
+	bool use = false;
+	int rc = 1;
+
+	*n = 0;
+	buf_init(&token, 1 << 20);
+	arena_init(&arena);
+	if (id != 0) {
+		if (mailbox_load(l->reader, id, &row, e) == -1)
+			return -1;
+		use = row.complete && token_unwrap(l->run->set, &row.token,
+		    &token);
+		buf_release(&row.token);
+	}
+	if (source_folder_open(l->src, f, use ? &token : NULL, 0, &delta,
+	    e) == -1)
+		rc = -1;
+	else if (delta == DELTA_UNCHANGED)
+		*n = row.source;
+	else
+		while (*n < enough && (rc = source_next(l->src, &arena, &m,
+		    e)) == 1) {
+			arena_reset(&arena);
+			(*n)++;
+		}
+	source_folder_close(l->src);
+	buf_release(&token);
+	arena_release(&arena);
+	return rc == -1 ? -1 : 0;
+}
+
+/* Is this message in a row, by its key or its digest? */
+static int
+is_known(struct walk *w, const struct msg_meta *m, bool *met, struct err *e)
+{
+	struct content *content = NULL;
+	struct row_message r;
+	struct measured md;
+	struct digests d;
+	char key[64];
+	size_t key_len;
+	int rc;
+
+	if (m->key != NULL)
+		rc = message_find(w->l->reader, w->p->id, m->key,
+		    strlen(m->key), &r, &d, &w->arena, e);
+	else {
+		rc = source_content(w->l->src, m, &content, e);
+		if (rc == 1)
+			rc = measure_content(w->l->measure, content, NULL,
+			    &md, e) == 0 && walk_digest_key(w, &md.digests, key,
+			    &key_len, e) == 0 ? message_find(w->l->reader,
+			    w->p->id, key, key_len, &r, &d, &w->arena, e) : -1;
+		content_close(&content);
+		if (rc == -1 && e->scope == ERR_MESSAGE)
+			rc = 0;
+	}
+	*met = rc == 1;
+	return rc == -1 ? -1 : 0;
+}
+
+int
+pair_recognise(struct lane *l, struct pair *p, bool *known, bool *met,
+    struct err *e)
+{
+	enum delta delta;
+	struct msg_meta m;
+	struct buf token;
+	struct walk w;
+	int rc = -1;
+
+	*known = *met = false;
+	walk_begin(&w, l, p);
+	buf_init(&token, 1 << 20);
+	w.folder = account_folder(l, p, e);
+	if (w.folder == NULL ||
+	    mailbox_load(l->reader, p->id, &w.row, e) == -1)
+		goto out;
+	*known = w.row.any_row;
+	rc = 0;
+	if (!*known)
+		goto out;
+	rc = -1;
+	if (db_run(l->scratch, e, "DELETE FROM seen", "") == -1 ||
+	    source_folder_open(l->src, w.folder, token_unwrap(l->run->set,
+	    &w.row.token, &token) ? &token : NULL, 0, &delta, e) == -1)
+		goto out;
+	*met = delta == DELTA_UNCHANGED;
+	for (rc = 1; rc == 1 && !*met;) {
+		arena_reset(&w.arena);
+		rc = source_next(l->src, &w.arena, &m, e);
+		if (rc == 1 && is_known(&w, &m, met, e) == -1)
+			rc = -1;
+	}
+	rc = rc == -1 ? -1 : 0;
+out:
+	buf_release(&token);
+	walk_release(&w);
+	return rc;
+}

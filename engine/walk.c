@@ -1,0 +1,525 @@
+/* A walk over a source mailbox: every message gets its outcome. */
+#include "walk.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "account.h"
+#include "base/fault.h"
+
+#define CHUNK	64		/* messages listed before contents are read */
+
+static void
+walk_flush(struct walk *w, bool always)
+{
+	if (w->c == NULL || changes_empty(w->c))
+		return;
+	if (!always && w->c->arena.used < 64 * 1024)
+		return;
+	w->flushed = changes_post(w->l->run->state, &w->c);
+}
+
+static struct changes *
+walk_changes(struct walk *w)
+{
+	if (w->c == NULL)
+		w->c = changes_new(w->l->account->row.id, w->p->id,
+		    state_pass(w->l->run->state));
+	return w->c;
+}
+
+static void
+count(struct walk *w, enum outcome o, const struct msg_meta *m,
+    uint64_t crlf_size)
+{
+	w->tally.counts[o]++;
+	if (m->size != UNKNOWN64)
+		w->tally.bytes += m->size;
+	w->tally.crlf_bytes += crlf_size;
+}
+
+static void
+exclude(struct walk *w, const char *rule, const struct msg_meta *m)
+{
+	size_t i;
+
+	count(w, OUT_EXCLUDED, m, 0);
+	for (i = 0; i < MAX_RULES - 1; i++)
+		if (w->excluded[i].rule == NULL ||
+		    strcmp(w->excluded[i].rule, rule) == 0)
+			break;
+	w->excluded[i].rule = rule;
+	w->excluded[i].n++;
+}
+
+/* A message that cannot be read, or is too large...: its row and its issue. */
+static void
+put_outcome(struct walk *w, const struct msg_meta *m, const void *key,
+    size_t key_len, const struct measured *md, enum outcome o,
+    const char *kind, const char *reason)
+{
+	struct changes *c = walk_changes(w);
+	struct row_message *r = changes_message(c);
+	struct row_issue *i;
+	char id[200], subject[200];
+
+	r->key = arena_memdup0(&c->arena, key, key_len);
+	r->key_len = key_len;
+	r->size = m->size == UNKNOWN64 ? 0 : m->size;
+	r->src_uid = m->uid;
+	r->src_flags = m->flags;
+	r->date = m->date;
+	r->outcome = o;
+	r->oddities = m->oddities;
+	if (o == OUT_REFUSED)
+		r->rule = w->l->run->set->refusal_rule;
+	i = changes_issue(c, kind, key, key_len, m->where, reason);
+	if (md != NULL) {
+		struct digests *d = arena_alloc(&c->arena, sizeof *d);
+
+		*d = md->digests;
+		r->digests = d;
+		r->crlf_size = i->size = md->size;
+		header_brief(w->keep.ptr, w->keep.len, id, sizeof id, subject,
+		    sizeof subject);
+		i->message_id = arena_strdup(&c->arena, id);
+		i->subject = arena_strdup(&c->arena, subject);
+	}
+	atomic_fetch_add(&w->l->run->issues, 1);
+	walk_flush(w, false);
+}
+
+/*
+ * Does an earlier pass answer for this key?  true: counted.  Size and date
+ * must be those of the row, or the digest when it is known by now.
+ */
+static int
+known_row(struct walk *w, const struct msg_meta *m, const void *key,
+    size_t key_len, const struct measured *md, bool *other, struct err *e)
+{
+	struct row_message r;
+	struct digests d;
+	int rc;
+
+	*other = false;
+	if (!w->row.any_row)
+		return 0;
+	rc = message_find(w->l->reader, w->p->id, key, key_len, &r, &d,
+	    &w->arena, e);
+	if (rc != 1 || r.outcome == OUT_NONE || r.outcome == OUT_FAILED ||
+	    r.outcome == OUT_VANISHED)
+		return rc == -1 ? -1 : 0;
+	if (md != NULL ? r.digests != NULL && memcmp(r.digests->strict,
+	    md->digests.strict, DIGEST_LEN) != 0 :
+	    r.size != m->size || r.date != m->date) {
+		*other = true;
+		return 0;
+	}
+	if (r.outcome == OUT_REFUSED && strcmp(r.rule,
+	    w->l->run->set->refusal_rule) != 0)
+		return 0;	/* what refused it has changed */
+	if (!w->adopting) {
+		count(w, r.outcome, m, r.crlf_size);
+		if (r.oddities & ODD_STRIPPED)
+			w->tally.stripped++;
+	}
+	return 1;
+}
+
+int
+walk_digest_key(struct walk *w, const struct digests *d, char key[64],
+    size_t *key_len, struct err *e)
+{
+	int64_t n;
+
+	if (db_number(w->l->scratch, e, &n, 0, "INSERT INTO seen (digest, n)"
+	    " VALUES (?1, 1) ON CONFLICT (digest) DO UPDATE SET n = n + 1"
+	    " RETURNING n", "b", d->strict, (size_t)DIGEST_LEN) == -1)
+		return -1;
+	key[0] = 'd';
+	memcpy(key + 1, d->strict, DIGEST_LEN);
+	*key_len = 1 + DIGEST_LEN + (size_t)snprintf(key + 1 + DIGEST_LEN,
+	    64 - 1 - DIGEST_LEN, "%" PRId64, n - 1);
+	return 0;
+}
+
+/* An equal copy at the target that no row has: the outcome is known. */
+static int
+take_extra(struct walk *w, const struct msg_meta *m, const void *key,
+    size_t key_len, const struct measured *md, struct err *e)
+{
+	struct changes *c = walk_changes(w);
+	bool intended, altered = false;
+	struct row_message *r;
+	struct digests *d;
+	enum outcome o;
+	uint32_t uid;
+	int rc;
+
+	/* Takes that are on their way must be seen. */
+	if (state_wait(w->l->run->state, w->flushed, e) == -1)
+		return -1;
+	rc = extra_find(w->l->reader, w->p->id, &md->digests, false, c->taken,
+	    &uid, &intended, e);
+	if (rc == 0 && !w->adopting) {
+		rc = extra_find(w->l->reader, w->p->id, &md->digests, true,
+		    c->taken, &uid, &intended, e);
+		altered = rc == 1;
+	}
+	if (rc != 1)
+		return rc;
+	o = intended ? OUT_COPIED : OUT_PRESENT;
+	changes_take(c, uid);
+	r = changes_message(c);
+	d = arena_alloc(&c->arena, sizeof *d);
+	*d = md->digests;
+	r->digests = d;
+	r->key = arena_memdup0(&c->arena, key, key_len);
+	r->key_len = key_len;
+	r->size = m->size == UNKNOWN64 ? md->raw_size : m->size;
+	r->crlf_size = md->size;
+	r->src_uid = m->uid;
+	r->tgt_uid = uid;
+	r->src_flags = m->flags;
+	r->date = m->date;
+	r->outcome = o;
+	r->oddities = m->oddities | md->oddities;
+	if (altered) {
+		struct row_issue *i = changes_issue(c, "altered", key, key_len,
+		    m->where, "the target holds it with changes that servers "
+		    "make (header bytes, line ends, added fields)");
+
+		i->size = md->size;
+	}
+	if (!w->adopting)
+		count(w, o, m, md->size);
+	walk_flush(w, false);
+	return 1;
+}
+
+/* Reads one message's bytes and gives it its outcome, or sends it. */
+static int
+read_one(struct walk *w, const struct msg_meta *m, struct err *e)
+{
+	struct lane *l = w->l;
+	struct content *content = NULL;
+	struct measured md;
+	char digest[64], other_key[300];
+	const void *key = m->key;
+	size_t key_len = key != NULL ? strlen(m->key) : 0;
+	const char *where_key = m->where != NULL ? m->where : "";
+	bool other;
+	int rc;
+
+	rc = source_content(l->src, m, &content, e);
+	if (rc == 1) {
+		buf_reset(&w->keep);
+		rc = measure_content(l->measure, content, &w->keep, &md, e);
+		if (rc == -1)
+			content_close(&content);
+		else
+			rc = 1;
+	}
+	if (rc == 0 && w->adopting)
+		return 0;
+	if (rc == 0) {
+		count(w, OUT_VANISHED, m, 0);
+		put_outcome(w, m, key != NULL ? key : where_key, key != NULL ?
+		    key_len : strlen(where_key), NULL, OUT_VANISHED,
+		    "vanished", "was listed, is gone from the source");
+		return 0;
+	}
+	if (rc == -1) {
+		if (e->scope != ERR_MESSAGE)
+			return -1;
+		if (w->adopting)
+			return 0;
+		count(w, OUT_FAILED, m, 0);
+		put_outcome(w, m, key != NULL ? key : where_key, key != NULL ?
+		    key_len : strlen(where_key), NULL, OUT_FAILED, "failed",
+		    e->text);
+		return 0;
+	}
+
+	/* Whose is it? */
+	if (key == NULL) {
+		if (walk_digest_key(w, &md.digests, digest, &key_len, e) == -1)
+			goto fail;
+		key = digest;
+	}
+	if ((rc = known_row(w, m, key, key_len, &md, &other, e)) != 0)
+		goto done;
+	if (other) {
+		/* The same name, other bytes: another message. */
+		int n = snprintf(other_key, sizeof other_key - 20, "%.*s",
+		    (int)(key_len < 240 ? key_len : 240), (const char *)key);
+
+		other_key[n++] = '#';
+		for (int i = 0; i < 8; i++)
+			n += snprintf(other_key + n, 3, "%02x",
+			    md.digests.strict[i]);
+		key = other_key;
+		key_len = (size_t)n;
+		rc = known_row(w, m, key, key_len, &md, &other, e);
+		if (rc != 0)
+			goto done;
+	}
+	if (w->extras && !fault_mutated("look")) {
+		rc = take_extra(w, m, key, key_len, &md, e);
+		if (rc != 0)
+			goto done;
+	}
+	if (w->adopting) {
+		content_close(&content);
+		return 0;
+	}
+
+	/* What can never be sent. */
+	if (md.oddities & ODD_EMPTY) {
+		put_outcome(w, m, key, key_len, &md, OUT_REFUSED, "refused",
+		    "it has no byte at all: servers take no empty message");
+		count(w, OUT_REFUSED, m, 0);
+		rc = 1;
+		goto done;
+	}
+	struct target_caps caps;
+	target_caps(l->tgt, &caps);
+	if (md.size > caps.max_message) {
+		char reason[160];
+
+		snprintf(reason, sizeof reason, "its %" PRIu64 " bytes are "
+		    "more than the target takes (%" PRIu64 ")", md.size,
+		    caps.max_message);
+		put_outcome(w, m, key, key_len, &md, OUT_REFUSED, "refused",
+		    reason);
+		count(w, OUT_REFUSED, m, md.size);
+		rc = 1;
+		goto done;
+	}
+
+	/* Counted when its answer comes; the sizes now. */
+	if (m->size != UNKNOWN64)
+		w->tally.bytes += m->size;
+	w->tally.crlf_bytes += md.size;
+	if ((m->oddities | md.oddities) & ODD_STRIPPED)
+		w->tally.stripped++;
+	if (w->keep.full) {
+		if (content_rewind(content, e) == -1)
+			goto fail;
+	} else
+		content_close(&content);
+	rc = work_send(l, m, key, key_len, &md, &w->keep, &content, e);
+	content_close(&content);
+	return rc;
+done:
+	content_close(&content);
+	return rc == -1 ? -1 : 0;
+fail:
+	content_close(&content);
+	return -1;
+}
+
+int
+walk_all(struct walk *w, struct err *e)
+{
+	struct msg_meta metas[CHUNK];
+	const struct msg_meta *want[CHUNK];
+	struct lane *l = w->l;
+	const char *rule;
+	int64_t untaken;
+	bool other;
+	size_t n;
+	int rc = 1;
+
+	memset(&w->tally, 0, sizeof w->tally);
+	memset(w->excluded, 0, sizeof w->excluded);
+	if (db_run(l->scratch, e, "DELETE FROM seen", "") == -1)
+		return -1;
+	while (rc == 1) {
+		arena_reset(&w->arena);
+		for (n = 0; n < CHUNK;) {
+			struct msg_meta *m = &metas[n];
+
+			if ((rc = source_next(l->src, &w->arena, m, e)) != 1)
+				break;
+			if (!w->adopting)
+				atomic_fetch_add(&l->run->seen, 1);
+			if (m->key != NULL) {
+				rc = known_row(w, m, m->key, strlen(m->key),
+				    NULL, &other, e);
+				if (rc == 1)
+					continue;
+				if (rc == -1)
+					break;
+				rc = 1;
+			}
+			rule = rules_message(l->run->set->rules, m);
+			if (rule != NULL) {
+				if (!w->adopting)
+					exclude(w, rule, m);
+				continue;
+			}
+			want[n] = m;
+			n++;
+		}
+		if (rc == -1 || source_want(l->src, want, n, e) == -1)
+			return -1;
+		for (size_t i = 0; i < n; i++)
+			if (read_one(w, &metas[i], e) == -1)
+				return -1;
+		if (lane_stopping(l)) {
+			err_retry(e, ERR_RUN, "stopped");
+			e->cause = CAUSE_CANCELLED;
+			return -1;
+		}
+		if (w->adopting) {
+			/* When nothing is left to adopt, reading on is
+			 * useless. */
+			uint64_t taken = 0;
+
+			if (w->c != NULL)
+				for (struct row_taken *t = w->c->taken;
+				    t != NULL; t = t->next)
+					taken++;
+			if (extras_untaken(l->reader, w->p->id, &untaken,
+			    e) == -1)
+				return -1;
+			if ((uint64_t)untaken <= taken)
+				return 0;
+		}
+	}
+	return 0;
+}
+
+int
+walk_adopt(struct walk *w, struct err *e)
+{
+	enum delta delta;
+	uint64_t seq;
+	int rc;
+
+	w->adopting = w->extras = true;
+	rc = walk_all(w, e);
+	w->adopting = false;
+	if (w->c != NULL) {
+		seq = changes_post(w->l->run->state, &w->c);
+		if (rc == 0)
+			rc = state_wait(w->l->run->state, seq, e);
+	}
+	if (rc == -1)
+		return -1;
+	w->row.any_row = true;
+	w->p->adopted = true;
+	source_folder_close(w->l->src);
+	return source_folder_open(w->l->src, w->folder, NULL, 0, &delta,
+	    e);
+}
+
+void
+token_wrap(const struct settings *set, const struct buf *source,
+    struct buf *out)
+{
+	buf_reset(out);
+	buf_addf(out, "%s|%s\n", set->refusal_rule, set->selection_rule);
+	buf_add(out, source->ptr, source->len);
+}
+
+int
+token_unwrap(const struct settings *set, const struct buf *token,
+    struct buf *out)
+{
+	struct buf none, head;
+	int ok;
+
+	buf_reset(out);
+	buf_init(&none, 1);
+	buf_init(&head, 4096);
+	token_wrap(set, &none, &head);
+	ok = token->len > head.len && memcmp(token->ptr, head.ptr,
+	    head.len) == 0;
+	if (ok)
+		buf_add(out, token->ptr + head.len, token->len - head.len);
+	buf_release(&head);
+	return ok;
+}
+
+int
+walk_end(struct walk *w, struct err *e)
+{
+	struct lane *l = w->l;
+	struct mailbox_end end = { .id = w->p->id, .counted = true };
+	struct tally *t = &w->tally;
+	struct buf token, wrapped;
+	uint64_t sum = 0;
+	int rc;
+
+	buf_init(&token, 1 << 20);
+	buf_init(&wrapped, 2 << 20);
+	if (source_folder_count(l->src, &end.source, e) == -1)
+		return -1;
+	for (int i = 1; i < OUTCOMES; i++)
+		sum += t->counts[i];
+	end.pass = state_pass(l->run->state);
+	end.outcome = t->counts[OUT_FAILED] == 0 && sum == end.source ?
+	    "done" : "partial";
+	if (sum != end.source)
+		lane_note(l, "warn", NULL, "the source says it holds %" PRIu64
+		    " messages, %" PRIu64 " were met", end.source, sum);
+	if (t->counts[OUT_FAILED] == 0 && t->counts[OUT_VANISHED] == 0 &&
+	    sum == end.source) {
+		if (source_folder_token(l->src, &token, e) == -1) {
+			rc = -1;
+			goto out;
+		}
+		if (token.len > 0)
+			token_wrap(l->run->set, &token, &wrapped);
+	}
+	memcpy(end.counts, t->counts, sizeof end.counts);
+	end.stripped = t->stripped;
+	end.bytes = t->bytes;
+	end.crlf_bytes = t->crlf_bytes;
+	end.token = wrapped.ptr;
+	end.token_len = wrapped.len;
+	end.src_uidvalidity = w->folder->uidvalidity;
+	end.src_object = w->folder->object_id;
+	for (size_t i = 0; i < MAX_RULES && w->excluded[i].n > 0; i++)
+		lane_note(l, "excluded", w->excluded[i].rule, "%" PRIu64
+		    " messages were left out by the rule %s",
+		    w->excluded[i].n, w->excluded[i].rule);
+	lane_flush_notes(l);
+	rc = mailbox_put_end(l->run->state, &end, e);
+out:
+	buf_release(&token);
+	buf_release(&wrapped);
+	return rc;
+}
+
+void
+walk_begin(struct walk *w, struct lane *l, struct pair *p)
+{
+	memset(w, 0, sizeof *w);
+	w->l = l;
+	w->p = p;
+	l->mailbox_id = p->id;
+	arena_init(&w->arena);
+	buf_init(&w->keep, KEEP_MAX);
+	buf_init(&w->row.token, 1);
+}
+
+void
+walk_release(struct walk *w)
+{
+	struct lane *l = w->l;
+
+	changes_free(w->c);
+	if (l->src != NULL)
+		source_folder_close(l->src);
+	if (l->tgt != NULL)
+		target_folder_close(l->tgt);
+	lane_flush_notes(l);
+	l->mailbox_id = 0;
+	buf_release(&w->row.token);
+	buf_release(&w->keep);
+	arena_release(&w->arena);
+}

@@ -1,0 +1,57 @@
+/*
+ * A walk over a source mailbox: every message gets its outcome, from its row,
+ * from an equal copy at the target, or by being sent.
+ */
+#ifndef ENGINE_WALK_H
+#define ENGINE_WALK_H
+
+#include "batch.h"
+
+#define MAX_RULES 8		/* that leave messages out */
+
+struct walk {
+	struct lane	*l;
+	struct pair	*p;
+	struct folder_info *folder;	/* the source mailbox */
+	struct row_mailbox row;
+	struct tally	 tally;
+	struct arena	 arena;		/* of the chunk */
+	struct buf	 keep;		/* the CRLF form of one message */
+	struct changes	*c;		/* rows that need no store */
+	uint64_t	 flushed;	/* what of it is with the writer */
+	bool		 adopting;	/* prepass: strict matches only */
+	bool		 extras;	/* some are untaken */
+	struct { const char *rule; uint64_t n; } excluded[MAX_RULES];
+};
+
+/* The source mailbox and its row are filled in by the caller. */
+void	walk_begin(struct walk *, struct lane *, struct pair *);
+/* Closes the mailboxes of both sides; flushes notes. */
+void	walk_release(struct walk *);
+
+/*
+ * All messages of the open source mailbox.  0: the end was reached; -1: *e (a
+ * stop has CAUSE_CANCELLED).  With adopting nothing is sent: strict matches
+ * with untaken extras only.
+ */
+int	walk_all(struct walk *, struct err *);
+/* The prepass: strict matches first, over the whole mailbox, since a loose
+ * match must never take the copy that another message equals to the byte.
+ * The source mailbox is open before and after. */
+int	walk_adopt(struct walk *, struct err *);
+/* Closes the books of a complete walk. */
+int	walk_end(struct walk *, struct err *);
+
+/* The key of a message that the store gives none: its digest and ordinal
+ * among equal ones since the last "DELETE FROM seen" on lane->scratch. */
+int	walk_digest_key(struct walk *, const struct digests *, char key[64],
+	    size_t *key_len, struct err *);
+
+/* The token of a complete pass: what it depends on, then the source's own. */
+void	token_wrap(const struct settings *, const struct buf *source,
+	    struct buf *out);
+/* 1: the source's own part of a token that was made under these settings. */
+int	token_unwrap(const struct settings *, const struct buf *token,
+	    struct buf *out);
+
+#endif
