@@ -216,7 +216,8 @@ int	 extras_untaken(struct db *, int64_t mailbox_id, int64_t *n,
  * extra with its digest?  Then nothing is in doubt. */
 int	 intents_accounted(struct db *, int64_t mailbox_id, bool *all,
 	    struct err *);
-/* Open intents become settled ones (state 1). */
+/* Open intents become settled ones (state 1) of this pass.  They are kept to
+ * the end of the next pass: a server may commit later than anybody waits. */
 int	 intents_settle(struct state *, int64_t mailbox_id, struct err *);
 int	 intents_forget(struct state *, int64_t mailbox_id, struct err *);
 /* Is this digest in a settled intent of the mailbox? */
