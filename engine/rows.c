@@ -591,21 +591,6 @@ intents_forget(struct state *s, int64_t mailbox_id, struct err *e)
 	return state_call(s, apply_forget, &f, e);
 }
 
-int
-intents_hold(struct db *db, int64_t mailbox_id, const struct digests *d,
-    bool *held, struct err *e)
-{
-	int64_t n;
-
-	if (db_number(db, e, &n, 0, "SELECT 1 FROM intent JOIN intent_item ON"
-	    " intent_id = intent.id WHERE mailbox_id = ?1 AND state = 1 AND"
-	    " (strict = ?2 OR loose = ?3) LIMIT 1", "ibb", mailbox_id,
-	    d->strict, (size_t)DIGEST_LEN, d->loose, (size_t)DIGEST_LEN) == -1)
-		return -1;
-	*held = n != 0;
-	return 0;
-}
-
 /* Ops. */
 
 struct op_arg {
@@ -654,29 +639,15 @@ op_done(struct state *s, int64_t id, struct err *e)
 	return state_call(s, apply_op_done, &id, e);
 }
 
-static int
-op_exists(struct db *db, int64_t account_id, const char *kind,
-    const char *name, int64_t state, struct err *e)
-{
-	int64_t n;
-
-	if (db_number(db, e, &n, 0, "SELECT 1 FROM op WHERE account_id = ?1"
-	    " AND kind = ?2 AND name = ?3 AND state = ?4 LIMIT 1", "issi",
-	    account_id, kind, name, state) == -1)
-		return -1;
-	return n != 0;
-}
-
-int
-op_pending(struct db *db, int64_t account_id, const char *kind,
-    const char *name, struct err *e)
-{
-	return op_exists(db, account_id, kind, name, 0, e);
-}
-
 int
 op_was_done(struct db *db, int64_t account_id, const char *kind,
     const char *name, struct err *e)
 {
-	return op_exists(db, account_id, kind, name, 1, e);
+	int64_t n;
+
+	if (db_number(db, e, &n, 0, "SELECT 1 FROM op WHERE account_id = ?1"
+	    " AND kind = ?2 AND name = ?3 AND state = 1 LIMIT 1", "iss",
+	    account_id, kind, name) == -1)
+		return -1;
+	return n != 0;
 }

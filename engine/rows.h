@@ -219,21 +219,15 @@ int	 intents_accounted(struct db *, int64_t mailbox_id, bool *all,
 /* Open intents become settled ones (state 1) of this pass.  They are kept to
  * the end of the next pass: a server may commit later than anybody waits. */
 int	 intents_settle(struct state *, int64_t mailbox_id, struct err *);
+/* Settled ones of earlier passes. */
 int	 intents_forget(struct state *, int64_t mailbox_id, struct err *);
-/* Is this digest in a settled intent of the mailbox? */
-int	 intents_hold(struct db *, int64_t mailbox_id, const struct digests *,
-	    bool *held, struct err *);
 
 /* Ops: begun before the target is changed, done after. */
 int	 op_begin(struct state *, int64_t account_id, int64_t mailbox_id,
 	    const char *kind, const char *name, const char *arg, int64_t *id,
 	    struct err *);
 int	 op_done(struct state *, int64_t id, struct err *);
-/* 1: an op of that kind and name was begun and not done (a crash lies in
- * between), so what is found may be our own. */
-int	 op_pending(struct db *, int64_t account_id, const char *kind,
-	    const char *name, struct err *);
-/* 1: such an op is done: it need not be repeated. */
+/* 1: an op of that kind and name is done: it need not be repeated. */
 int	 op_was_done(struct db *, int64_t account_id, const char *kind,
 	    const char *name, struct err *);
 

@@ -376,7 +376,7 @@ class TestSilence(unittest.TestCase):
     def test_before_the_work(self):
         def job(on, times, **what):
             with Scene(Fault(on, times=times, **what)) as s:
-                run = s.copy("--patience", "20" if times else "1", "--max-retries", "0", timeout=1)
+                run = s.copy("--patience", "20" if times else "1", "--max-retries", "5" if times else "0", timeout=1)
                 assert run.code in ENDED, run
                 if times:
                     s.check(run)
