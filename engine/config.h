@@ -22,10 +22,11 @@
 #include "base/err.h"
 #include "base/uri.h"
 #include "rules.h"
+#include "text.h"
 
 struct config;
 
-/* Every setting; the table itself is in config.c. */
+/* Every setting; the table itself is in config_table.c. */
 enum cfg {
 	CFG_STATE, CFG_ACCOUNTS, CFG_ONLY, CFG_LANES, CFG_LANES_PER_ACCOUNT,
 	CFG_ORDER, CFG_CREATE_USERS, CFG_EXISTING, CFG_EMPTY, CFG_SETTLE,
@@ -130,6 +131,12 @@ int		 config_check_uri(enum side, const struct uri *, struct err *);
 /* Makes a relative path of a local store, and of the options that are paths,
  * start at dir. */
 void		 config_uri_at(struct uri *, const char *dir);
+/* The value of an option, NULL when it was not given. */
+const char	*config_uri_get(const struct uri *, const char *key);
+void		 config_uri_drop(struct uri *, const char *key);
+/* Whose mail it is: authzid, then user without "*master"; NULL: it does not
+ * say.  The caller frees. */
+char		*config_uri_user(const struct uri *);
 
 /* What makes a store that store: two equal texts are one store, whatever the
  * way in (imap and imaps, maildir and dovecot, an admin for the user).  fold
@@ -153,8 +160,5 @@ void	config_show(const struct config *, FILE *);
 /* Text to number for durations and sizes; -1: it is none. */
 int	config_duration(const char *text, uint64_t *seconds);
 int	config_size(const char *text, uint64_t *bytes);
-/* A mistake, as one line. */
-void	complain(struct buf *errors, const char *where, const char *fmt, ...)
-	    __attribute__((format(printf, 3, 4)));
 
 #endif

@@ -693,6 +693,7 @@ pool_run(struct run *run, struct account **accounts, size_t n,
 		arena_init(&accounts[k]->arena);
 		accounts[k]->phase = ACC_NEW;
 	}
+	check_space(&pool);
 	/* Signals are the main thread's. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);

@@ -18,11 +18,12 @@
 #include <strings.h>
 
 #include "base/buf.h"
+#include "base/suggest.h"
 #include "base/xmalloc.h"
 
 #define URI_MAX		((size_t)64 * 1024)
 #define OPTS_MAX	64
-#define WORD_MAX	48	/* longest name that gets a suggestion */
+#define COLUMN_MAX	48	/* bytes of a column's name */
 
 static bool
 is_digit(char c)
@@ -278,7 +279,7 @@ static char *
 fill(const struct uri *u, const char *what, const char *text, bool is_path,
     uri_lookup_fn *lookup, void *ctx, struct err *e)
 {
-	char name[WORD_MAX + 1];
+	char name[COLUMN_MAX + 1];
 	const char *p, *q, *val, *why;
 	struct buf b;
 
@@ -297,7 +298,7 @@ fill(const struct uri *u, const char *what, const char *text, bool is_path,
 		for (q = p + 1; is_name(*q); q++)
 			;
 		if (*q != '}' || q == p + 1 ||
-		    (size_t)(q - p - 1) > WORD_MAX) {
+		    (size_t)(q - p - 1) > COLUMN_MAX) {
 			err_set(e, ERR_RUN, "%s URI: '%.40s' in the %s is no "
 			    "{column}; a plain '{' is written '{{'",
 			    u->scheme, p, what);
@@ -344,7 +345,7 @@ uri_fill(struct uri **up, const struct uri *u, uri_lookup_fn *lookup,
 	struct uri *f = xcalloc(1, sizeof *f);
 	bool is_path;
 	char *val;
-	size_t i, k;
+	size_t i;
 
 	*up = NULL;
 	f->scheme = xstrdup(u->scheme);
@@ -361,9 +362,8 @@ uri_fill(struct uri **up, const struct uri *u, uri_lookup_fn *lookup,
 	for (i = 0; i < u->nopts; i++) {
 		const char *key = u->opts[i].key, *t = u->opts[i].val;
 
-		is_path = u->host == NULL || strchr(t, '/') != NULL;
-		for (k = 0; path_options[k] != NULL; k++)
-			is_path |= strcmp(key, path_options[k]) == 0;
+		is_path = u->host == NULL || strchr(t, '/') != NULL ||
+		    listed(key, path_options);
 		if ((val = fill(u, key, t, is_path, lookup, ctx, e)) == NULL)
 			goto fail;
 		uri_set(f, key, val);
@@ -417,81 +417,20 @@ uri_set(struct uri *u, const char *key, const char *val)
 	return 0;
 }
 
-static unsigned
-min(unsigned a, unsigned b)
-{
-	return a < b ? a : b;
-}
-
-/* Insertions, deletions, exchanges and swaps of neighbours from a to b;
- * neither is longer than WORD_MAX. */
-static unsigned
-edit_distance(const char *a, const char *b)
-{
-	unsigned row[3][WORD_MAX + 1];
-	unsigned *old = row[0], *prev = row[1], *cur = row[2], *t;
-	size_t i, j, na = strlen(a), nb = strlen(b);
-
-	for (j = 0; j <= nb; j++)
-		prev[j] = old[j] = (unsigned)j;
-	for (i = 1; i <= na; i++) {
-		cur[0] = (unsigned)i;
-		for (j = 1; j <= nb; j++) {
-			cur[j] = min(prev[j - 1] + (a[i - 1] != b[j - 1]),
-			    min(prev[j], cur[j - 1]) + 1);
-			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] &&
-			    a[i - 2] == b[j - 1])
-				cur[j] = min(cur[j], old[j - 2] + 1);
-		}
-		t = old;
-		old = prev;
-		prev = cur;
-		cur = t;
-	}
-	return prev[nb];
-}
-
-/* The known name that word was probably meant to be, or NULL. */
-static const char *
-closest(const char *word, const char *const *known)
-{
-	const char *best = NULL;
-	size_t len = strlen(word);
-	unsigned d, best_d = 1 + (unsigned)min(3, (unsigned)len / 3);
-
-	if (len > WORD_MAX)
-		return NULL;
-	for (; *known != NULL; known++) {
-		if (strlen(*known) > WORD_MAX)
-			continue;
-		/* secret_file, Secret-File and secretfile are all near. */
-		d = strcasecmp(word, *known) == 0 ? 0 :
-		    edit_distance(word, *known);
-		if (d < best_d) {
-			best_d = d;
-			best = *known;
-		}
-	}
-	return best;
-}
-
 int
 uri_check_opts(const struct uri *u, const char *const *known, struct err *e)
 {
-	const char *near;
-	size_t i, k;
+	const char *key, *near;
+	size_t i;
 
 	for (i = 0; i < u->nopts; i++) {
-		for (k = 0; known[k] != NULL; k++)
-			if (strcmp(u->opts[i].key, known[k]) == 0)
-				break;
-		if (known[k] != NULL)
+		key = u->opts[i].key;
+		if (listed(key, known))
 			continue;
-		if ((near = closest(u->opts[i].key, known)) != NULL)
+		if ((near = suggest(key, known)) != NULL)
 			return err_set(e, ERR_RUN, "unknown option '%.60s'; "
-			    "did you mean '%s'?", u->opts[i].key, near);
-		return err_set(e, ERR_RUN, "unknown option '%.60s'",
-		    u->opts[i].key);
+			    "did you mean '%s'?", key, near);
+		return err_set(e, ERR_RUN, "unknown option '%.60s'", key);
 	}
 	return 0;
 }

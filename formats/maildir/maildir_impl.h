@@ -1,9 +1,13 @@
 /*
  * Inside the Maildir source: what its files share.
  *
- *	maildir_source.c	the table; messages and their contents
- *	maildir_tree.c		folders, their names, subscriptions
- *	maildir_index.c		the sorted listing of one mailbox
+ *	maildir_source.c	the table; the account; opening a mailbox
+ *	maildir_tree.c		folders and subscriptions
+ *	maildir_coding.c	how their names are written on disk
+ *	maildir_index.c		the sorted listing of one mailbox, from
+ *	maildir_scan.c		its files and
+ *	maildir_meta.c		its metadata
+ *	maildir_message.c	messages and their contents
  */
 #ifndef MAILDIR_IMPL_H
 #define MAILDIR_IMPL_H
@@ -108,10 +112,20 @@ int	maildir_slurp(struct maildir *, int dirfd, const char *name, size_t max,
 
 /* maildir_tree.c: fills in folders and subs.  Again on each call. */
 int	maildir_tree_read(struct maildir *, struct err *);
+/* Is name in dirfd, whatever it is? */
+bool	maildir_exists(int dirfd, const char *name);
 /* Has the directory a file that only Maildirs have? */
 bool	maildir_marked(int fd);
 /* Levels joined by '/', for people. */
 const char *maildir_display(struct arena *, const char *const *path, size_t n);
+
+/* maildir_coding.c */
+/* Sets utf8 and escaped by the options or by what folders[] look like. */
+void	maildir_choose_coding(struct maildir *);
+/* Appends a level decoded.  False: it is not in the coding of this Maildir;
+ * then it is taken as UTF-8, or as %XX where it is not even that. */
+bool	maildir_decode_level(const struct maildir *, struct buf *,
+	    const char *p, size_t len);
 
 /* maildir_index.c */
 /* What the stats of everything that matters say, into box.watch; box.racy. */
@@ -120,5 +134,13 @@ int	maildir_watch(struct maildir *, struct err *);
 int	maildir_index(struct maildir *, struct err *);
 /* 0, or -1 when rec is none of ours (cannot happen). */
 int	entry_decode(struct entry *, const void *rec, size_t len);
+
+/* maildir_message.c: slots of the table; the mailbox is listed. */
+int	maildir_message(struct maildir *, struct arena *, struct msg_meta *,
+	    struct err *);
+int	maildir_want(struct source *, const struct msg_meta *const *, size_t,
+	    struct err *);
+int	maildir_content(struct source *, const struct msg_meta *,
+	    struct content **, struct err *);
 
 #endif

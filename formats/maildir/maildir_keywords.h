@@ -35,8 +35,8 @@ typedef int keywords_fn(void *ctx, const char *base, size_t nbase,
 
 /* The file ":list".  Lines of messages go to fn, bad ones are counted in
  * *bad.  -1 with *e when reading or fn failed. */
-int	courier_keywords_list(struct maildir_lines *, struct keyword_table *,
-	    keywords_fn *, void *ctx, size_t *bad, struct err *);
+int	courier_keywords_list(struct maildir_lines *l, struct keyword_table *t,
+	    keywords_fn *fn, void *ctx, size_t *bad, struct err *e);
 /* One change file: the numbers it names, at most max; *n of them. */
 void	courier_keywords_file(struct keyword_table *, const char *p,
 	    size_t len, uint16_t *numbers, size_t max, size_t *n);

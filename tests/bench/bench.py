@@ -201,6 +201,7 @@ class Bench:
         self.number = 0
         self._accounts = None
         self.rows = []
+        self.load = os.getloadavg()
         self.missed = 0
 
     def close(self):
@@ -225,7 +226,7 @@ class Bench:
 
     def server(self, kind):
         if kind not in self.servers:
-            users = 4 + ACCOUNTS * (2 * RUNS + 4 if kind is Cyrus else 5 * RUNS + 8)
+            users = ACCOUNTS * ((2 if kind is Cyrus else 8) * RUNS + 5) + 2 * RUNS
             settings = {"ALTNAMESPACE": "yes"} if kind is Cyrus else {}
             server = kind(self.path(kind.name[0]), USERS=users, **settings)
             self.servers[kind] = server
@@ -317,7 +318,9 @@ class Bench:
         head = ("part", "what", "mailhaul", "other", "ratio or value", "goal", "verdict")
         rows = [head, *self.rows]
         widths = [max(len(r[i]) for r in rows) for i in range(len(head))]
-        print()
+        load = " ".join(f"{n:.1f}" for n in self.load)
+        print(f"\n{ACCOUNTS} accounts of {MESSAGES} messages, mean {MEAN // 1000} kB, TLS; medians of {RUNS} runs and the")
+        print(f"extremes; {os.cpu_count()} processors, load before it {load}, files in {DIR}")
         for r in rows:
             print("  ".join(cell.ljust(w) for cell, w in zip(r, widths)).rstrip())
 
@@ -367,24 +370,28 @@ def append(b):
             (seconds, _), users = b.raw(server, [a.stream for a in b.accounts])
             b.check(server, users)
             raw.append(total / seconds)
-        b.ratio("append", f"{kind.name}, {ACCOUNTS} connections, against raw MULTIAPPEND", ours, raw, 0.8)
+        b.ratio("append", f"into {kind.name}, against {ACCOUNTS} streams of MULTIAPPEND", ours, raw, 0.8)
 
 
 def mbsync(b):
-    """mailhaul against mbsync and imapcopy, each as one process an account."""
+    """mailhaul against mbsync (as it is: one process, account after account;
+    and one process for each account) and imapcopy."""
     total = ACCOUNTS * MESSAGES
     server = b.server(Dovecot)
-    peers = [(run_mbsync, "mbsync", 3)]
+    peers = [
+        ("mbsync -a", 3, lambda: run_mbsync(b, server, False)),
+        ("4 mbsync at once", 0, lambda: run_mbsync(b, server, True)),
+    ]
     if shutil.which("imapcopy"):
-        _, b.filled = b.raw(server, [a.stream for a in b.accounts])
-        peers.append((run_imapcopy, "imapcopy (IMAP to IMAP, no TLS)", 0))
-    for peer, name, goal in peers:
+        _, filled = b.raw(server, [a.stream for a in b.accounts])
+        peers.append(("4 imapcopy at once, from IMAP, no TLS", 0, lambda: run_imapcopy(b, server, filled)))
+    for name, goal, run in peers:
         say(f"mbsync: {name}, {RUNS} runs each")
         ours, theirs = [], []
         for _ in range(RUNS):
             ours.append(total / b.ours(server).seconds)
-            theirs.append(total / peer(b, server))
-        b.ratio("mbsync", f"dovecot, {ACCOUNTS} connections, against {name}", ours, theirs, goal)
+            theirs.append(total / run())
+        b.ratio("mbsync", f"into dovecot, against {name}", ours, theirs, goal)
 
 
 def timed(b, commands):
@@ -399,32 +406,36 @@ def timed(b, commands):
     return seconds
 
 
-def run_mbsync(b, server):
-    commands, users = [], []
+def run_mbsync(b, server, at_once):
+    configs, users = [], []
     for account in b.accounts:
         user = server.fresh.pop()
         users.append(user)
         top = b.path("mbsync")
         # It renames files: names of its own for the same files.
         subprocess.run(["cp", "-al", account.maildir, top], check=True)
-        config = b.path("mbsyncrc")
-        with open(config, "w", encoding="utf-8") as f:
-            f.write(
-                f"IMAPAccount far\nHost localhost\nPort {server.imaps_port}\nUser {user}\nPass {server.password}\n"
-                f"SSLType IMAPS\nSystemCertificates no\nCertificateFile {server.ca}\n\n"
-                f"IMAPStore far\nAccount far\n\n"
-                f"MaildirStore near\nInbox {top}\nSubFolders Maildir++\n\n"
-                f"Channel all\nFar :far:\nNear :near:\nPatterns *\nCreate Far\nSync Push\nCopyArrivalDate yes\nSyncState *\n"
-            )
-        commands.append((["mbsync", "-c", config, "-a"], b.work))
+        configs.append(
+            f"IMAPAccount {user}\nHost localhost\nPort {server.imaps_port}\nUser {user}\nPass {server.password}\n"
+            f"SSLType IMAPS\nSystemCertificates no\nCertificateFile {server.ca}\n\n"
+            f"IMAPStore far-{user}\nAccount {user}\n\n"
+            f"MaildirStore near-{user}\nInbox {top}\nSubFolders Maildir++\n\n"
+            f"Channel {user}\nFar :far-{user}:\nNear :near-{user}:\nPatterns *\nCreate Far\nSync Push\n"
+            f"CopyArrivalDate yes\nSyncState *\n\n"
+        )
+    commands = []
+    for text in configs if at_once else ["".join(configs)]:
+        path = b.path("mbsyncrc")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text)
+        commands.append((["mbsync", "-c", path, "-a"], b.work))
     seconds = timed(b, commands)
     b.check(server, users)
     return seconds
 
 
-def run_imapcopy(b, server):
+def run_imapcopy(b, server, filled):
     commands, users = [], []
-    for source in b.filled:
+    for source in filled:
         user = server.fresh.pop()
         users.append(user)
         top = b.path("imapcopy")
@@ -469,7 +480,7 @@ def delay(b):
         b.check(server, users, {"INBOX": SINGLES})
         theirs.append(SINGLES / seconds)
     proxy.end()
-    b.ratio("delay", "dovecot, 1 connection, 20 ms, against one APPEND at a time", ours, theirs, 30)
+    b.ratio("delay", "into dovecot, 1 connection, 20 ms, against one APPEND at a time", ours, theirs, 30)
 
 
 def memory(b):

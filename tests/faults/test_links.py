@@ -2,12 +2,14 @@
 ends well, and what is there is exact.
 """
 
+import threading
 import unittest
 
 import kills
 from haul import DIFFERS, DONE
 from kills import Mail, Migration, Place
 from proxy import Proxy
+from servers import Dovecot
 
 # larger than what is kept in memory and than what goes without a continuation
 LARGE = Mail(kills.text("large", b"0123456789abcdef\r\n" * 80_000), "S", False, 1_250_000_000)
@@ -72,3 +74,42 @@ class TestLinks(unittest.TestCase):
                 proxy.cut_append(n, "answer")
 
         self.cuts(arm)
+
+    def test_server_dies(self):
+        """The process of the server that has our batch is killed."""
+
+        def everything(server, kind):
+            words = []
+            for n in (1, 3) if not kills.ALL else range(1, 9):
+                for where in ("literal", "end"):
+                    words += self.session_killed(server, kind, n, where)
+            return words
+
+        kills.everywhere(self, everything)
+
+    def session_killed(self, server, kind, n, where):
+        with Migration(Place(server), kind, account()) as m, Proxy(server.host, server.imap_port) as proxy:
+            killed = []
+            proxy.cut_append(n, where, action=lambda *unused: killed.append(server.kill_session(m.place.user)))
+            run = m.copy(port=proxy.port)
+            words = [] if killed and killed[0] else ["no session was killed"]
+            return words + m.wrong(run, present=0) + m.again()
+
+    def test_server_goes_away(self):
+        """The server is stopped in the middle, and started again."""
+        with Dovecot(USERS=1) as server:
+            server.fresh = iter(server.users)
+            with Migration(Place(server), "maildir", account()) as m, Proxy(server.host, server.imap_port) as proxy:
+                stopped = threading.Event()
+
+                def stop(*unused):
+                    server.stop()
+                    stopped.set()
+
+                proxy.cut_append(3, "end", action=stop)
+                process = m.start(port=proxy.port)
+                self.assertTrue(stopped.wait(60))
+                server.start()
+                run = m.haul.finish(process)
+                self.assertEqual(m.wrong(run, present=0), [])
+                self.assertEqual(m.again(), [])

@@ -374,9 +374,9 @@ def written(proxy):
         return [f"{name} {args}" for _, _, name, args in proxy.log if name in CHANGING]
 
 
-def open_intents(state):
-    """How many batches were begun and not ended when the process died.  Read
-    from a copy, so that its journal stays for the next run to deal with."""
+def _ask(state, question):
+    """The number that a state gives.  Asked of a copy, so that its journal stays
+    for the next run to deal with."""
     with tempfile.TemporaryDirectory(prefix="mhk", dir="/tmp") as directory:
         if not os.path.exists(state):
             return 0
@@ -385,11 +385,21 @@ def open_intents(state):
                 shutil.copy(state + suffix, directory)
         db = sqlite3.connect(os.path.join(directory, os.path.basename(state)))
         try:
-            return db.execute("SELECT count(*) FROM intent WHERE state = 0").fetchone()[0]
+            return db.execute(question).fetchone()[0]
         except sqlite3.OperationalError:
             return 0  # it died before it had made the tables
         finally:
             db.close()
+
+
+def open_intents(state):
+    """How many batches were begun and not ended when the process died."""
+    return _ask(state, "SELECT count(*) FROM intent WHERE state = 0")
+
+
+def rows(state):
+    """How many messages it knows to be at the target."""
+    return _ask(state, "SELECT count(*) FROM message WHERE outcome IN (1, 2)")
 
 
 def sample(points, n):

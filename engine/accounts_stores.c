@@ -1,0 +1,134 @@
+/* The stores of one account: the templates of the job, or the URIs of its row,
+ * filled in. */
+#include "accounts_impl.h"
+
+#include <string.h>
+
+#include "base/xmalloc.h"
+
+struct lookup {
+	const struct accounts	*a;
+	size_t			 i;
+};
+
+static const char *
+lookup(void *ctx, const char *name)
+{
+	const struct lookup *l = ctx;
+
+	/* A command line has no columns, and a password its own way. */
+	if (l->a->single != NULL || strstr(name, "_password") != NULL)
+		return NULL;
+	return account_column(l->a, l->i, name);
+}
+
+/* The template of one row: the job's, or the row's own with the options of the
+ * job's that it does not give. */
+static int
+template(const struct accounts *a, size_t i, const struct config *c,
+    enum side side, struct uri **up, struct err *e)
+{
+	static const char *const columns[] = { "source", "target" };
+	const struct uri *job = config_store(c, side);
+	const char *own, *slash;
+	struct uri *u;
+	char *dir;
+	size_t k;
+
+	*up = NULL;
+	own = a->single == NULL ? account_column(a, i, columns[side]) : NULL;
+	if (own == NULL || *own == '\0')
+		return 0;
+	if (uri_parse(&u, own, e) == -1) {
+		e->scope = ERR_ACCOUNT;
+		return -1;
+	}
+	if ((slash = strrchr(a->file, '/')) != NULL) {
+		dir = xmemdup0(a->file, (size_t)(slash - a->file));
+		config_uri_at(u, dir);
+		free(dir);
+	}
+	for (k = 0; job != NULL && strcmp(job->scheme, u->scheme) == 0 &&
+	    k < job->nopts; k++)
+		if (config_uri_get(u, job->opts[k].key) == NULL)
+			uri_set(u, job->opts[k].key, job->opts[k].val);
+	if (config_check_uri(side, u, e) == -1) {
+		uri_free(&u);
+		e->scope = ERR_ACCOUNT;
+		return -1;
+	}
+	*up = u;
+	return 0;
+}
+
+/* What a row says of the place at the target, where the back end has a word
+ * for it. */
+static void
+set_place(const struct accounts *a, size_t i, struct uri *u)
+{
+	static const char *const keys[] = { "partition", "owner" };
+	const char *val;
+	struct err e;
+	size_t k;
+
+	for (k = 0; k < sizeof keys / sizeof keys[0]; k++) {
+		if ((val = account_column(a, i, keys[k])) == NULL ||
+		    *val == '\0')
+			continue;
+		uri_set(u, keys[k], val);
+		if (config_check_uri(SIDE_TARGET, u, &e) == -1)
+			config_uri_drop(u, keys[k]);
+	}
+}
+
+static int
+make_store(const struct accounts *a, size_t i, const struct config *c,
+    enum side side, struct account_stores *s, struct err *e)
+{
+	static const char *const passwords[] = {
+		"source_password", "target_password" };
+	struct lookup l = { a, i };
+	const char *listed;
+	struct uri *own;
+	int rc;
+
+	if (template(a, i, c, side, &own, e) == -1)
+		return -1;
+	if (own == NULL && config_store(c, side) == NULL)
+		return err_set(e, ERR_RUN, "no URI for the %s, in the job or "
+		    "in a column", side == SIDE_SOURCE ? "source" : "target");
+	rc = uri_fill(&s->uri[side], own != NULL ? own : config_store(c, side),
+	    lookup, &l, e);
+	uri_free(&own);
+	if (rc == -1)
+		return -1;
+	config_uri_drop(s->uri[side], "lanes");
+	if (side == SIDE_TARGET)
+		set_place(a, i, s->uri[side]);
+	listed = a->single == NULL && s->uri[side]->host != NULL ?
+	    account_column(a, i, passwords[side]) : NULL;
+	return secret_spec_take(s->uri[side], listed, &s->secret[side], e);
+}
+
+int
+account_stores(const struct accounts *a, size_t i, const struct config *c,
+    struct account_stores *s, struct err *e)
+{
+	memset(s, 0, sizeof *s);
+	if (make_store(a, i, c, SIDE_SOURCE, s, e) == 0 &&
+	    make_store(a, i, c, SIDE_TARGET, s, e) == 0)
+		return 0;
+	account_stores_release(s);
+	return -1;
+}
+
+void
+account_stores_release(struct account_stores *s)
+{
+	int side;
+
+	for (side = SIDE_SOURCE; side <= SIDE_TARGET; side++) {
+		uri_free(&s->uri[side]);
+		secret_spec_release(&s->secret[side]);
+	}
+}

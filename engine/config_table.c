@@ -1,0 +1,134 @@
+/* The table of settings, and the sections of a job file. */
+#include "config_impl.h"
+
+#include <string.h>
+
+#define ALL		(FOR_COPY | FOR_REPORT | FOR_STATUS)
+
+static const char *const order_words[] = {
+	"largest", "smallest", "list", NULL };
+static const char *const existing_words[] = { "adopt", "merge", NULL };
+static const char *const empty_words[] = { "refuse", "ok", NULL };
+static const char *const format_words[] = { "text", "json", NULL };
+static const char *const special_words[] = { "mark", "rename", "off", NULL };
+static const char *const inbox_words[] = { "keep", "top", NULL };
+static const char *const collision_words[] = { "rename", "refuse", NULL };
+static const char *const subscribe_words[] = {
+	"auto", "source", "all", "none", NULL };
+static const char *const deleted_words[] = { "copy", "skip", NULL };
+
+/* scripts/check-docs reads this table: one setting starts on each line that
+ * holds "[CFG_". */
+static const struct setting table[CFG_COUNT] = {
+[CFG_STATE] = { "job", "state", SET_PATH, ALL, NULL, "FILE",
+	"the state of this migration", NULL, 0, 0 },
+[CFG_ACCOUNTS] = { "job", "accounts", SET_PATH, FOR_COPY, NULL, "LIST",
+	"the account list (CSV)", NULL, 0, 0 },
+[CFG_ONLY] = { "job", "only", SET_NAMES, FOR_COPY, NULL,
+	"NAME,PATTERN", "only these accounts", NULL, 0, 0 },
+[CFG_LANES] = { "job", "lanes", SET_NUMBER, FOR_COPY, "8", "N",
+	"work on N mailboxes at a time", NULL, 1, 256 },
+[CFG_LANES_PER_ACCOUNT] = { "job", "lanes-per-account", SET_NUMBER, FOR_COPY,
+	"2", "N", "at most N of them of one account", NULL, 1, 256 },
+[CFG_ORDER] = { "job", "order", SET_ENUM, FOR_COPY, "largest", "WHICH",
+	"which accounts go first", order_words, 0, 0 },
+[CFG_CREATE_USERS] = { "job", "create-users", SET_BOOL, FOR_COPY, "no", NULL,
+	"make users that the target lacks", NULL, 0, 0 },
+[CFG_EXISTING] = { "job", "existing", SET_ENUM, FOR_COPY, "adopt", "HOW",
+	"target accounts with mail the state does not know",
+	existing_words, 0, 0 },
+[CFG_EMPTY] = { "job", "empty", SET_ENUM, FOR_COPY, "refuse", "HOW",
+	"source accounts without a message", empty_words, 0, 0 },
+[CFG_SETTLE] = { "job", "settle", SET_DURATION, FOR_COPY, "180", "SECONDS",
+	"wait before a doubtful batch goes again", NULL,
+	0, 86400 },
+[CFG_REPAIR] = { "job", "repair", SET_BOOL, FOR_COPY, "no", NULL,
+	"change a refused message as little as needed",
+	NULL, 0, 0 },
+[CFG_REMOVE_DOUBLES] = { "job", "remove-doubles", SET_BOOL, FOR_COPY, "no",
+	NULL, "expunge late copies of our own batches", NULL, 0, 0 },
+[CFG_FORMAT] = { "job", "format", SET_ENUM, ALL, "text", "FORMAT",
+	"of what goes to standard output", format_words, 0, 0 },
+[CFG_QUIET] = { "job", "quiet", SET_BOOL, FOR_COPY, "no", NULL,
+	"no progress on standard error", NULL, 0, 0 },
+[CFG_VERBOSE] = { "job", "verbose", SET_BOOL, FOR_COPY, "no", NULL,
+	"say more on standard error", NULL, 0, 0 },
+[CFG_MAP] = { "folders", "map", SET_RULES, FOR_COPY, NULL, "'OLD -> NEW'",
+	"rename a mailbox", NULL, 0, 0 },
+[CFG_INCLUDE] = { "folders", "include", SET_PATTERNS, FOR_COPY, NULL,
+	"PATTERN", "copy only these mailboxes", NULL, 0, 0 },
+[CFG_EXCLUDE] = { "folders", "exclude", SET_PATTERNS, FOR_COPY, NULL,
+	"PATTERN", "leave these mailboxes out", NULL, 0, 0 },
+[CFG_SPECIAL_USE] = { "folders", "special-use", SET_ENUM, FOR_COPY, "mark",
+	"HOW", "what to do with Sent, Drafts, Trash, ...", special_words,
+	0, 0 },
+[CFG_SPECIAL_NAME] = { "folders", "special-name", SET_RULES, FOR_COPY, NULL,
+	"'NAME -> \\USE'", "one more name for a special use", NULL,
+	0, 0 },
+[CFG_INBOX_CHILDREN] = { "folders", "inbox-children", SET_ENUM, FOR_COPY,
+	"keep", "HOW", "mailboxes below INBOX", inbox_words, 0, 0 },
+[CFG_COLLISIONS] = { "folders", "collisions", SET_ENUM, FOR_COPY, "rename",
+	"HOW", "two mailboxes with one target name", collision_words, 0, 0 },
+[CFG_SUBSCRIBE] = { "folders", "subscribe", SET_ENUM, FOR_COPY, "auto",
+	"WHICH", "which mailboxes are subscribed", subscribe_words, 0, 0 },
+[CFG_NEWER_THAN] = { "messages", "newer-than", SET_DATE, FOR_COPY, NULL,
+	"DATE", "only messages from that day on", NULL, 0, 0 },
+[CFG_OLDER_THAN] = { "messages", "older-than", SET_DATE, FOR_COPY, NULL,
+	"DATE", "only messages from before that day", NULL, 0, 0 },
+[CFG_MAX_SIZE] = { "messages", "max-size", SET_SIZE, FOR_COPY, NULL, "SIZE",
+	"leave larger messages out", NULL, 0, 0 },
+[CFG_DELETED] = { "messages", "deleted", SET_ENUM, FOR_COPY, "copy", "HOW",
+	"messages that are marked as deleted", deleted_words, 0, 0 },
+[CFG_MIN_FREE] = { "limits", "min-free", SET_SIZE, FOR_COPY, "256M", "SIZE",
+	"hold on below that much free space", NULL, 0, 0 },
+[CFG_PATIENCE] = { "limits", "patience", SET_DURATION, FOR_COPY, "2h", "TIME",
+	"end the run if a host is away so long", NULL, 0, 0 },
+[CFG_MAX_RETRIES] = { "limits", "max-retries", SET_NUMBER, FOR_COPY, "5", "N",
+	"tries before an account has failed", NULL, 0, 1000 },
+};
+
+const char *const config_sections[NSECTIONS + 1] = {
+	"job", "source", "target", "folders", "messages", "limits", NULL };
+
+const struct setting *
+config_setting(enum cfg id)
+{
+	return &table[id];
+}
+
+enum cfg
+config_find(const char *key)
+{
+	enum cfg id;
+
+	for (id = 0; id < CFG_COUNT; id++)
+		if (strcmp(table[id].key, key) == 0)
+			break;
+	return id;
+}
+
+bool
+config_is_list(enum setting_type type)
+{
+	return type == SET_NAMES || type == SET_PATTERNS || type == SET_RULES;
+}
+
+int
+config_find_section(const char *name)
+{
+	int i;
+
+	for (i = 0; config_sections[i] != NULL; i++)
+		if (strcmp(config_sections[i], name) == 0)
+			return i;
+	return -1;
+}
+
+int
+config_side_of(int section)
+{
+	if (strcmp(config_sections[section], "source") == 0)
+		return SIDE_SOURCE;
+	return strcmp(config_sections[section], "target") == 0 ? SIDE_TARGET :
+	    -1;
+}

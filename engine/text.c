@@ -1,0 +1,97 @@
+/* Texts that people write: files, quotes, mistakes. */
+#include "text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define READ_STEP	((size_t)65536)
+
+int
+text_read(const char *path, struct buf *b, mode_t *mode)
+{
+	struct stat st;
+	ssize_t n = -1;
+	int fd, saved;
+
+	*mode = 0;
+	if ((fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY)) == -1)
+		return -1;
+	if (fstat(fd, &st) == 0) {
+		*mode = st.st_mode;
+		if (S_ISREG(st.st_mode) && st.st_size > 0 &&
+		    (uint64_t)st.st_size + READ_STEP < b->max)
+			buf_reserve(b, (size_t)st.st_size + READ_STEP);
+		while (buf_reserve(b, READ_STEP) == 0 &&
+		    (n = read(fd, b->ptr + b->len, READ_STEP)) > 0)
+			b->len += (size_t)n;
+		if (b->len > 0)
+			b->ptr[b->len] = '\0';
+		if (b->full) {
+			errno = EFBIG;
+			n = -1;
+		}
+	}
+	saved = errno;
+	close(fd);
+	errno = saved;
+	return n == -1 ? -1 : 0;
+}
+
+const char *
+text_start(const char *p, size_t len)
+{
+	if (len >= 2 && (memcmp(p, "\xff\xfe", 2) == 0 ||
+	    memcmp(p, "\xfe\xff", 2) == 0))
+		return NULL;
+	return len >= 3 && memcmp(p, "\xef\xbb\xbf", 3) == 0 ? p + 3 : p;
+}
+
+int
+text_quoted(const char **p, struct buf *b)
+{
+	for (++*p; **p != '"'; ++*p) {
+		if (**p == '\\' && ((*p)[1] == '"' || (*p)[1] == '\\'))
+			++*p;
+		if (**p == '\0')
+			return -1;
+		buf_addc(b, **p);
+	}
+	++*p;
+	return 0;
+}
+
+bool
+is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+void
+vcomplain(struct buf *errors, const char *where, const char *fmt, va_list ap)
+{
+	size_t start = errors->len;
+	char text[1024];
+
+	vsnprintf(text, sizeof text, fmt, ap);
+	buf_addf(errors, "%s%s%s", where, *where != '\0' ? ": " : "", text);
+	for (; start < errors->len; start++)
+		if ((unsigned char)errors->ptr[start] < 0x20 ||
+		    errors->ptr[start] == 0x7f)
+			errors->ptr[start] = '?';
+	buf_addc(errors, '\n');
+}
+
+void
+complain(struct buf *errors, const char *where, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vcomplain(errors, where, fmt, ap);
+	va_end(ap);
+}
