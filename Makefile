@@ -18,7 +18,7 @@ endif
 HARD	= -fno-common -fstack-protector-strong -fPIE
 CFLAGS	= $(OPT)
 LDFLAGS	= -pie -Wl,-z,relro,-z,now
-LIBS	= -letpan -lssl -lcrypto -luv -lsqlite3 -larchive -llz4 -lz -lpthread
+LIBS	= -letpan -lssl -lcrypto -luv -lsqlite3 -larchive -lz -lpthread
 ALL	= $(STD) $(WARN) $(HARD) $(CFLAGS) $(XFLAGS)
 
 # V=1 shows the commands.
@@ -172,4 +172,5 @@ install: all
 clean:
 	rm -rf $(B)
 
--include $(patsubst %.c,$(B)/%.d,$(SRC_lib) cmd/main.c $(UNITS) $(FUZZERS))
+-include $(patsubst %.c,$(B)/%.d,$(SRC_lib) cmd/main.c $(UNITS) $(FUZZERS) \
+    $(TESTLIB))

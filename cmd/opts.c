@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/suggest.h"
 #include "base/xmalloc.h"
 
 #define HELP_COLUMN	26
@@ -49,16 +50,14 @@ opts_complain(const char *command, const struct buf *errors, size_t n)
 int
 usage_error(const char *command, const char *fmt, ...)
 {
-	char text[1024];
 	struct buf errors;
 	va_list ap;
 	int rc;
 
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof text, fmt, ap);
-	va_end(ap);
 	buf_init(&errors, 2048);
-	complain(&errors, "", "%s", text);
+	va_start(ap, fmt);
+	vcomplain(&errors, "", fmt, ap);
+	va_end(ap);
 	rc = opts_complain(command, &errors, 1);
 	buf_release(&errors);
 	return rc;
@@ -172,13 +171,11 @@ struct parser {
 static void __attribute__((format(printf, 2, 3)))
 wrong(struct parser *p, const char *fmt, ...)
 {
-	char text[512];
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof text, fmt, ap);
+	vcomplain(p->errors, "", fmt, ap);
 	va_end(ap);
-	complain(p->errors, "", "%s", text);
 	p->bad++;
 }
 
@@ -203,10 +200,7 @@ value_of(struct parser *p, const char *name, const char *eq)
 static void
 unknown_option(struct parser *p, const char *name)
 {
-	const char *known[CFG_COUNT + OPT_COUNT + 1], *hint;
-	struct uri_opt o = { .key = xstrdup(name) };
-	struct uri u = { .opts = &o, .nopts = 1 };
-	struct err e;
+	const char *known[CFG_COUNT + OPT_COUNT + 1], *near;
 	size_t n = 0, i;
 	enum cfg id;
 
@@ -216,15 +210,11 @@ unknown_option(struct parser *p, const char *name)
 	for (i = 0; i < OPT_COUNT; i++)
 		known[n++] = extras[i].name;
 	known[n] = NULL;
-	/* Guessing what was meant is the same for all options. */
-	hint = uri_check_opts(&u, known, &e) == -1 ?
-	    strstr(e.text, "did you mean '") : NULL;
-	if (hint != NULL)
-		wrong(p, "unknown option --%.60s; did you mean --%.*s?", name,
-		    (int)strcspn(hint + 14, "'"), hint + 14);
+	if ((near = suggest(name, known)) != NULL)
+		wrong(p, "unknown option --%.60s; did you mean --%s?", name,
+		    near);
 	else
 		wrong(p, "unknown option --%.60s", name);
-	free(o.key);
 }
 
 static void

@@ -65,14 +65,12 @@ take_quoted(struct csv *r, struct record *rec)
 {
 	char *last = closing_quote(r, r->p), *from, *to;
 
-	if (last != NULL)
-		csv_line(r, last);	/* before the bytes move */
 	if (last == NULL) {
 		rec->wrong = "a field that starts with '\"' does not end with "
 		    "one (a '\"' inside is written twice)";
 		return false;
 	}
-	rec->quoted = true;
+	csv_line(r, last);		/* before the bytes move */
 	to = rec->fields[rec->n++] = r->p + 1;
 	for (from = to; from < last; from++) {
 		rec->nul |= *from == '\0';

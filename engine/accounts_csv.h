@@ -21,7 +21,7 @@ struct record {
 	char		*fields[COLUMNS_MAX];
 	size_t		 n;
 	unsigned	 line;
-	bool		 nul, quoted;
+	bool		 nul;		/* a field holds a NUL byte */
 	const char	*wrong;		/* what is wrong with it, or NULL */
 };
 

@@ -51,7 +51,7 @@ column_name(char *s)
 	size_t n;
 
 	s += strspn(s, " \t");
-	for (n = strlen(s); n > 0 && (s[n - 1] == ' ' || s[n - 1] == '\t'); )
+	for (n = strlen(s); n > 0 && is_blank(s[n - 1]); )
 		s[--n] = '\0';
 	fold_case(s);
 	return s;
@@ -93,7 +93,8 @@ check_header(struct reader *r, const struct record *rec)
 		name = column_name(rec->fields[i]);
 		if (*name != '\0' && has_column(a, name))
 			wrong(r, rec->line, "two columns '%.60s'", name);
-		else if (!listed(name, known_columns) && (near = meant(name)) != NULL)
+		else if (!listed(name, known_columns) &&
+		    (near = meant(name)) != NULL)
 			wrong(r, rec->line, "column '%.60s': did you mean "
 			    "%s?", name, near);
 		a->columns[a->ncolumns++] = name;
@@ -102,29 +103,29 @@ check_header(struct reader *r, const struct record *rec)
 		wrong(r, rec->line, "there is no column 'user'");
 }
 
-/* Whether the line at r->p names columns; it may be an account as well, whose
+/* Whether the line at c->p names columns; it may be an account as well, whose
  * user may be called "user1" and his password "name". */
 static bool
-names_columns(const struct reader *r)
+names_columns(const struct csv *c)
 {
-	char *end = r->p, *copy, *name;
-	struct reader line = *r;
+	char *end = c->p, *copy, *name;
+	struct csv line = *c;
 	struct record rec;
 	bool named = false;
 	size_t i;
 
-	while (!at_line_end(r, end))
+	while (!csv_at_end(c, end))
 		end++;
-	line.p = line.done = copy = xmemdup0(r->p, (size_t)(end - r->p));
-	line.end = copy + (end - r->p);
-	if (next_record(&line, &rec) && rec.wrong == NULL)
+	line.p = line.done = copy = xmemdup0(c->p, (size_t)(end - c->p));
+	line.end = copy + (end - c->p);
+	if (csv_next(&line, &rec) && rec.wrong == NULL)
 		for (i = 0; i < rec.n; i++) {
 			name = column_name(rec.fields[i]);
 			named |= strcmp(name, "user") == 0 ||
 			    (i == 0 && listed(name, known_columns)) ||
 			    (i == 1 && strcmp(name, "password1") == 0);
 		}
-	explicit_bzero(copy, (size_t)(end - r->p));
+	explicit_bzero(copy, (size_t)(end - c->p));
 	free(copy);
 	return named;
 }
@@ -139,35 +140,36 @@ read_header(struct reader *r)
 	static const char *const four[] = {
 		"user", "source_password", "target_user", "target_password" };
 	struct accounts *a = r->a;
+	struct csv *c = &r->csv;
 	struct record rec;
 	size_t i, semicolons = 0;
 	const char *p;
 
-	while (r->p < r->end && (*r->p == '#' || at_line_end(r, r->p)))
-		r->p = skip_line(r, r->p);
-	if (r->p == r->end) {
+	while (c->p < c->end && (*c->p == '#' || csv_at_end(c, c->p)))
+		c->p = csv_skip_line(c, c->p);
+	if (c->p == c->end) {
 		complain(r->errors, a->file, "there is no account in the "
 		    "list");
 		r->bad++;
 		return -1;
 	}
-	r->sep = guess_separator(r, r->p);
-	for (p = r->p; !at_line_end(r, p); p++)
+	c->sep = csv_guess_separator(c, c->p);
+	for (p = c->p; !csv_at_end(c, p); p++)
 		semicolons += *p == ';';
-	if (!names_columns(r)) {
+	if (!names_columns(c)) {
 		if (semicolons != 3 && !(semicolons == 4 && p[-1] == ';')) {
-			wrong(r, line_at(r, r->p), "the first line must name "
+			wrong(r, csv_line(c, c->p), "the first line must name "
 			    "the columns, one of them 'user', as in "
 			    "user,target_user,source_password");
 			return -1;
 		}
-		r->plain = true;
-		r->sep = ';';
+		c->plain = true;
+		c->sep = ';';
 		for (i = 0; i < 4; i++)
 			a->columns[a->ncolumns++] = four[i];
 		return 0;
 	}
-	if (!next_record(r, &rec))
+	if (!csv_next(c, &rec))
 		return -1;
 	if (rec.wrong != NULL || rec.nul)
 		wrong(r, rec.line, "%s", rec.wrong != NULL ? rec.wrong :
@@ -269,9 +271,9 @@ read_rows(struct reader *r)
 {
 	struct record rec;
 
-	while (next_record(r, &rec)) {
+	while (csv_next(&r->csv, &rec)) {
 		/* imapsync's own lists often end their lines with a ';'. */
-		if (r->plain && rec.n == 5 && *rec.fields[4] == '\0')
+		if (r->csv.plain && rec.n == 5 && *rec.fields[4] == '\0')
 			rec.n = 4;
 		if (rec.wrong != NULL)
 			wrong(r, rec.line, "%s", rec.wrong);
@@ -316,42 +318,45 @@ drop_doubles(struct reader *r)
 	a->nrows = n;
 }
 
+static void
+read_list(struct reader *r, bool private)
+{
+	const struct accounts *a = r->a;
+
+	if (read_header(r) == 0) {
+		if (!private && (has_column(a, "source_password") ||
+		    has_column(a, "target_password"))) {
+			complain(r->errors, a->file, "the list holds "
+			    "passwords, but others can access it; chmod 600 "
+			    "it");
+			r->bad++;
+		}
+		read_rows(r);
+		drop_doubles(r);
+	}
+	if (a->nrows == 0 && r->bad == 0) {
+		complain(r->errors, a->file, "there is no account in the "
+		    "list");
+		r->bad++;
+	}
+}
+
 size_t
 accounts_read_text(struct accounts **ap, const char *path, const char *p,
     size_t len, bool private, struct buf *errors)
 {
-	struct accounts *a = xcalloc(1, sizeof *a);
-	struct reader r = { .a = a, .errors = errors, .line = 1 };
+	struct accounts *a = accounts_new(path);
+	struct reader r = { .a = a, .errors = errors, .csv.line = 1 };
+	const char *start = text_start(p, len);
 
-	*ap = NULL;
-	buf_init(&a->locals, UINT32_MAX);
-	a->file = xstrdup(path);
 	a->text = xmemdup0(p, len);
 	a->size = len;
-	r.p = r.done = a->text;
-	r.end = a->text + len;
-	if (len >= 2 && (memcmp(p, "\xff\xfe", 2) == 0 ||
-	    memcmp(p, "\xfe\xff", 2) == 0))
+	if (start == NULL)
 		wrong(&r, 1, "this is UTF-16 text; save it as UTF-8");
 	else {
-		if (len >= 3 && memcmp(p, "\xef\xbb\xbf", 3) == 0)
-			r.p += 3;
-		if (read_header(&r) == 0) {
-			if (!private && (has_column(a, "source_password") ||
-			    has_column(a, "target_password"))) {
-				complain(errors, path, "the list holds "
-				    "passwords, but others can access it; "
-				    "chmod 600 it");
-				r.bad++;
-			}
-			read_rows(&r);
-			drop_doubles(&r);
-		}
-		if (a->nrows == 0 && r.bad == 0) {
-			complain(errors, path, "there is no account in the "
-			    "list");
-			r.bad++;
-		}
+		r.csv.p = r.csv.done = a->text + (start - p);
+		r.csv.end = a->text + len;
+		read_list(&r, private);
 	}
 	if (a->nrows == 0)
 		accounts_free(&a);
@@ -362,36 +367,18 @@ accounts_read_text(struct accounts **ap, const char *path, const char *p,
 size_t
 accounts_read(struct accounts **ap, const char *path, struct buf *errors)
 {
-	struct stat st;
 	struct buf b;
-	ssize_t n = -1;
+	mode_t mode;
 	size_t bad = 1;
-	int fd;
 
 	*ap = NULL;
 	buf_init(&b, LIST_MAX);
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	if (fd != -1 && fstat(fd, &st) == 0) {
-		/* In one piece, so that no copy of a password stays behind. */
-		buf_reserve(&b, S_ISREG(st.st_mode) && st.st_size > 0 &&
-		    (uint64_t)st.st_size < LIST_MAX ?
-		    (size_t)st.st_size + 65536 : 65536);
-		while (buf_reserve(&b, 65536) == 0 &&
-		    (n = read(fd, b.ptr + b.len, 65536)) > 0)
-			b.len += (size_t)n;
-		if (b.full) {
-			errno = EFBIG;
-			n = -1;
-		}
-	}
-	if (n == -1)
+	if (text_read(path, &b, &mode) == -1)
 		complain(errors, path, "cannot read the account list: %s",
 		    strerror(errno));
 	else
 		bad = accounts_read_text(ap, path, b.ptr, b.len,
-		    (st.st_mode & 077) == 0 || !S_ISREG(st.st_mode), errors);
-	if (fd != -1)
-		close(fd);
+		    (mode & 077) == 0 || !S_ISREG(mode), errors);
 	explicit_bzero(b.ptr, b.len);
 	buf_release(&b);
 	return bad;

@@ -2,6 +2,7 @@
  * filled in. */
 #include "accounts_impl.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/xmalloc.h"

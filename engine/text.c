@@ -23,10 +23,9 @@ text_read(const char *path, struct buf *b, mode_t *mode)
 		return -1;
 	if (fstat(fd, &st) == 0) {
 		*mode = st.st_mode;
-		if (S_ISREG(st.st_mode) && st.st_size > 0 &&
-		    (uint64_t)st.st_size + READ_STEP < b->max)
+		if (S_ISREG(st.st_mode) && st.st_size > 0)
 			buf_reserve(b, (size_t)st.st_size + READ_STEP);
-		while (buf_reserve(b, READ_STEP) == 0 &&
+		while (!b->full && buf_reserve(b, READ_STEP) == 0 &&
 		    (n = read(fd, b->ptr + b->len, READ_STEP)) > 0)
 			b->len += (size_t)n;
 		if (b->len > 0)

@@ -7,16 +7,8 @@
 #include <string.h>
 
 #include "base/fault.h"
+#include "base/suggest.h"
 #include "source_impl.h"
-
-static bool
-has_scheme(const char *const *schemes, const char *scheme)
-{
-	for (; *schemes != NULL; schemes++)
-		if (strcmp(*schemes, scheme) == 0)
-			return true;
-	return false;
-}
 
 /* The back end of a URI whose options it knows. */
 static const struct source_ops *
@@ -25,7 +17,7 @@ find_ops(struct uri *uri, struct err *e)
 	const struct source_ops *const *ops;
 
 	for (ops = source_table; *ops != NULL; ops++)
-		if (has_scheme((*ops)->schemes, uri->scheme))
+		if (listed((*ops)->schemes, uri->scheme))
 			break;
 	if (*ops == NULL) {
 		err_set(e, ERR_RUN, "\"%s:\" is not a source that mailhaul can "

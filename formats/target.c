@@ -8,16 +8,8 @@
 #include <string.h>
 
 #include "base/fault.h"
+#include "base/suggest.h"
 #include "target_impl.h"
-
-static bool
-has_scheme(const char *const *schemes, const char *scheme)
-{
-	for (; *schemes != NULL; schemes++)
-		if (strcmp(*schemes, scheme) == 0)
-			return true;
-	return false;
-}
 
 /* The back end of a URI whose options it knows. */
 static const struct target_ops *
@@ -26,7 +18,7 @@ find_ops(struct uri *uri, struct err *e)
 	const struct target_ops *const *ops;
 
 	for (ops = target_table; *ops != NULL; ops++)
-		if (has_scheme((*ops)->schemes, uri->scheme))
+		if (listed((*ops)->schemes, uri->scheme))
 			break;
 	if (*ops == NULL) {
 		err_set(e, ERR_RUN, "\"%s:\" is not a target that mailhaul can "

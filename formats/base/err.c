@@ -21,7 +21,7 @@ clean(char *s)
 			*s = '?';
 }
 
-static void
+static void __attribute__((format(printf, 5, 0)))
 fill(struct err *e, enum err_scope scope, bool retry, int sys,
     const char *fmt, va_list ap)
 {

@@ -291,10 +291,10 @@ class Bench:
         return [float(s) for s in out.split()], users
 
     def check(self, server, users, boxes=None):
-        """The server's own count."""
-        for user, account in zip(users, self.accounts):
+        """The server's own count; boxes of the accounts, if none are given."""
+        for n, user in enumerate(users):
             client = server.login(user)
-            for box, count in (boxes or account.boxes).items():
+            for box, count in (boxes or self.accounts[n].boxes).items():
                 _, (answer,) = client.status(box, "(MESSAGES)")
                 if f"MESSAGES {count})" not in (answer or b"").decode():
                     raise Failed(f"{user} should have {count} messages in {box}: {answer}")

@@ -777,7 +777,7 @@ churn(const char *from, unsigned nfiles, unsigned long seed)
 static void
 test_live(void **state)
 {
-	const unsigned nfiles = 1000;
+	const unsigned nfiles = 500;
 	struct folder_info *inbox;
 	char name[100], text[20];
 	unsigned char *had;
@@ -804,7 +804,7 @@ test_live(void **state)
 	had = malloc(nfiles);
 	open_at(&f, "", "");
 	inbox = folder(&f, "INBOX");
-	for (round = 0; round < 30; round++) {
+	for (round = 0; round < 10; round++) {
 		memset(had, 0, nfiles);
 		enter(&f, "INBOX", NULL);
 		for (n = 0; source_next(f.s, &f.batch, &m, &f.e) == 1; n++) {
