@@ -14,52 +14,27 @@
 /* Fewer messages in the last pass say nothing: they may just be gone. */
 #define MIN_KNOWN 3
 
-/* Levels joined by a byte that no name has. */
-const char *
-account_src_key(struct arena *a, const struct folder_info *f)
-{
-	struct buf b;
-	char *key;
-
-	buf_init(&b, 1 << 16);
-	for (size_t i = 0; i < f->npath; i++) {
-		if (i > 0)
-			buf_addc(&b, '\x1f');
-		buf_adds(&b, f->path[i]);
-	}
-	key = arena_memdup0(a, b.ptr, b.len);
-	buf_release(&b);
-	return key;
-}
-
 struct folder_info *
 account_folder(struct lane *l, const struct pair *p, struct err *e)
 {
-	struct folder_info *found = NULL;
-	struct arena a;
-
-	arena_init(&a);
-	for (size_t i = 0; i < l->nfolders && found == NULL; i++)
-		if (strcmp(account_src_key(&a, &l->folders[i]),
-		    p->src_key) == 0)
-			found = &l->folders[i];
-	arena_release(&a);
-	if (found == NULL)
-		err_set(e, ERR_MAILBOX, "the source mailbox %s is gone",
-		    p->src_name);
-	return found;
+	for (size_t i = 0; i < l->nfolders; i++)
+		if (strcmp(l->folder_keys[i], p->src_key) == 0)
+			return &l->folders[i];
+	err_set(e, ERR_MAILBOX, "the source mailbox %s is gone", p->src_name);
+	return NULL;
 }
 
 /* What is a mailbox of the state but not to be copied. */
 static int
-put_left_out(struct lane *l, struct account *a, const struct folder_info *f,
+put_left_out(struct lane *l, struct account *a, size_t number,
     const char *outcome, const char *why, struct err *e)
 {
+	const struct folder_info *f = &l->folders[number];
 	struct mailbox_end end = { .outcome = outcome, .error = why,
 	    .pass = state_pass(l->run->state), .counted = true };
 
-	if (mailbox_put(l->run->state, a->row.id, account_src_key(&a->arena,
-	    f), f->name, "", "", &end.id, e) == -1)
+	if (mailbox_put(l->run->state, a->row.id, l->folder_keys[number],
+	    f->name, "", "", &end.id, e) == -1)
 		return -1;
 	if (f->messages != UNKNOWN64 && strcmp(outcome, "excluded") == 0)
 		end.source = end.counts[OUT_EXCLUDED] = f->messages;
@@ -182,9 +157,8 @@ make_pairs(struct lane *l, struct account *a, const struct account_info *info,
 	for (size_t i = 0; i < l->nfolders; i++) {
 		const char *name, *key;
 
-		if (mailbox_name(l->reader, a->row.id, account_src_key(
-		    &a->arena, &l->folders[i]), &a->arena, &name, &key,
-		    e) == -1)
+		if (mailbox_name(l->reader, a->row.id, l->folder_keys[i],
+		    &a->arena, &name, &key, e) == -1)
 			goto out;
 		if (key != NULL && *key != '\0')
 			names.keys[names.n++] = key;
@@ -198,28 +172,28 @@ make_pairs(struct lane *l, struct account *a, const struct account_info *info,
 		if (f->noselect)
 			continue;
 		if (r->excluded != NULL) {
-			if (put_left_out(l, a, f, "excluded", r->excluded,
+			if (put_left_out(l, a, i, "excluded", r->excluded,
 			    e) == -1)
 				goto out;
 			continue;
 		}
 		if (f->refused != NULL) {
-			if (put_left_out(l, a, f, "unreadable", f->refused,
+			if (put_left_out(l, a, i, "unreadable", f->refused,
 			    e) == -1)
 				goto out;
 			continue;
 		}
-		src_key = account_src_key(&a->arena, f);
+		src_key = arena_strdup(&a->arena, l->folder_keys[i]);
 		if (choose_name(l, a, f, r, &names, src_key, &name, &key, e) ==
 		    -1) {
 			if (e->scope != ERR_MAILBOX)
 				goto out;
-			if (put_left_out(l, a, f, "failed", e->text, e) == -1)
+			if (put_left_out(l, a, i, "failed", e->text, e) == -1)
 				goto out;
 			continue;
 		}
 		if (name == NULL) {
-			if (put_left_out(l, a, f, "failed", "its name at the "
+			if (put_left_out(l, a, i, "failed", "its name at the "
 			    "target is taken by another mailbox", e) == -1)
 				goto out;
 			continue;
@@ -248,10 +222,11 @@ out:
 
 /* Messages in one mailbox, counted no further than to "enough". */
 static int
-count_folder(struct lane *l, struct account *a, struct folder_info *f,
+count_folder(struct lane *l, struct account *a, size_t number,
     uint64_t enough, uint64_t *n, struct err *e)
 {
-	const char *key = account_src_key(&a->arena, f);
+	struct folder_info *f = &l->folders[number];
+	const char *key = l->folder_keys[number];
 	int64_t id;
 
 	*n = f->messages;
@@ -282,7 +257,7 @@ check_source(struct lane *l, struct account *a, struct err *e)
 
 		if (f->noselect || f->refused != NULL)
 			continue;
-		if (count_folder(l, a, f, half - total, &n, e) == -1)
+		if (count_folder(l, a, i, half - total, &n, e) == -1)
 			return -1;
 		total += n;
 	}

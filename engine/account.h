@@ -45,9 +45,6 @@ struct account {
 #define NO_MESSAGE "the source has no message at all; if that is right, say " \
 	"empty=ok"
 
-/* What the source's levels make a unique name of, for the state. */
-const char *account_src_key(struct arena *, const struct folder_info *);
-
 /*
  * Opens both stores, lists, names, and checks what may not be begun: fills in
  * a->pairs.  The lane's stores stay open.  -1: *e; a->outcome is "empty" when

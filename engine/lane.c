@@ -134,6 +134,31 @@ conf_of(struct lane *l, struct uri *uri, const char *password)
 	return c;
 }
 
+/* Levels joined by a byte that no name has; a second mailbox of the same path
+ * (the store has two spellings of it) adds its raw name. */
+static const char *
+folder_key(struct lane *l, size_t number)
+{
+	const struct folder_info *f = &l->folders[number];
+	struct buf b;
+	char *key;
+
+	buf_init(&b, 1 << 16);
+	for (size_t i = 0; i < f->npath; i++) {
+		if (i > 0)
+			buf_addc(&b, '\x1f');
+		buf_adds(&b, f->path[i]);
+	}
+	for (size_t i = 0; i < number; i++)
+		if (strcmp(l->folder_keys[i], b.ptr) == 0) {
+			buf_addf(&b, "\x1e%s", f->raw_name);
+			break;
+		}
+	key = arena_memdup0(&l->listing, b.ptr, b.len);
+	buf_release(&b);
+	return key;
+}
+
 int
 lane_open_source(struct lane *l, struct err *e)
 {
@@ -150,6 +175,10 @@ lane_open_source(struct lane *l, struct err *e)
 		lane_close_source(l);
 		return err_ctx(e, "source");
 	}
+	l->folder_keys = arena_alloc(&l->listing, (l->nfolders + 1) *
+	    sizeof *l->folder_keys);
+	for (size_t i = 0; i < l->nfolders; i++)
+		l->folder_keys[i] = folder_key(l, i);
 	return 0;
 }
 

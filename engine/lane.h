@@ -46,6 +46,7 @@ struct lane {
 	int64_t		 mailbox_id;	/* the open pair's, 0: none */
 	struct arena	 listing;	/* of the open source */
 	struct folder_info *folders;
+	const char	**folder_keys;	/* what the state calls them: unique */
 	size_t		 nfolders;
 	struct pair_work *work;		/* buffers of batch.c, kept */
 };

@@ -11,6 +11,7 @@
 #include "crlf.h"
 
 #define CHUNK	((size_t)32 * 1024)
+#define RUN_MAX	1024		/* bytes of the body at a time */
 #define NAME_MAX_LEN 1000	/* bytes of a field name that we look at */
 
 /* Where the loose form stands in the message. */
@@ -227,14 +228,56 @@ name_byte(struct measure *m, unsigned char c)
 	}
 }
 
+/*
+ * The body from s on up to a CR, or RUN_MAX bytes, in one go; the LFs at its end
+ * become newlines.  Returns where it stopped.
+ */
+static const unsigned char *
+loose_run(struct measure *m, const unsigned char *s, const unsigned char *end)
+{
+	const unsigned char *last, *cr;
+	size_t n;
+	char *o;
+
+	if (end - s > RUN_MAX)
+		end = s + RUN_MAX;
+	if ((cr = memchr(s, '\r', (size_t)(end - s))) != NULL)
+		end = cr;
+	for (last = end; last > s && last[-1] == '\n'; last--)
+		;
+	if (last > s) {
+		n = (size_t)(last - s);
+		for (; m->newlines > 0; m->newlines--)
+			out_raw(m, '\n');
+		if (n > sizeof m->out - m->out_len)
+			out_flush(m);
+		o = m->out + m->out_len;
+		if (memchr(s, '\0', n) == NULL && memchr(s, 0x80, n) == NULL)
+			memcpy(o, s, n);
+		else
+			for (size_t i = 0; i < n; i++)
+				o[i] = s[i] == 0 || s[i] == 0x80 ? ' ' :
+				    (char)s[i];
+		m->out_len += n;
+	}
+	m->newlines += (uint64_t)(end - last);
+	return end;
+}
+
 static void
 loose_add(struct measure *m, const char *p, size_t n)
 {
 	const unsigned char *s = (const unsigned char *)p, *end = s + n;
 
 	for (; s < end; s++) {
-		unsigned char c = *s;
+		unsigned char c;
 
+		while (m->place == IN_BODY && !m->line_cr && s < end &&
+		    *s != '\r')
+			s = loose_run(m, s, end);
+		if (s == end)
+			break;
+		c = *s;
 		if (c == '\r') {
 			/* In a field's name only a line end may follow. */
 			if (m->place == IN_NAME && m->name_len > 0) {

@@ -17,7 +17,7 @@ find_ops(struct uri *uri, struct err *e)
 	const struct source_ops *const *ops;
 
 	for (ops = source_table; *ops != NULL; ops++)
-		if (listed((*ops)->schemes, uri->scheme))
+		if (listed(uri->scheme, (*ops)->schemes))
 			break;
 	if (*ops == NULL) {
 		err_set(e, ERR_RUN, "\"%s:\" is not a source that mailhaul can "

@@ -18,7 +18,7 @@ find_ops(struct uri *uri, struct err *e)
 	const struct target_ops *const *ops;
 
 	for (ops = target_table; *ops != NULL; ops++)
-		if (listed((*ops)->schemes, uri->scheme))
+		if (listed(uri->scheme, (*ops)->schemes))
 			break;
 	if (*ops == NULL) {
 		err_set(e, ERR_RUN, "\"%s:\" is not a target that mailhaul can "

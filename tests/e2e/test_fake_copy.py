@@ -211,10 +211,17 @@ class TestRefusals(unittest.TestCase):
                 ("overquota", lambda: job("NO [OVERQUOTA] The quota is used up", ACCOUNTS)),
                 ("trycreate", lambda: job("NO [TRYCREATE] Who has taken it away", ACCOUNTS)),
                 ("noperm", lambda: job("NO [NOPERM] Not for you", ACCOUNTS)),
-                ("limit", lambda: job("NO [LIMIT] For ever too much", ACCOUNTS)),
                 ("disk", lambda: job("NO [SERVERBUG] System I/O error", ACCOUNTS)),
             ]
         )
+
+    def test_limit_for_ever(self):
+        """A limit that has nothing to do with time: it ends, and nothing is unaccounted for."""
+        with Scene(Fault("APPEND", 2, text="NO [LIMIT] Too many for me", times=0), boxes=source(20), multiappend=False) as s:
+            run = s.copy("--patience", "1", "--max-retries", "1")
+            self.assertIn(run.code, (DIFFERS, ACCOUNTS), run)
+            self.assertIn("Too many for me", run.err + run.out)
+            self.assertEqual(sum(sum(c.values()) for c in s.there().values()), run.totals["copied"])
 
     def test_poison(self):
         """One message that is refused stays the only one."""
