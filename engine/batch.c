@@ -374,13 +374,12 @@ settle_range(struct lane *l, struct slot *s, size_t lo, size_t n, bool *split)
 		case STORE_REFUSED: {
 			struct row_message *r;
 
-			if (it->err.retry) {
-				if (!passing_trouble(w, &it->err)) {
-					row_of(c, s, i, OUT_FAILED);
-					issue_of(c, s, i, "failed",
-					    it->err.text);
-					w->tally->counts[OUT_FAILED]++;
-				}
+			if (it->err.retry && passing_trouble(w, &it->err))
+				break;
+			if (it->err.retry && it->err.cause != CAUSE_LIMIT) {
+				row_of(c, s, i, OUT_FAILED);
+				issue_of(c, s, i, "failed", it->err.text);
+				w->tally->counts[OUT_FAILED]++;
 				break;
 			}
 			if (l->run->set->repair && s->mend[i] == AS_IS) {

@@ -206,9 +206,22 @@ lane_open_eyes(struct lane *l, bool fresh, struct err *e)
 
 	if (fresh)
 		source_close(&l->eyes);
-	if (l->eyes != NULL)
+	if (l->eyes != NULL || source_open(&l->eyes, &c, e) == 0)
 		return 0;
+	if (!e->retry || l->tgt == NULL)
+		return -1;
+	/* Maybe the server counts sessions: look with the only one. */
+	lane_close_target(l);
 	return source_open(&l->eyes, &c, e);
+}
+
+int
+lane_target_again(struct lane *l, struct err *e)
+{
+	if (l->tgt != NULL)
+		return 0;
+	source_close(&l->eyes);
+	return lane_open_target(l, e) == -1 ? -1 : 1;
 }
 
 void

@@ -63,6 +63,9 @@ int	lane_open_source(struct lane *, struct err *);
 int	lane_open_target(struct lane *, struct err *);
 /* The target as a source; fresh: on a new session in any case. */
 int	lane_open_eyes(struct lane *, bool fresh, struct err *);
+/* A server that allows too few sessions made lane_open_eyes() give up the
+ * target's: 1: it was opened anew, no mailbox is open; 0: it was open. */
+int	lane_target_again(struct lane *, struct err *);
 void	lane_close_stores(struct lane *);
 void	lane_close_source(struct lane *);
 void	lane_close_target(struct lane *);

@@ -279,6 +279,8 @@ look_for_doubles(struct lane *l, struct pair *p, uint64_t *doubles,
 		return -1;
 	if (collect_doubles(l, p, &s, e) == -1)
 		goto out;
+	if (lane_target_again(l, e) == -1)
+		goto out;
 	*doubles = s.n;
 	if (s.n > 0) {
 		bool remove = l->run->set->remove_doubles;

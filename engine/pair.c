@@ -85,8 +85,10 @@ look_first(struct walk *w, struct folder_state *f, bool *changed,
 	struct pair *p = w->p;
 	struct row_mailbox *row = &w->row;
 	uint64_t found = 0, settle_ms, doubt_ms;
+	struct folder_state again;
 	uint32_t from;
 	bool all;
+	int rc;
 
 	if (check_target(w, f, &from, changed, e) == -1)
 		return -1;
@@ -109,6 +111,12 @@ look_first(struct walk *w, struct folder_state *f, bool *changed,
 			    "again", lost);
 		}
 	}
+	/* With the session given up for the look, the mailbox is opened anew;
+	 * what came in between is looked at in the next pass. */
+	rc = lane_target_again(l, e);
+	if (rc == -1 || (rc == 1 && target_folder_open(l->tgt, p->tgt_name,
+	    &again, e) != 1))
+		return -1;
 	if (row->intents > 0) {
 		if (intents_accounted(l->reader, p->id, &all, e) == -1)
 			return -1;

@@ -47,6 +47,8 @@ pair_adopt(struct lane *l, struct pair *p, uint64_t *there, uint64_t *taken,
 		*taken = *there - (uint64_t)left;
 out:
 	walk_release(&w);
+	if (rc == 0 && lane_target_again(l, e) == -1)
+		rc = -1;
 	return rc;
 }
 

@@ -171,12 +171,13 @@ refusal(struct imap_appender *a, const struct flight *f,
 		return STORE_NOT_SENT;
 	}
 	if (strcasecmp(rs->code, "UNAVAILABLE") == 0 ||
-	    strcasecmp(rs->code, "INUSE") == 0 ||
-	    strcasecmp(rs->code, "LIMIT") == 0) {
+	    strcasecmp(rs->code, "INUSE") == 0) {
 		e->scope = ERR_ACCOUNT;
 		e->retry = true;
 		return STORE_NOT_SENT;
 	}
+	if (strcasecmp(rs->code, "LIMIT") == 0)
+		e->cause = CAUSE_LIMIT;
 	return n > 1 ? STORE_SPLIT : STORE_REFUSED;
 }
 
