@@ -221,7 +221,7 @@ class TestRefusals(unittest.TestCase):
             run = s.copy("--patience", "1", "--max-retries", "1")
             self.assertIn(run.code, (DIFFERS, ACCOUNTS), run)
             self.assertIn("Too many for me", run.err + run.out)
-            self.assertEqual(sum(sum(c.values()) for c in s.there().values()), run.totals["copied"])
+            self.assertEqual(sum(sum(c.values()) for c in s.there().values()), run.totals["copied"], run)
 
     def test_poison(self):
         """One message that is refused stays the only one."""

@@ -91,10 +91,14 @@ def mbx_messages(data):
         at = end + size
 
 
+Found = collections.namedtuple("Found", "data date flags")  # None: not looked at
+
+
 def messages(name, data):
     """The messages of an mbox, without what belongs to the file."""
     if data.startswith(b"*mbx*"):
-        yield from mbx_messages(data)
+        for message in mbx_messages(data):
+            yield Found(message, None, None)
         return
     lines = re.findall(rb"[^\n]*\n|[^\n]+\Z", data)
     starts = STARTS.get(name)
@@ -113,8 +117,25 @@ def messages(name, data):
         # an empty line more than the one that ends the header
         if body and not body[-1].strip(b"\r\n") and any(not x.strip(b"\r\n") for x in body[:-1]):
             body.pop()
-        if (name, i) not in NO_MAIL:
-            yield b"".join(without_container(body, name in LENGTH_USED))
+        if (name, i) in NO_MAIL:
+            continue
+        date = DATE if lines[start - 1].rstrip().endswith(b"Thu Jan  4 05:06:07 2001") else None
+        yield Found(b"".join(without_container(body, name in LENGTH_USED)), date, flags_of(body))
+
+
+def flags_of(lines):
+    """From Status and X-Status, as c-client and Dovecot keep them."""
+    flags = set()
+    letters = {b"status": {"R": "\\seen"}, b"x-status": {"D": "\\deleted", "F": "\\flagged", "A": "\\answered", "T": "\\draft"}}
+    for line in lines:
+        if not line.strip(b"\r\n"):
+            break
+        field, _, value = line.partition(b":")
+        if field.lower() == b"x-mozilla-status":
+            return None  # told by Thunderbird's bits
+        known = letters.get(field.lower(), {})
+        flags |= {known[c] for c in value.decode("latin-1") if c in known}
+    return frozenset(flags)
 
 
 def without_container(lines, length_used):
@@ -185,11 +206,18 @@ class Common:
                 self.assertEqual(box["totals"]["source"], len(data))
                 target = readback.decode_name(box["target_name"].encode())
                 there = account.boxes[target].messages if data else []
-                wanted = [held(d, self.server.name) for d in data]
                 no = REFUSED.get((name, self.server.name), ())
                 self.assertEqual((box["totals"]["refused"], refused[name_there]), (len(no), len(no)))
-                wanted = [nasty.digest(d) for i, d in enumerate(wanted) if i not in no]
-                self.assertEqual(sorted(m.digest for m in there), sorted(wanted))
+                wanted = [f for i, f in enumerate(data) if i not in no]
+                digests = [nasty.digest(held(f.data, self.server.name)) for f in wanted]
+                self.assertEqual(sorted(m.digest for m in there), sorted(digests))
+                # in the order of the file, which a single lane keeps
+                self.assertEqual([m.digest for m in there], digests)
+                for found, message in zip(wanted, there):
+                    if found.date is not None:
+                        self.assertEqual(message.date, found.date)
+                    if found.flags is not None:
+                        self.assertEqual(message.flags, found.flags)
                 self.assertEqual(box["totals"]["copied"], len(wanted))
         self.assertEqual(balance(run.report), [])
 

@@ -76,6 +76,7 @@ class Quota:
         self.assertEqual(sum((first - told["user1"]).values()), 0)
         self.assertTrue(0 < sum(first.values()) < 450, sum(first.values()))
         self.assertEqual(self.digests(self.there(server, "user2")), told["user2"])
+        self.assertEqual(accounts["user1"]["totals"]["copied"], sum(first.values()), run)
         # still full: the same again, and still no double
         run = self.haul.copy(*words)
         self.assertEqual(run.code, ACCOUNTS, run)
@@ -123,7 +124,7 @@ class TestPoison(Case):
         self.assertIn("poison", issue["where"])
         good = nasty.Counter(nasty.digest(nasty.crlf(i.data)) for i in items if i.name != "poison")
         self.assertEqual(self.digests(self.there(server)), good)
-        self.assertLess(proxy.commands["APPEND"], 25)
+        self.assertLess(proxy.commands["APPEND"], 40)
         again = self.haul.copy("maildir:" + self.haul.path("src"), target)
         self.assertEqual((again.code, again.totals), (DIFFERS, run.totals), again)
         return issue["reason"], proxy
@@ -203,7 +204,7 @@ class TestConnections(Case):
     """Fewer sessions than lanes: it takes longer, and nothing else."""
 
     def check(self, server, *args):
-        boxes = {"INBOX": 30} | {f"box{n}": 20 for n in range(8)}
+        boxes = {"INBOX": 30} | {f"box{n}": 20 for n in range(5)}
         told = nasty.Counter()
         for digests in mail.write_maildir(self.haul.path("src"), boxes, mean=500).values():
             told += digests
