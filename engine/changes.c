@@ -112,8 +112,17 @@ static int
 put_message(struct db *db, const struct changes *c,
     const struct row_message *m, struct err *e)
 {
-	int64_t src_kw, tgt_kw;
+	int64_t src_kw, tgt_kw, there;
 
+	/* One failed read does not make a copy undone. */
+	if (m->outcome == OUT_FAILED || m->outcome == OUT_VANISHED) {
+		if (db_number(db, e, &there, 0, "SELECT 1 FROM message WHERE"
+		    " mailbox_id = ?1 AND key = ?2 AND outcome IN (1, 2)",
+		    "ib", c->mailbox_id, m->key, m->key_len) == -1)
+			return -1;
+		if (there != 0)
+			return 0;
+	}
 	if (keyword_set(db, m->src_kw, &src_kw, e) == -1 ||
 	    keyword_set(db, m->tgt_kw, &tgt_kw, e) == -1)
 		return -1;

@@ -12,6 +12,7 @@
 #include "base/xmalloc.h"
 
 #define CHUNK	100		/* contents asked for at once */
+#define MAX_DOUBTS 16		/* batches of a mailbox that are checked */
 
 static int
 put_known(void *ctx, uint32_t uid, struct err *e)
@@ -21,12 +22,12 @@ put_known(void *ctx, uint32_t uid, struct err *e)
 
 /* The UIDs that the state knows from "from" on, sorted. */
 static int
-load_known(struct lane *l, struct pair *p, uint32_t from, bool rows_only,
+load_known(struct lane *l, struct pair *p, uint32_t from, bool live,
     struct spill **out, struct err *e)
 {
 	struct spill *s = spill_new();
 
-	if (mailbox_known_uids(l->reader, p->id, from, rows_only, put_known, s,
+	if (mailbox_known_uids(l->reader, p->id, from, live, put_known, s,
 	    e) == -1 || spill_sort(s, e) == -1) {
 		spill_free(&s);
 		return -1;
@@ -201,18 +202,16 @@ look_for_lost(struct lane *l, struct pair *p, uint64_t *lost, struct err *e)
 			continue;
 		gone[n++] = (uint32_t)uid;
 		if (n == sizeof gone / sizeof *gone) {
-			*lost += n;
 			if (messages_void(l->run->state, l->account->row.id,
-			    p->id, gone, n, e) == -1)
+			    p->id, gone, n, lost, e) == -1)
 				goto fail;
 			n = 0;
 		}
 	}
 	if (rc == -1)
 		goto fail;
-	*lost += n;
 	if (n > 0 && messages_void(l->run->state, l->account->row.id, p->id,
-	    gone, n, e) == -1)
+	    gone, n, lost, e) == -1)
 		goto fail;
 	source_folder_close(l->eyes);
 	spill_free(&known);
@@ -227,104 +226,155 @@ fail:
 	return -1;
 }
 
-struct double_search {
-	struct lane	*lane;
-	struct pair	*pair;
+struct uid_list {
 	uint32_t	*uids;
 	size_t		 n, cap;
 };
 
-/* Untaken extras whose digest one of our settled batches holds. */
+/* Is there a run of consecutive UIDs from "first" on, in no row, that repeats
+ * the whole batch in order? */
 static int
-collect_doubles(struct lane *l, struct pair *p, struct double_search *s,
-    struct err *e)
+repeats(struct lane *l, struct pair *p, const struct row_intent *in,
+    uint32_t first, struct err *e)
 {
-	sqlite3_stmt *st;
-	int rc;
+	for (size_t i = 0; i < in->n; i++) {
+		int rc = extra_equals(l->reader, p->id, first + (uint32_t)i,
+		    &in->items[i].digests, e);
 
-	st = db_query(l->reader, e, "SELECT uid FROM extra WHERE mailbox_id ="
-	    " ?1 AND taken = 0 AND EXISTS (SELECT 1 FROM intent JOIN"
-	    " intent_item ON intent_id = intent.id WHERE mailbox_id = ?1 AND"
-	    " state = 1 AND (intent_item.strict = extra.strict OR"
-	    " intent_item.loose = extra.loose)) ORDER BY uid", "i", p->id);
-	if (st == NULL)
-		return -1;
-	while ((rc = db_step(l->reader, st, e)) == 1) {
-		if (s->n == s->cap) {
-			s->cap = s->cap ? 2 * s->cap : 64;
-			s->uids = xreallocarray(s->uids, s->cap,
-			    sizeof *s->uids);
-		}
-		s->uids[s->n++] = (uint32_t)sqlite3_column_int64(st, 0);
+		if (rc != 1)
+			return rc;
 	}
-	db_done(st);
+	return in->n > 0;
+}
+
+static void
+add_run(struct uid_list *list, uint32_t first, size_t n)
+{
+	if (list->n + n > list->cap) {
+		list->cap = 2 * (list->n + n);
+		list->uids = xreallocarray(list->uids, list->cap,
+		    sizeof *list->uids);
+	}
+	for (size_t i = 0; i < n; i++)
+		list->uids[list->n++] = first + (uint32_t)i;
+}
+
+/* The UIDs of untaken extras above the batch's UIDNEXT, to start a run. */
+static int
+put_candidate(void *ctx, uint32_t uid, struct err *e)
+{
+	(void)e;
+	add_run(ctx, uid, 1);
+	return 0;
+}
+
+/* All runs that repeat one of our settled batches. */
+static int
+collect_doubles(struct lane *l, struct pair *p, uint32_t uidvalidity,
+    struct uid_list *doubles, struct err *e)
+{
+	struct row_intent in[MAX_DOUBTS];
+	struct uid_list extras = { 0 };
+	struct arena arena;
+	uint32_t after = 0;
+	size_t n;
+	int rc = -1;
+
+	arena_init(&arena);
+	if (intents_settled(l->reader, p->id, in, MAX_DOUBTS, &n, e) == -1 ||
+	    extras_from(l->reader, p->id, n > 0 ? in[0].uidnext : 0,
+	    put_candidate, &extras, e) == -1)
+		goto out;
+	for (size_t i = 0; i < n; i++) {
+		if (in[i].uidvalidity != uidvalidity)
+			continue;
+		if (intent_items(l->reader, &in[i], &arena, e) == -1)
+			goto out;
+		for (size_t k = 0; k < extras.n; k++) {
+			if (extras.uids[k] <= after ||
+			    extras.uids[k] < in[i].uidnext)
+				continue;
+			rc = repeats(l, p, &in[i], extras.uids[k], e);
+			if (rc == -1)
+				goto out;
+			if (rc == 1) {
+				add_run(doubles, extras.uids[k], in[i].n);
+				after = extras.uids[k] + (uint32_t)in[i].n -
+				    1;
+			}
+		}
+		after = 0;
+	}
+	rc = 0;
+out:
+	free(extras.uids);
+	arena_release(&arena);
 	return rc;
 }
 
+/* Expunges them, with an op row around it. */
+static int
+remove_doubles(struct lane *l, struct pair *p, uint32_t uidvalidity,
+    const struct uid_list *doubles, struct err *e)
+{
+	struct folder_state st;
+	int64_t op;
+	int rc;
+
+	if (op_begin(l->run->state, l->account->row.id, p->id, "expunge",
+	    p->tgt_name, "doubles", &op, e) == -1)
+		return -1;
+	rc = target_folder_open(l->tgt, p->tgt_name, &st, e);
+	if (rc == 0 || (rc == 1 && st.uidvalidity != uidvalidity)) {
+		target_folder_close(l->tgt);
+		return err_set(e, ERR_MAILBOX, "the target mailbox is "
+		    "another one by now: no double is removed");
+	}
+	if (rc == 1)
+		rc = target_expunge(l->tgt, doubles->uids, doubles->n, e);
+	target_folder_close(l->tgt);
+	return rc == -1 ? -1 : op_done(l->run->state, op, e);
+}
+
 int
-look_for_doubles(struct lane *l, struct pair *p, uint64_t *doubles,
+look_for_doubles(struct lane *l, struct pair *p, uint64_t *count,
     struct err *e)
 {
-	struct double_search s = { .lane = l, .pair = p };
+	bool remove = l->run->set->remove_doubles;
+	struct uid_list doubles = { 0 };
 	struct row_mailbox row;
 	struct changes *c;
 	uint64_t found;
 	int rc = -1;
 
-	*doubles = 0;
+	*count = 0;
 	if (mailbox_load(l->reader, p->id, &row, e) == -1)
 		return -1;
 	buf_release(&row.token);
-	if (look(l, p, row.target.uidnext, true, &found, e) == -1)
-		return -1;
-	if (collect_doubles(l, p, &s, e) == -1)
+	if (look(l, p, row.target.uidnext, true, &found, e) == -1 ||
+	    collect_doubles(l, p, row.target.uidvalidity, &doubles, e) == -1 ||
+	    lane_target_again(l, e) == -1 || (doubles.n > 0 && remove &&
+	    remove_doubles(l, p, row.target.uidvalidity, &doubles, e) == -1))
 		goto out;
-	if (lane_target_again(l, e) == -1)
-		goto out;
-	*doubles = s.n;
-	if (s.n > 0) {
-		bool remove = l->run->set->remove_doubles;
+	c = changes_new(l->account->row.id, p->id, state_pass(l->run->state));
+	for (size_t i = 0; i < doubles.n; i++) {
+		char where[32];
 
-		c = changes_new(l->account->row.id, p->id,
-		    state_pass(l->run->state));
-		for (size_t i = 0; i < s.n; i++) {
-			char where[32];
-
-			snprintf(where, sizeof where, "target uid %" PRIu32,
-			    s.uids[i]);
-			changes_issue(c, "doubled", where, strlen(where),
-			    where, remove ? "the server stored this twice "
-			    "after a lost answer; the second copy was removed"
-			    : "the server stored this twice after a lost "
-			    "answer; --remove-doubles removes it");
-		}
-		if (remove) {
-			struct folder_state st;
-			int64_t op;
-
-			if (op_begin(l->run->state, l->account->row.id, p->id,
-			    "expunge", p->tgt_name, "doubles", &op, e) == -1 ||
-			    target_folder_open(l->tgt, p->tgt_name, &st,
-			    e) != 1) {
-				changes_free(c);
-				goto out;
-			}
-			rc = target_expunge(l->tgt, s.uids, s.n, e);
-			target_folder_close(l->tgt);
-			if (rc == -1 || op_done(l->run->state, op, e) == -1) {
-				changes_free(c);
-				rc = -1;
-				goto out;
-			}
-			for (size_t i = 0; i < s.n; i++)
-				changes_take(c, s.uids[i]);
-		}
-		if (state_wait(l->run->state, changes_post(l->run->state, &c),
-		    e) == -1)
-			goto out;
+		snprintf(where, sizeof where, "target uid %" PRIu32,
+		    doubles.uids[i]);
+		changes_issue(c, "doubled", where, strlen(where), where,
+		    remove ? "the server stored this twice after a lost "
+		    "answer; the second copy was removed" : "the server "
+		    "stored this twice after a lost answer; --remove-doubles "
+		    "removes it");
+		if (remove)
+			changes_take(c, doubles.uids[i]);
 	}
-	rc = intents_forget(l->run->state, p->id, e);
+	*count = doubles.n;
+	rc = state_wait(l->run->state, changes_post(l->run->state, &c), e);
+	if (rc == 0)
+		rc = intents_forget(l->run->state, p->id, e);
 out:
-	free(s.uids);
+	free(doubles.uids);
 	return rc;
 }

@@ -14,16 +14,32 @@
 
 /* Opens the target mailbox, making it if it is not there. */
 static int
-open_target_mailbox(struct lane *l, struct pair *p, struct folder_state *f,
-    struct err *e)
+open_target_mailbox(struct walk *w, struct folder_state *f, struct err *e)
 {
 	struct row_target none = { 0, 0, 0, 0 };
+	struct lane *l = w->l;
+	struct pair *p = w->p;
 	int64_t op;
 	int rc;
 
+	if (mailbox_load(l->reader, p->id, &w->row, e) == -1)
+		return -1;
 	rc = target_folder_open(l->tgt, p->tgt_name, f, e);
 	if (rc != 0)
 		return rc == 1 ? 0 : -1;
+	if (w->row.rows > 0 || w->row.extras > 0 ||
+	    w->row.target.uidvalidity != 0) {
+		if (strcmp(l->account->row.stage, "released") == 0)
+			return err_set(e, ERR_MAILBOX, "the target mailbox is "
+			    "gone; it is released, so nothing is done");
+		lane_note(l, "warn", NULL, "the target mailbox was gone: it "
+		    "is made and filled anew");
+		if (mailbox_void(l->run->state, p->id, e) == -1)
+			return -1;
+		buf_release(&w->row.token);
+		if (mailbox_load(l->reader, p->id, &w->row, e) == -1)
+			return -1;
+	}
 	if (op_begin(l->run->state, l->account->row.id, p->id, "create",
 	    p->tgt_name, NULL, &op, e) == -1 ||
 	    target_folder_create(l->tgt, p->tgt_name, p->special_use, e) ==
@@ -97,15 +113,17 @@ look_first(struct walk *w, struct folder_state *f, bool *changed,
 	    look(l, p, from, p->looked_twice, &found, e) == -1)
 		return -1;
 	row->extras += found;
-	/* Before release a message that is gone is a loss. */
+	/* Before release a message that is gone is a loss; an extra that is
+	 * gone must not be taken for a copy. */
 	if (f->messages < row->rows + row->extras &&
-	    strcmp(l->account->row.stage, "released") != 0 && row->rows > 0) {
+	    strcmp(l->account->row.stage, "released") != 0 &&
+	    !fault_mutated("look")) {
 		uint64_t lost;
 
 		if (look_for_lost(l, p, &lost, e) == -1)
 			return -1;
+		*changed = true;
 		if (lost > 0) {
-			*changed = true;
 			lane_note(l, "warn", NULL, "%" PRIu64 " messages that "
 			    "were copied are no longer at the target: copied "
 			    "again", lost);
@@ -211,8 +229,7 @@ pair_run(struct lane *l, struct pair *p, struct err *e)
 
 	walk_begin(&w, l, p);
 	w.folder = account_folder(l, p, e);
-	if (w.folder != NULL && open_target_mailbox(l, p, &f, e) == 0 &&
-	    mailbox_load(l->reader, p->id, &w.row, e) == 0) {
+	if (w.folder != NULL && open_target_mailbox(&w, &f, e) == 0) {
 		rc = look_first(&w, &f, &changed, e);
 		if (rc == 0)
 			end = PAIR_WAIT;

@@ -14,7 +14,7 @@ pair_adopt(struct lane *l, struct pair *p, uint64_t *there, uint64_t *taken,
 {
 	struct folder_state f;
 	enum delta delta;
-	uint64_t found;
+	uint64_t found, lost;
 	struct walk w;
 	int64_t before, left;
 	int rc;
@@ -30,6 +30,8 @@ pair_adopt(struct lane *l, struct pair *p, uint64_t *there, uint64_t *taken,
 	if (w.folder == NULL ||
 	    mailbox_load(l->reader, p->id, &w.row, e) == -1 ||
 	    look(l, p, 0, false, &found, e) == -1 ||
+	    (f.messages < w.row.rows + w.row.extras + found &&
+	    look_for_lost(l, p, &lost, e) == -1) ||
 	    extras_untaken(l->reader, p->id, &before, e) == -1)
 		goto out;
 	/* What an earlier pass found and left is still somebody's. */

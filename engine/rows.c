@@ -139,10 +139,25 @@ account_put(struct state *s, const char *name, const char *target_user,
 
 struct outcome_arg { int64_t id; const char *outcome, *error; };
 
+/* Mailboxes whose walk never ended have no sums; what is in rows is told. */
+static int
+count_open_mailboxes(struct db *db, int64_t account_id, struct err *e)
+{
+	return db_run(db, e, "UPDATE mailbox SET (copied, present, refused) ="
+	    " (SELECT count(*) FILTER (WHERE message.outcome = 1), count(*)"
+	    " FILTER (WHERE message.outcome = 2), count(*) FILTER (WHERE"
+	    " message.outcome = 4) FROM message WHERE mailbox_id = mailbox.id)"
+	    " WHERE account_id = ?1 AND outcome NOT IN ('done', 'partial',"
+	    " 'excluded', 'unreadable')", "i", account_id);
+}
+
 static int
 apply_outcome(struct db *db, void *arg, struct err *e)
 {
 	struct outcome_arg *a = arg;
+
+	if (count_open_mailboxes(db, a->id, e) == -1)
+		return -1;
 
 	return db_run(db, e, "UPDATE account SET outcome = ?2, error = ?3,"
 	    " stage = CASE WHEN stage = 'new' AND EXISTS (SELECT 1 FROM message"
@@ -398,10 +413,19 @@ mailbox_void(struct state *s, int64_t mailbox_id, struct err *e)
 	return state_call(s, apply_void, &mailbox_id, e);
 }
 
+/* The books are open: a crash from here on must not find "unchanged". */
+static int
+forget_token(struct db *db, int64_t mailbox_id, struct err *e)
+{
+	return db_run(db, e, "UPDATE mailbox SET src_token = NULL, outcome ="
+	    " 'partial' WHERE id = ?1", "i", mailbox_id);
+}
+
 struct void_arg {
 	int64_t account_id, mailbox_id, pass;
 	const uint32_t *uids;
 	size_t n;
+	uint64_t lost;
 };
 
 static int
@@ -421,32 +445,39 @@ apply_messages_void(struct db *db, void *arg, struct err *e)
 		    db_run(db, e, "UPDATE message SET outcome = 0, tgt_uid = 0"
 		    " WHERE mailbox_id = ?1 AND tgt_uid = ?2 AND outcome IN"
 		    " (1, 2)", "ii", v->mailbox_id,
-		    (int64_t)v->uids[i]) == -1 ||
-		    db_run(db, e, "DELETE FROM extra WHERE mailbox_id = ?1 AND"
+		    (int64_t)v->uids[i]) == -1)
+			return -1;
+		v->lost += (uint64_t)db_changes(db);
+		if (db_run(db, e, "DELETE FROM extra WHERE mailbox_id = ?1 AND"
 		    " uid = ?2", "ii", v->mailbox_id,
 		    (int64_t)v->uids[i]) == -1)
 			return -1;
 	}
-	return 0;
+	return forget_token(db, v->mailbox_id, e);
 }
 
 int
 messages_void(struct state *s, int64_t account_id, int64_t mailbox_id,
-    const uint32_t *uids, size_t n, struct err *e)
+    const uint32_t *uids, size_t n, uint64_t *lost, struct err *e)
 {
-	struct void_arg v = { account_id, mailbox_id, state_pass(s), uids, n };
+	struct void_arg v = { account_id, mailbox_id, state_pass(s), uids, n,
+	    0 };
 
-	return state_call(s, apply_messages_void, &v, e);
+	if (state_call(s, apply_messages_void, &v, e) == -1)
+		return -1;
+	*lost += v.lost;
+	return 0;
 }
 
 int
 mailbox_known_uids(struct db *db, int64_t mailbox_id, uint32_t from,
-    bool rows_only, int (*fn)(void *, uint32_t, struct err *), void *ctx,
+    bool live, int (*fn)(void *, uint32_t, struct err *), void *ctx,
     struct err *e)
 {
-	static const char rows[] = "SELECT tgt_uid FROM message WHERE"
+	static const char living[] = "SELECT tgt_uid FROM message WHERE"
 	    " mailbox_id = ?1 AND tgt_uid >= ?2 AND tgt_uid > 0 AND outcome IN"
-	    " (1, 2)";
+	    " (1, 2) UNION ALL SELECT uid FROM extra WHERE mailbox_id = ?1 AND"
+	    " uid >= ?2 AND taken = 0";
 	static const char both[] = "SELECT tgt_uid FROM message WHERE"
 	    " mailbox_id = ?1 AND tgt_uid >= ?2 AND tgt_uid > 0 AND outcome IN"
 	    " (1, 2) UNION ALL SELECT uid FROM extra WHERE mailbox_id = ?1 AND"
@@ -454,7 +485,7 @@ mailbox_known_uids(struct db *db, int64_t mailbox_id, uint32_t from,
 	sqlite3_stmt *st;
 	int rc;
 
-	st = db_query(db, e, rows_only ? rows : both, "ii", mailbox_id,
+	st = db_query(db, e, live ? living : both, "ii", mailbox_id,
 	    (int64_t)from);
 	if (st == NULL)
 		return -1;
@@ -526,6 +557,41 @@ extra_find(struct db *db, int64_t mailbox_id, const struct digests *d,
 }
 
 int
+extra_equals(struct db *db, int64_t mailbox_id, uint32_t uid,
+    const struct digests *d, struct err *e)
+{
+	int64_t n;
+
+	if (db_number(db, e, &n, 0, "SELECT 1 FROM extra WHERE mailbox_id = ?1"
+	    " AND uid = ?2 AND taken = 0 AND (strict = ?3 OR loose = ?4)",
+	    "iibb", mailbox_id, (int64_t)uid, d->strict, (size_t)DIGEST_LEN,
+	    d->loose, (size_t)DIGEST_LEN) == -1)
+		return -1;
+	return n != 0;
+}
+
+int
+extras_from(struct db *db, int64_t mailbox_id, uint32_t from,
+    int (*fn)(void *, uint32_t, struct err *), void *ctx, struct err *e)
+{
+	sqlite3_stmt *st;
+	int rc;
+
+	st = db_query(db, e, "SELECT uid FROM extra WHERE mailbox_id = ?1 AND"
+	    " uid >= ?2 AND taken = 0 ORDER BY uid", "ii", mailbox_id,
+	    (int64_t)from);
+	if (st == NULL)
+		return -1;
+	while ((rc = db_step(db, st, e)) == 1)
+		if (fn(ctx, (uint32_t)sqlite3_column_int64(st, 0), e) == -1) {
+			rc = -1;
+			break;
+		}
+	db_done(st);
+	return rc;
+}
+
+int
 extras_untaken(struct db *db, int64_t mailbox_id, int64_t *n, struct err *e)
 {
 	return db_number(db, e, n, 0, "SELECT count(*) FROM extra WHERE"
@@ -558,6 +624,8 @@ apply_settle(struct db *db, void *arg, struct err *e)
 {
 	struct settle_arg *f = arg;
 
+	if (forget_token(db, f->mailbox_id, e) == -1)
+		return -1;
 	return db_run(db, e, "UPDATE intent SET state = 1, pass = ?2 WHERE"
 	    " mailbox_id = ?1 AND state = 0", "ii", f->mailbox_id, f->pass);
 }
@@ -568,6 +636,60 @@ intents_settle(struct state *s, int64_t mailbox_id, struct err *e)
 	struct settle_arg f = { mailbox_id, state_pass(s) };
 
 	return state_call(s, apply_settle, &f, e);
+}
+
+int
+intents_settled(struct db *db, int64_t mailbox_id, struct row_intent *in,
+    size_t max, size_t *n, struct err *e)
+{
+	sqlite3_stmt *st;
+	int rc = 0;
+
+	*n = 0;
+	st = db_query(db, e, "SELECT id, uidvalidity, uidnext, n FROM intent"
+	    " WHERE mailbox_id = ?1 AND state = 1 ORDER BY id", "i",
+	    mailbox_id);
+	if (st == NULL)
+		return -1;
+	while (*n < max && (rc = db_step(db, st, e)) == 1) {
+		memset(&in[*n], 0, sizeof in[*n]);
+		in[*n].id = sqlite3_column_int64(st, 0);
+		in[*n].uidvalidity = (uint32_t)sqlite3_column_int64(st, 1);
+		in[*n].uidnext = (uint32_t)sqlite3_column_int64(st, 2);
+		in[(*n)++].n = (size_t)sqlite3_column_int64(st, 3);
+	}
+	db_done(st);
+	return rc == -1 ? -1 : 0;
+}
+
+int
+intent_items(struct db *db, struct row_intent *in, struct arena *a,
+    struct err *e)
+{
+	struct row_intent_item *items = arena_zalloc(a, (in->n + 1) *
+	    sizeof *items);
+	sqlite3_stmt *st;
+	size_t n = 0;
+	int rc = 0;
+
+	st = db_query(db, e, "SELECT strict, loose FROM intent_item WHERE"
+	    " intent_id = ?1 ORDER BY seq", "i", in->id);
+	if (st == NULL)
+		return -1;
+	while (n < in->n && (rc = db_step(db, st, e)) == 1) {
+		if (sqlite3_column_bytes(st, 0) == DIGEST_LEN &&
+		    sqlite3_column_bytes(st, 1) == DIGEST_LEN) {
+			memcpy(items[n].digests.strict,
+			    sqlite3_column_blob(st, 0), DIGEST_LEN);
+			memcpy(items[n].digests.loose,
+			    sqlite3_column_blob(st, 1), DIGEST_LEN);
+		}
+		n++;
+	}
+	db_done(st);
+	in->items = items;
+	in->n = n;
+	return rc == -1 ? -1 : 0;
 }
 
 static int

@@ -194,12 +194,14 @@ int	 message_find(struct db *, int64_t mailbox_id, const void *key,
 /* All rows of the mailbox no longer hold: uidvalidity changed or the target
  * was rolled back.  Extras are forgotten. */
 int	 mailbox_void(struct state *, int64_t mailbox_id, struct err *);
-/* These target UIDs are gone: their rows no longer hold. */
+/* These target UIDs are gone: their rows no longer hold (added to *lost), and
+ * extras are forgotten.  The source is read anew until a walk is complete. */
 int	 messages_void(struct state *, int64_t account_id, int64_t mailbox_id,
-	    const uint32_t *uids, size_t n, struct err *);
-/* Calls fn with each UID that a row or an extra has, from the given one on. */
+	    const uint32_t *uids, size_t n, uint64_t *lost, struct err *);
+/* Calls fn with each UID that a row or an extra has, from the given one on;
+ * live: not those of extras that were taken. */
 int	 mailbox_known_uids(struct db *, int64_t mailbox_id, uint32_t from,
-	    bool rows_only, int (*fn)(void *, uint32_t, struct err *),
+	    bool live, int (*fn)(void *, uint32_t, struct err *),
 	    void *ctx, struct err *);
 
 /* Extras.  1: *uid is the lowest untaken one equal (strict, else with loose
@@ -208,6 +210,13 @@ int	 mailbox_known_uids(struct db *, int64_t mailbox_id, uint32_t from,
 int	 extra_find(struct db *, int64_t mailbox_id, const struct digests *,
 	    bool loose, const struct row_taken *skip, uint32_t *uid,
 	    bool *intended, struct err *);
+/* 1: the untaken extra of that UID equals the digests, strictly or loosely. */
+int	 extra_equals(struct db *, int64_t mailbox_id, uint32_t uid,
+	    const struct digests *, struct err *);
+/* Calls fn with the UIDs of untaken extras from the given one on, ascending. */
+int	 extras_from(struct db *, int64_t mailbox_id, uint32_t from,
+	    int (*fn)(void *, uint32_t, struct err *), void *ctx,
+	    struct err *);
 int	 extras_untaken(struct db *, int64_t mailbox_id, int64_t *n,
 	    struct err *);
 
@@ -219,6 +228,12 @@ int	 intents_accounted(struct db *, int64_t mailbox_id, bool *all,
 /* Open intents become settled ones (state 1) of this pass.  They are kept to
  * the end of the next pass: a server may commit later than anybody waits. */
 int	 intents_settle(struct state *, int64_t mailbox_id, struct err *);
+/* The first max settled ones, without their items. */
+int	 intents_settled(struct db *, int64_t mailbox_id, struct row_intent *,
+	    size_t max, size_t *n, struct err *);
+/* The digests of its items in order, in the arena; in->items is set. */
+int	 intent_items(struct db *, struct row_intent *in, struct arena *,
+	    struct err *);
 /* Settled ones of earlier passes. */
 int	 intents_forget(struct state *, int64_t mailbox_id, struct err *);
 

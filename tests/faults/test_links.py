@@ -2,11 +2,13 @@
 ends well, and what is there is exact.
 """
 
+import glob
+import os
 import threading
 import unittest
 
 import kills
-from haul import DIFFERS, DONE
+from haul import DIFFERS, DONE, wait_for
 from kills import Mail, Migration, Place
 from proxy import Proxy
 from servers import Dovecot
@@ -88,9 +90,18 @@ class TestLinks(unittest.TestCase):
         kills.everywhere(self, everything)
 
     def session_killed(self, server, kind, n, where):
-        with Migration(Place(server), kind, account()) as m, Proxy(server.host, server.imap_port) as proxy:
+        # one lane, so that the user's only session is the one that is meant
+        with Migration(Place(server), kind, account(), ["--settle", "1", "--lanes", "1"]) as m, Proxy(server.host, server.imap_port) as proxy:
             killed = []
-            proxy.cut_append(n, where, action=lambda *unused: killed.append(server.kill_session(m.place.user)))
+
+            def kill(*unused):
+                killed.append(server.kill_session(m.place.user))
+                wait_for(lambda: killed[0] not in server.sessions())
+                if server.name == "dovecot":  # it waits 2 minutes for the lock of a dead process
+                    for file in glob.glob(server.maildir(m.place.user) + "/**/dovecot-uidlist.lock", recursive=True, include_hidden=True):
+                        os.unlink(file)
+
+            proxy.cut_append(n, where, action=kill)
             run = m.copy(port=proxy.port)
             words = [] if killed and killed[0] else ["no session was killed"]
             return words + m.wrong(run, present=0) + m.again()
