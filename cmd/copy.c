@@ -169,8 +169,8 @@ static int
 known_messages(struct db *db, const char *name, int64_t *n, struct err *e)
 {
 	return db_number(db, e, n, 0, "SELECT sum(mailbox.source) FROM mailbox JOIN"
-	    " account ON account.id = account_id WHERE account.name = ?1", "s",
-	    name);
+	    " account ON account.id = account_id WHERE account.name = ?1 AND"
+	    " mailbox.outcome <> 'gone'", "s", name);
 }
 
 struct sized { struct account *account; int64_t messages; size_t place; };

@@ -213,7 +213,7 @@ make_pairs(struct lane *l, struct account *a, const struct account_info *info,
 		*tail = p;
 		tail = &p->next;
 	}
-	rc = 0;
+	rc = mailboxes_gone(l->run->state, a->row.id, e);
 out:
 	free(results);
 	free(names.keys);

@@ -698,15 +698,15 @@ is_risky(const struct measured *m)
 int
 work_send(struct lane *l, const struct msg_meta *meta, const void *key,
     size_t key_len, const struct measured *m, struct buf *keep,
-    struct content **content, struct err *e)
+    struct content **content, bool alone, struct err *e)
 {
 	struct pair_work *w = l->work;
 	struct row_intent_item *in;
 	struct store_item *it;
 	struct msg_meta *copy;
 	struct slot *s;
-	bool alone = is_risky(m);
 
+	alone = alone || is_risky(m);
 	if (w->failed) {
 		*e = w->err;
 		return -1;

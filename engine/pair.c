@@ -146,7 +146,8 @@ look_first(struct walk *w, struct folder_state *f, bool *changed,
 			p->looked_twice = true;
 			return 0;
 		}
-		if (intents_settle(l->run->state, p->id, e) == -1)
+		if (intents_settle(l->run->state, p->id, !all &&
+		    p->doubt_ms != 0, e) == -1)
 			return -1;
 		*changed = true;
 	}

@@ -19,7 +19,6 @@
 #define PAUSE_MAX_MS	60000
 #define GRACE_MS	30000	/* a stop waits so long for answers */
 #define MAX_REFUSED	3	/* logins with one secret, one after another */
-#define MAX_SECRETS	64
 
 /* One secret that several accounts share, known by its address. */
 struct shared_secret {
@@ -36,7 +35,7 @@ struct pool {
 	int		 cancel_fd;
 	unsigned	 running;	/* lanes */
 	struct pool_result *result;
-	struct shared_secret secrets[MAX_SECRETS];
+	struct shared_secret *secrets;
 	size_t		 nsecrets;
 	uint64_t	 stopped_ms;	/* when the stop was first seen */
 	uv_async_t	 wake;
@@ -165,36 +164,54 @@ fail_run(struct pool *pool, const struct err *e)
 	uv_cond_broadcast(&pool->changed);
 }
 
-/* The entry of a secret, made when it is new; NULL: none, or too many. */
+/* NULL: it is not shared. */
 static struct shared_secret *
 find_secret(struct pool *pool, const char *secret)
 {
-	size_t i;
-
-	if (secret == NULL)
-		return NULL;
-	for (i = 0; i < pool->nsecrets; i++)
+	for (size_t i = 0; i < pool->nsecrets && secret != NULL; i++)
 		if (pool->secrets[i].secret == secret)
 			return &pool->secrets[i];
-	if (i == MAX_SECRETS)
-		return NULL;
-	pool->secrets[i].secret = secret;
-	pool->nsecrets++;
-	return &pool->secrets[i];
+	return NULL;
 }
 
-/* Under the mutex: an account was opened with its secrets, or refused. */
-static void
-count_login(struct pool *pool, const struct account *a, bool refused)
+static int
+cmp_pointer(const void *a, const void *b)
 {
-	const char *secrets[2] = { a->src_password, a->tgt_password };
+	const char *const *x = a, *const *y = b;
 
-	for (size_t i = 0; i < 2; i++) {
-		struct shared_secret *s = find_secret(pool, secrets[i]);
+	return *x < *y ? -1 : *x > *y;
+}
 
-		if (s != NULL)
-			s->refused = refused ? s->refused + 1 : 0;
+/* Secrets that more than one account has. */
+static void
+find_shared_secrets(struct pool *pool)
+{
+	const char **all = xcalloc(2 * pool->n + 1, sizeof *all);
+	size_t n = 0;
+
+	for (size_t i = 0; i < pool->n; i++) {
+		if (pool->accounts[i]->src_password != NULL)
+			all[n++] = pool->accounts[i]->src_password;
+		if (pool->accounts[i]->tgt_password != NULL)
+			all[n++] = pool->accounts[i]->tgt_password;
 	}
+	qsort(all, n, sizeof *all, cmp_pointer);
+	pool->secrets = xcalloc(n + 1, sizeof *pool->secrets);
+	for (size_t i = 1; i < n; i++)
+		if (all[i] == all[i - 1] && (pool->nsecrets == 0 ||
+		    pool->secrets[pool->nsecrets - 1].secret != all[i]))
+			pool->secrets[pool->nsecrets++].secret = all[i];
+	free(all);
+}
+
+/* Under the mutex: a login worked, or was refused. */
+static void
+count_login(struct pool *pool, const char *secret, bool refused)
+{
+	struct shared_secret *s = find_secret(pool, secret);
+
+	if (s != NULL)
+		s->refused = refused ? s->refused + 1 : 0;
 }
 
 /* Does a secret of the account refuse to work?  Under the mutex. */
@@ -310,11 +327,13 @@ pair_ended(struct pool *pool, struct lane *l, struct account *a,
 		uv_mutex_lock(&pool->mutex);
 		return true;
 	}
-	p->state = PAIR_TODO;
 	if (!may_retry(pool, a, e)) {
 		a->failed = true;
 		a->err = *e;
 	}
+	/* The account's other mailboxes get their turn first. */
+	p->state = PAIR_LATER;
+	p->due_ms = a->due_ms + PAUSE_MIN_MS;
 	return false;
 }
 
@@ -370,7 +389,7 @@ judge(struct lane *l, struct account *a)
 		int64_t total;
 
 		if (db_number(l->reader, &e, &total, 0, "SELECT sum(source)"
-		    " FROM mailbox WHERE account_id = ?1", "i",
+		    " FROM mailbox WHERE account_id = ?1 AND outcome <> 'gone'", "i",
 		    a->row.id) == 0 && total == 0)
 			return "empty";
 	}
@@ -446,25 +465,30 @@ static void
 prepare(struct pool *pool, struct lane *l, struct account *a)
 {
 	struct err e;
+	bool barred;
 	int rc;
 
 	a->outcome = NULL;
 	uv_mutex_lock(&pool->mutex);
-	rc = secret_is_bad(pool, a) ? -1 : 0;
+	barred = secret_is_bad(pool, a);
 	uv_mutex_unlock(&pool->mutex);
-	if (rc == 0)
+	if (!barred)
 		rc = account_prepare(l, a, &e);
 	else {
+		rc = -1;
 		err_set(&e, ERR_ACCOUNT, "not tried: the login that it shares "
 		    "with other accounts was refused %d times in a row",
 		    MAX_REFUSED);
 		e.cause = CAUSE_AUTH;
 	}
 	uv_mutex_lock(&pool->mutex);
+	if (l->src != NULL)
+		count_login(pool, a->src_password, false);
 	if (rc == 0)
-		count_login(pool, a, false);
-	else if (e.cause == CAUSE_AUTH)
-		count_login(pool, a, true);
+		count_login(pool, a->tgt_password, false);
+	else if (e.cause == CAUSE_AUTH && !barred)
+		count_login(pool, l->src != NULL ? a->tgt_password :
+		    a->src_password, true);
 	if (rc == 0) {
 		a->phase = ACC_ACTIVE;
 		a->down_ms = 0;
@@ -693,6 +717,7 @@ pool_run(struct run *run, struct account **accounts, size_t n,
 		arena_init(&accounts[k]->arena);
 		accounts[k]->phase = ACC_NEW;
 	}
+	find_shared_secrets(&pool);
 	check_space(&pool);
 	/* Signals are the main thread's. */
 	sigfillset(&all);
@@ -719,6 +744,7 @@ pool_run(struct run *run, struct account **accounts, size_t n,
 	while (i-- > 0)
 		uv_thread_join(&workers[i].thread);
 	free(workers);
+	free(pool.secrets);
 	uv_loop_close(&loop);
 	sum_up(&pool);
 	for (size_t k = 0; k < n; k++)

@@ -31,8 +31,8 @@ report_totals(struct db *db, struct totals *t, struct err *e)
 
 	memset(t, 0, sizeof *t);
 	st = db_query(db, e, "SELECT " SUMS ", count(*), ifnull(sum(stripped),"
-	    "0), ifnull(sum(bytes),0), ifnull(sum(crlf_bytes),0) FROM mailbox",
-	    "");
+	    "0), ifnull(sum(bytes),0), ifnull(sum(crlf_bytes),0) FROM mailbox WHERE"
+	    " outcome <> 'gone'", "");
 	if (st == NULL)
 		return -1;
 	if ((rc = db_step(db, st, e)) == 1) {
@@ -54,7 +54,8 @@ report_totals(struct db *db, struct totals *t, struct err *e)
 	    "") == -1 ||
 	    db_number(db, e, &unbalanced, 0, "SELECT count(*) FROM mailbox"
 	    " WHERE source <> copied + present + excluded + refused + failed +"
-	    " vanished OR outcome NOT IN ('done', 'partial', 'excluded')",
+	    " vanished AND outcome <> 'gone' OR outcome NOT IN ('done',"
+	    " 'partial', 'excluded', 'gone')",
 	    "") == -1 ||
 	    db_number(db, e, &begun, 0, "SELECT count(*) FROM account WHERE"
 	    " outcome IN ('new', 'running', 'stopped')", "") == -1)
@@ -98,7 +99,7 @@ text_accounts(struct db *db, FILE *out, struct err *e)
 	    " (SELECT account_id, sum(source) AS source, sum(copied) AS copied,"
 	    " sum(present) AS present, sum(excluded) AS excluded, sum(refused)"
 	    " AS refused, sum(failed) AS failed, sum(vanished) AS vanished FROM"
-	    " mailbox GROUP BY account_id) AS m ON m.account_id = account.id"
+	    " mailbox WHERE outcome <> 'gone' GROUP BY account_id) AS m ON m.account_id = account.id"
 	    " ORDER BY account.outcome = 'done', account.name", "");
 	if (st == NULL)
 		return -1;
@@ -289,7 +290,7 @@ json_accounts(struct db *db, struct json *j, struct err *e)
 		json_string(j, "error", sqlite3_column_type(st, 7) ==
 		    SQLITE_NULL ? NULL : db_text(st, 7));
 		sums = db_query(db, e, "SELECT " SUMS " FROM mailbox WHERE"
-		    " account_id = ?1", "i", id);
+		    " account_id = ?1 AND outcome <> 'gone'", "i", id);
 		if (sums == NULL || db_step(db, sums, e) != 1) {
 			rc = -1;
 			break;

@@ -104,7 +104,7 @@ apply_account(struct db *db, void *arg, struct err *e)
 		return -1;
 	st = db_query(db, e, "SELECT id, stage, outcome, ifnull(pass, 0),"
 	    " (SELECT ifnull(sum(source), 0) FROM mailbox WHERE account_id ="
-	    " account.id) FROM account WHERE name = ?1", "s", a->name);
+	    " account.id AND mailbox.outcome <> 'gone') FROM account WHERE name = ?1", "s", a->name);
 	if (st == NULL)
 		return -1;
 	rc = db_step(db, st, e);
@@ -180,6 +180,7 @@ account_outcome(struct state *s, int64_t id, const char *outcome,
 struct mailbox_arg {
 	int64_t account_id, id;
 	const char *src_key, *src_name, *tgt_name, *tgt_key;
+	int64_t pass;
 };
 
 static int
@@ -188,10 +189,13 @@ apply_mailbox(struct db *db, void *arg, struct err *e)
 	struct mailbox_arg *m = arg;
 
 	if (db_run(db, e, "INSERT INTO mailbox (account_id, src_key, src_name,"
-	    " tgt_name, tgt_key) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT"
-	    " (account_id, src_key) DO UPDATE SET src_name = ?3", "ibsss",
-	    m->account_id, m->src_key, strlen(m->src_key), m->src_name,
-	    m->tgt_name, m->tgt_key) == -1)
+	    " tgt_name, tgt_key, listed) VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON"
+	    " CONFLICT (account_id, src_key) DO UPDATE SET src_name = ?3,"
+	    " listed = ?6, tgt_name = iif(tgt_name = '', ?4, tgt_name), tgt_key"
+	    " = iif(tgt_name = '', ?5, tgt_key), outcome = iif(outcome ="
+	    " 'gone', 'new', outcome)", "ibsssi", m->account_id, m->src_key,
+	    strlen(m->src_key), m->src_name, m->tgt_name, m->tgt_key,
+	    m->pass) == -1)
 		return -1;
 	return db_number(db, e, &m->id, 0, "SELECT id FROM mailbox WHERE"
 	    " account_id = ?1 AND src_key = ?2", "ib", m->account_id,
@@ -204,12 +208,31 @@ mailbox_put(struct state *s, int64_t account_id, const char *src_key,
     int64_t *id, struct err *e)
 {
 	struct mailbox_arg m = { account_id, 0, src_key, src_name, tgt_name,
-	    tgt_key };
+	    tgt_key, state_pass(s) };
 
 	if (state_call(s, apply_mailbox, &m, e) == -1)
 		return -1;
 	*id = m.id;
 	return 0;
+}
+
+struct settle_arg { int64_t id, pass; bool count; };
+
+static int
+apply_gone(struct db *db, void *arg, struct err *e)
+{
+	struct settle_arg *a = arg;
+
+	return db_run(db, e, "UPDATE mailbox SET outcome = 'gone' WHERE"
+	    " account_id = ?1 AND listed <> ?2", "ii", a->id, a->pass);
+}
+
+int
+mailboxes_gone(struct state *s, int64_t account_id, struct err *e)
+{
+	struct settle_arg a = { account_id, state_pass(s), false };
+
+	return state_call(s, apply_gone, &a, e);
 }
 
 int
@@ -245,9 +268,10 @@ mailbox_load(struct db *db, int64_t id, struct row_mailbox *m, struct err *e)
 		"SELECT count(*) FROM intent WHERE mailbox_id = ?1 AND"
 		" state = 0",
 		"SELECT EXISTS (SELECT 1 FROM message WHERE mailbox_id = ?1)",
+		"SELECT EXISTS (SELECT 1 FROM doubt WHERE mailbox_id = ?1)",
 	};
 	sqlite3_stmt *st;
-	int64_t n[4];
+	int64_t n[5];
 	int rc;
 
 	memset(m, 0, sizeof *m);
@@ -280,13 +304,14 @@ mailbox_load(struct db *db, int64_t id, struct row_mailbox *m, struct err *e)
 	if (rc != 1)
 		return rc == -1 ? -1 : err_set(e, ERR_RUN, "state: mailbox "
 		    "%" PRId64 " is gone", id);
-	for (size_t i = 0; i < 4; i++)
+	for (size_t i = 0; i < 5; i++)
 		if (db_number(db, e, &n[i], 0, counts[i], "i", id) == -1)
 			return -1;
 	m->rows = (uint64_t)n[0];
 	m->extras = (uint64_t)n[1];
 	m->intents = (uint64_t)n[2];
 	m->any_row = n[3] != 0;
+	m->doubts = n[4] != 0;
 	return 0;
 }
 
@@ -557,6 +582,14 @@ extra_find(struct db *db, int64_t mailbox_id, const struct digests *d,
 }
 
 int
+message_doubts(struct db *db, int64_t mailbox_id, const void *key,
+    size_t key_len, int64_t *n, struct err *e)
+{
+	return db_number(db, e, n, 0, "SELECT n FROM doubt WHERE mailbox_id ="
+	    " ?1 AND key = ?2", "ib", mailbox_id, key, key_len);
+}
+
+int
 extra_equals(struct db *db, int64_t mailbox_id, uint32_t uid,
     const struct digests *d, struct err *e)
 {
@@ -617,23 +650,25 @@ intents_accounted(struct db *db, int64_t mailbox_id, bool *all, struct err *e)
 	return 0;
 }
 
-struct settle_arg { int64_t mailbox_id, pass; };
-
 static int
 apply_settle(struct db *db, void *arg, struct err *e)
 {
 	struct settle_arg *f = arg;
 
-	if (forget_token(db, f->mailbox_id, e) == -1)
+	if (forget_token(db, f->id, e) == -1 || (f->count &&
+	    db_run(db, e, "INSERT INTO doubt (mailbox_id, key, n) SELECT"
+	    " DISTINCT mailbox_id, key, 1 FROM intent JOIN intent_item ON"
+	    " intent_id = intent.id WHERE mailbox_id = ?1 AND state = 0 ON"
+	    " CONFLICT DO UPDATE SET n = n + 1", "i", f->id) == -1))
 		return -1;
 	return db_run(db, e, "UPDATE intent SET state = 1, pass = ?2 WHERE"
-	    " mailbox_id = ?1 AND state = 0", "ii", f->mailbox_id, f->pass);
+	    " mailbox_id = ?1 AND state = 0", "ii", f->id, f->pass);
 }
 
 int
-intents_settle(struct state *s, int64_t mailbox_id, struct err *e)
+intents_settle(struct state *s, int64_t mailbox_id, bool lost, struct err *e)
 {
-	struct settle_arg f = { mailbox_id, state_pass(s) };
+	struct settle_arg f = { mailbox_id, state_pass(s), lost };
 
 	return state_call(s, apply_settle, &f, e);
 }
@@ -699,16 +734,16 @@ apply_forget(struct db *db, void *arg, struct err *e)
 
 	if (db_run(db, e, "DELETE FROM intent_item WHERE intent_id IN (SELECT"
 	    " id FROM intent WHERE mailbox_id = ?1 AND state = 1 AND pass <"
-	    " ?2)", "ii", f->mailbox_id, f->pass) == -1)
+	    " ?2)", "ii", f->id, f->pass) == -1)
 		return -1;
 	return db_run(db, e, "DELETE FROM intent WHERE mailbox_id = ?1 AND"
-	    " state = 1 AND pass < ?2", "ii", f->mailbox_id, f->pass);
+	    " state = 1 AND pass < ?2", "ii", f->id, f->pass);
 }
 
 int
 intents_forget(struct state *s, int64_t mailbox_id, struct err *e)
 {
-	struct settle_arg f = { mailbox_id, state_pass(s) };
+	struct settle_arg f = { mailbox_id, state_pass(s), false };
 
 	return state_call(s, apply_forget, &f, e);
 }

@@ -154,12 +154,15 @@ struct row_mailbox {
 	uint64_t	 extras;	/* not taken */
 	uint64_t	 intents;	/* open or in doubt */
 	bool		 any_row;
+	bool		 doubts;	/* some message was in doubt */
 	struct buf	 token;		/* release it */
 };
 
 int	 mailbox_put(struct state *, int64_t account_id, const char *src_key,
 	    const char *src_name, const char *tgt_name, const char *tgt_key,
 	    int64_t *id, struct err *);
+/* Mailboxes that this pass did not put are no longer at the source. */
+int	 mailboxes_gone(struct state *, int64_t account_id, struct err *);
 int	 mailbox_load(struct db *, int64_t id, struct row_mailbox *,
 	    struct err *);
 /* The target name an earlier pass gave to this source mailbox; NULL: none. */
@@ -191,6 +194,9 @@ int	 mailbox_put_end(struct state *, const struct mailbox_end *,
 int	 message_find(struct db *, int64_t mailbox_id, const void *key,
 	    size_t key_len, struct row_message *, struct digests *,
 	    struct arena *, struct err *);
+/* How often it was in a batch whose answer never came. */
+int	 message_doubts(struct db *, int64_t mailbox_id, const void *key,
+	    size_t key_len, int64_t *n, struct err *);
 /* All rows of the mailbox no longer hold: uidvalidity changed or the target
  * was rolled back.  Extras are forgotten. */
 int	 mailbox_void(struct state *, int64_t mailbox_id, struct err *);
@@ -226,8 +232,11 @@ int	 extras_untaken(struct db *, int64_t mailbox_id, int64_t *n,
 int	 intents_accounted(struct db *, int64_t mailbox_id, bool *all,
 	    struct err *);
 /* Open intents become settled ones (state 1) of this pass.  They are kept to
- * the end of the next pass: a server may commit later than anybody waits. */
-int	 intents_settle(struct state *, int64_t mailbox_id, struct err *);
+ * the end of the next pass: a server may commit later than anybody waits.
+ * lost: the session broke in this run and nothing of them was stored; it is
+ * counted for their messages (message_doubts). */
+int	 intents_settle(struct state *, int64_t mailbox_id, bool lost,
+	    struct err *);
 /* The first max settled ones, without their items. */
 int	 intents_settled(struct db *, int64_t mailbox_id, struct row_intent *,
 	    size_t max, size_t *n, struct err *);

@@ -24,7 +24,9 @@
  * Numbers: outcome is enum outcome of rows.h, dates are epoch seconds, sizes
  * are bytes, kw are keyword_set ids.  A mailbox row is a pair.  A message row
  * is one source message with an outcome; a target UID of 0 means that the
- * server did not tell it.  An extra is a message at the target that is in no
+ * server did not tell it.  listed is the pass that last met a mailbox at the
+ * source; one that a pass did not meet has the outcome 'gone'.  doubt counts
+ * how often a message was in a batch whose answer never came.  An extra is a message at the target that is in no
  * row.  An intent is a batch whose done is not committed: state 0 open or in
  * doubt, 1 settled (kept for the look at the end of the pass).  An op is a
  * change of the target that is not a store: state 0 begun, 1 done.
@@ -45,7 +47,7 @@ static const char schema[] =
 "  tgt_uidnext INTEGER DEFAULT 0, tgt_modseq INTEGER DEFAULT 0,"
 "  tgt_messages INTEGER DEFAULT 0, made_by_us INTEGER DEFAULT 0,"
 "  outcome TEXT NOT NULL DEFAULT 'new', error TEXT, pass INTEGER DEFAULT 0,"
-"  source INTEGER DEFAULT 0, copied INTEGER DEFAULT 0,"
+"  listed INTEGER DEFAULT 0, source INTEGER DEFAULT 0, copied INTEGER DEFAULT 0,"
 "  present INTEGER DEFAULT 0, excluded INTEGER DEFAULT 0,"
 "  refused INTEGER DEFAULT 0, failed INTEGER DEFAULT 0,"
 "  vanished INTEGER DEFAULT 0, stripped INTEGER DEFAULT 0,"
@@ -74,6 +76,8 @@ static const char schema[] =
 "CREATE TABLE intent_item (intent_id INTEGER NOT NULL, seq INTEGER NOT NULL,"
 "  key BLOB, strict BLOB, loose BLOB, size INTEGER, want_uid INTEGER,"
 "  PRIMARY KEY (intent_id, seq)) WITHOUT ROWID;"
+"CREATE TABLE doubt (mailbox_id INTEGER NOT NULL, key BLOB NOT NULL,"
+"  n INTEGER NOT NULL, PRIMARY KEY (mailbox_id, key)) WITHOUT ROWID;"
 "CREATE TABLE op (id INTEGER PRIMARY KEY, account_id INTEGER NOT NULL,"
 "  mailbox_id INTEGER, kind TEXT NOT NULL, name TEXT, arg TEXT,"
 "  state INTEGER NOT NULL DEFAULT 0, pass INTEGER);"

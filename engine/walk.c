@@ -9,6 +9,7 @@
 #include "base/fault.h"
 
 #define CHUNK	64		/* messages listed before contents are read */
+#define MAX_DOUBTS 3		/* sends of a message without an answer */
 
 static void
 walk_flush(struct walk *w, bool always)
@@ -209,6 +210,7 @@ read_one(struct walk *w, const struct msg_meta *m, struct err *e)
 	const void *key = m->key;
 	size_t key_len = key != NULL ? strlen(m->key) : 0;
 	const char *where_key = m->where != NULL ? m->where : "";
+	int64_t doubts = 0;
 	bool other;
 	int rc;
 
@@ -298,6 +300,18 @@ read_one(struct walk *w, const struct msg_meta *m, struct err *e)
 		goto done;
 	}
 
+	/* A message at which the server hung up goes alone, and not for ever. */
+	if (w->row.doubts && message_doubts(l->reader, w->p->id, key, key_len,
+	    &doubts, e) == -1)
+		goto fail;
+	if (doubts >= MAX_DOUBTS) {
+		put_outcome(w, m, key, key_len, &md, OUT_REFUSED, "refused",
+		    "the connection broke each time that it was sent");
+		count(w, OUT_REFUSED, m, md.size);
+		rc = 1;
+		goto done;
+	}
+
 	/* Counted when its answer comes; the sizes now. */
 	if (m->size != UNKNOWN64)
 		w->tally.bytes += m->size;
@@ -309,7 +323,8 @@ read_one(struct walk *w, const struct msg_meta *m, struct err *e)
 			goto fail;
 	} else
 		content_close(&content);
-	rc = work_send(l, m, key, key_len, &md, &w->keep, &content, e);
+	rc = work_send(l, m, key, key_len, &md, &w->keep, &content, doubts >
+	    0, e);
 	content_close(&content);
 	return rc;
 done:

@@ -3,8 +3,9 @@
  *
  * A message's key is its base name, which stays when its flags change; the UID
  * is a fact.  Everything is opened relative to descriptors of directories and
- * no link is followed out of the tree.  At listing time no message is opened;
- * what stands in metadata that cannot be read is told and done without.
+ * no link is followed out of the tree, nor on the way to it where safepath.h
+ * says no.  At listing time no message is opened; what stands in metadata that
+ * cannot be read is told and done without.
  */
 #include "maildir/maildir_source.h"
 
@@ -20,6 +21,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/safepath.h"
 #include "base/xmalloc.h"
 #include "maildir/maildir_lists.h"
 
@@ -201,6 +203,22 @@ no_maildir(int rootfd, const char *path, struct err *e)
 }
 
 static int
+open_root(const char *path, struct err *e)
+{
+	struct safepath at;
+	int rc = safepath_open(&at, AT_FDCWD, path, false);
+
+	if (rc == 0 && S_ISDIR(at.st.st_mode)) {
+		close(at.dirfd);
+		return at.fd;
+	}
+	if (rc == -1 && errno != ENOTDIR && errno != EINVAL)
+		return safepath_error(e, ERR_ACCOUNT, path);
+	safepath_close(&at);
+	return err_set(e, ERR_ACCOUNT, "%s is no directory: no Maildir", path);
+}
+
+static int
 maildir_open(struct source **sp, const struct store_conf *conf, struct err *e)
 {
 	static const char *const layouts[] = {
@@ -221,16 +239,8 @@ maildir_open(struct source **sp, const struct store_conf *conf, struct err *e)
 	    (names = choice(conf->uri, "names", codings, e)) == -1 ||
 	    (escapes = choice(conf->uri, "listescape", yesno, e)) == -1)
 		return -1;
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK);
-	if (fd == -1) {
-		if (errno == ENOTDIR)
-			return err_set(e, ERR_ACCOUNT, "%s is no directory: "
-			    "no Maildir", path);
-		err_sys(e, maildir_scope(errno, ERR_ACCOUNT), "%s", path);
-		if (e->sys == ENOENT)
-			e->cause = CAUSE_MISSING;
+	if ((fd = open_root(path, e)) == -1)
 		return -1;
-	}
 	/* A layout that was named may do without an INBOX. */
 	if (layout == LAYOUT_AUTO && !has_cur_or_new(fd)) {
 		no_maildir(fd, path, e);

@@ -1,9 +1,12 @@
 /* Flags, keywords and dates of messages in an mbox. */
 #include "mbox/mbox_facts.h"
 
+#include <search.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/date.h"
+#include "base/xmalloc.h"
 
 /* X-Mozilla-Status */
 enum {
@@ -21,7 +24,7 @@ enum {
 	MOZ2_LABELS	= 0x0e000000	/* a number from 1 to 5 */
 };
 
-#define KEYWORDS_MAX	4096
+#define KEYWORDS_MAX	500	/* of one message */
 
 /* The next word of *p up to its end; its length, 0 at the end. */
 static size_t
@@ -31,34 +34,86 @@ word(const char **p)
 	return strcspn(*p, " \t\r\n");
 }
 
-static bool
-in_list(const char *list, const char *w, size_t len)
+/* Sets of words are trees: lists can be long, and a message's are as long as
+ * its sender likes. */
+
+static int
+by_name(const void *a, const void *b)
 {
+	return strcmp(a, b);
+}
+
+static void
+no_free(void *p)
+{
+	(void)p;
+}
+
+/* False: it was in already. */
+static bool
+add_to_set(void **set, const char *name)
+{
+	const char *const *found = tsearch(name, set, by_name);
+
+	if (found == NULL)
+		abort();		/* out of memory */
+	return *found == name;
+}
+
+struct mbox_words {
+	char	*text;
+	void	*set;			/* of words in text */
+};
+
+struct mbox_words *
+mbox_words_new(const char *text)
+{
+	struct mbox_words *w = xcalloc(1, sizeof *w);
+	const char *p = w->text = xstrdup(text);
 	size_t n;
 
-	while ((n = word(&list)) > 0) {
-		if (n == len && memcmp(list, w, len) == 0)
-			return true;
-		list += n;
+	while ((n = word(&p)) > 0) {
+		char *name = w->text + (p - w->text);
+
+		p += n + (name[n] != '\0');
+		name[n] = '\0';
+		add_to_set(&w->set, name);
 	}
-	return false;
+	return w;
+}
+
+void
+mbox_words_free(struct mbox_words **wp)
+{
+	struct mbox_words *w = *wp;
+
+	if (w == NULL)
+		return;
+	tdestroy(w->set, no_free);
+	free(w->text);
+	free(w);
+	*wp = NULL;
 }
 
 struct keywords {
 	struct arena	*a;
 	const char	**names;
-	size_t		 n, cap;
+	void		*set;		/* of names */
+	size_t		 n, cap, ignored;
 };
 
 static void
 add_keyword(struct keywords *k, const char *w, size_t len)
 {
-	if (k->n >= KEYWORDS_MAX)
+	const char *name;
+
+	if (k->n == KEYWORDS_MAX) {
+		k->ignored++;
 		return;
-	for (size_t i = 0; i < k->n; i++)
-		if (strlen(k->names[i]) == len &&
-		    memcmp(k->names[i], w, len) == 0)
-			return;
+	}
+	name = arena_memdup0(k->a, w, len);
+	if (!add_to_set(&k->set, name))
+		return;
 	if (k->n == k->cap) {
 		const char **more;
 
@@ -68,7 +123,7 @@ add_keyword(struct keywords *k, const char *w, size_t len)
 			memcpy(more, k->names, k->n * sizeof *more);
 		k->names = more;
 	}
-	k->names[k->n++] = arena_memdup0(k->a, w, len);
+	k->names[k->n++] = name;
 }
 
 static void
@@ -82,17 +137,21 @@ add_words(struct keywords *k, const char *p)
 	}
 }
 
-/* The words of X-Keywords that are in no list. */
-static size_t
-unlisted(const char *listed, const char *p)
+/* X-Keywords: all of them, or none when one is in no list. */
+static void
+add_listed(struct keywords *k, const struct mbox_words *listed, const char *p)
 {
 	size_t n, bad = 0;
 
-	while ((n = word(&p)) > 0) {
-		bad += !in_list(listed, p, n);
-		p += n;
-	}
-	return bad;
+	add_words(k, p);
+	for (n = 0; listed != NULL && n < k->n; n++)
+		bad += tfind(k->names[n], &listed->set, by_name) == NULL;
+	if (bad == 0)
+		return;
+	k->ignored += bad;
+	k->n = 0;
+	tdestroy(k->set, no_free);
+	k->set = NULL;
 }
 
 static void
@@ -123,15 +182,13 @@ mozilla_flags(unsigned status, unsigned status2, struct keywords *k,
 }
 
 size_t
-mbox_facts_flags(const struct mbox_head *h, const char *listed,
-    struct arena *a, struct msg_meta *m)
+mbox_facts_flags(const struct mbox_head *h, bool mozilla,
+    const struct mbox_words *listed, struct arena *a, struct msg_meta *m)
 {
 	struct keywords k = { .a = a };
 	const char *status = h->value[HEAD_STATUS].ptr;
 	const char *xstatus = h->value[HEAD_XSTATUS].ptr;
-	const char *words = h->value[HEAD_XKEYWORDS].ptr;
-	unsigned moz, moz2;
-	size_t ignored = 0;
+	unsigned moz = 0, moz2 = 0;
 
 	m->flags = 0;
 	if (strchr(status, 'R') != NULL)
@@ -146,12 +203,8 @@ mbox_facts_flags(const struct mbox_head *h, const char *listed,
 		else if (*p == 'D')
 			m->flags |= MSG_DELETED;
 	}
-	if (listed != NULL)
-		ignored = unlisted(listed, words);
-	if (ignored == 0)
-		add_words(&k, words);
-	moz = moz2 = 0;
-	if (mbox_head_mozilla(h, &moz, &moz2)) {
+	add_listed(&k, listed, h->value[HEAD_XKEYWORDS].ptr);
+	if (mozilla && mbox_head_mozilla(h, &moz, &moz2)) {
 		/* What Mozilla shows is what it wrote last. */
 		mozilla_flags(moz, moz2, &k, &m->flags);
 		m->raw_flags = arena_printf(a, "%04x %08x", moz, moz2);
@@ -161,10 +214,12 @@ mbox_facts_flags(const struct mbox_head *h, const char *listed,
 		    status + strspn(status, " "),
 		    (int)strcspn(xstatus + strspn(xstatus, " "), " "),
 		    xstatus + strspn(xstatus, " "));
-	add_words(&k, h->value[HEAD_MOZ_KEYS].ptr);
+	if (mozilla)
+		add_words(&k, h->value[HEAD_MOZ_KEYS].ptr);
+	tdestroy(k.set, no_free);
 	m->keywords = k.names;
 	m->nkeywords = k.n;
-	return ignored;
+	return k.ignored;
 }
 
 bool

@@ -7,11 +7,18 @@
 #include "mbox/mbox_head.h"
 #include "message.h"
 
-/* flags, keywords and raw_flags of m.  listed is the keyword list of the
- * mailbox (X-IMAP, X-IMAPbase), NULL when it has none: names in X-Keywords
- * count only if all of them are in it.  Returns how many did not count. */
-size_t	mbox_facts_flags(const struct mbox_head *, const char *listed,
-	    struct arena *, struct msg_meta *m);
+/* The keywords that a mailbox lists (X-IMAP, X-IMAPbase). */
+struct mbox_words;
+struct mbox_words *mbox_words_new(const char *text);
+void	mbox_words_free(struct mbox_words **);
+
+/* flags, keywords and raw_flags of m.  mozilla: the file is one of Mozilla's;
+ * in others what it wrote is left over from where the mail was once.  listed
+ * is NULL when the mailbox lists no keywords: names in X-Keywords count only
+ * if all of them are in it.  Returns how many keywords did not count. */
+size_t	mbox_facts_flags(const struct mbox_head *, bool mozilla,
+	    const struct mbox_words *listed, struct arena *,
+	    struct msg_meta *m);
 
 /* Mozilla marks a message so that waits to be removed. */
 bool	mbox_facts_expunged(const struct mbox_head *);

@@ -35,7 +35,7 @@ struct mbox_src {
 	uint32_t	 from_uid;
 	/* UIDs */
 	bool		 has_uids, renumber;
-	char		*listed;	/* keywords, or NULL */
+	struct mbox_words *listed;	/* keywords, or NULL */
 	uint32_t	 last_uid, prev_uid;
 	/* for the report */
 	uint64_t	 doubts, expunged, numbered, unquoted, unlisted;

@@ -43,9 +43,10 @@
  * has a date, or both B and H, or is of a kind that 4 admits and has H.
  *
  * A message ends before the next separator; if the last line of its body is
- * empty, before that line.  The end of the file counts as a separator, so that
- * a message has the same bytes after another is appended.  The empty line that
- * ends a header is part of the header: it stays.
+ * empty, before that line, unless a right Content-Length covers it.  The end
+ * of the file counts as a separator, so that a message has the same bytes after
+ * another is appended.  The empty line that ends a header is part of the
+ * header: it stays.
  */
 #include "mbox/mbox_parse.h"
 
@@ -561,7 +562,8 @@ close_message(struct mbox_scan *s)
 	const char *p = s->buf + s->pos;
 
 	m->next = m->end = here(s);
-	if (m->next > m->body && after_empty_line(s))
+	if (m->next > m->body && after_empty_line(s) &&
+	    !(s->landing && m->next == s->land_start))
 		m->end -= p[-2] == '\r' ? 2 : 1;
 	m->length_used = s->landing;
 	m->head = &s->head;

@@ -118,7 +118,7 @@ learn_base(struct mbox_src *s, struct folder_info *f)
 	}
 	s->has_uids = true;
 	s->last_uid = base.last_uid;
-	s->listed = xstrdup(base.keywords);
+	s->listed = mbox_words_new(base.keywords);
 	f->uidvalidity = base.uidvalidity;
 	f->uidnext = base.last_uid == UINT32_MAX ? 0 : base.last_uid + 1;
 }
@@ -189,8 +189,7 @@ mbox_end(struct mbox_src *s)
 {
 	mbox_scan_free(&s->scan);
 	mbox_scan_free(&s->again);
-	free(s->listed);
-	s->listed = NULL;
+	mbox_words_free(&s->listed);
 	free(s->places);
 	s->places = NULL;
 	free(s->cuts);
@@ -370,7 +369,8 @@ at_end(struct mbox_src *s, struct err *e)
 		    "undone in %" PRIu64 " messages", s->unquoted);
 	if (s->unlisted > 0)
 		source_warn(&s->s, NULL, "%" PRIu64 " messages have keywords "
-		    "that the mailbox does not know: not taken", s->unlisted);
+		    "that the mailbox does not know, or too many: not taken",
+		    s->unlisted);
 	return 0;
 }
 
@@ -480,7 +480,8 @@ mbox_next(struct source *sp, struct arena *a, struct msg_meta *m, struct err *e)
 
 	find_cuts(s, &x);
 	make_place(s, &x, &s->places[s->nplaces++ % PLACES]);
-	s->unlisted += mbox_facts_flags(x.head, s->listed, a, m) > 0;
+	s->unlisted += mbox_facts_flags(x.head, mbox_scan_mozilla(s->scan),
+	    s->listed, a, m) > 0;
 	s->unquoted += x.quoted > 0;
 	mbox_facts_date(&x.sep, &s->zone, x.head, m);
 	m->size = x.end - x.start - cut_bytes(s->cuts, s->ncuts) - x.quoted;

@@ -5,12 +5,11 @@
  *	mbox:DIR	a tree of them (mbox_tree.c)
  *
  * A file is an mbox (mbox_parse.c) or a UW mbx (mbx_parse.c), plain or
- * compressed; a compressed one is decoded once into a temporary file.  The
- * path may not end in a symbolic link, so that nobody can have another user's
- * mail read for his own; a trailing slash follows a link to a directory.
+ * compressed; a compressed one is decoded once into a temporary file.  Links
+ * on the path are followed where safepath.h says so, in a tree never.
  *
  * Options
- *	inbox=FILE	INBOX of a tree; relative to it, or absolute
+ *	inbox=FILE	INBOX of a tree; in it, or an absolute path
  *	unquote=none|mboxo|mboxrd	(none) what to do with ">From " lines
  *	metadata=strip|keep	(strip) the fields in which mailbox programs
  *			keep flags and UIDs become facts and are no part of
@@ -95,51 +94,25 @@ read_options(struct mbox_src *s, struct uri *u, struct err *e)
 	return 0;
 }
 
-/* For a file that cannot be opened. */
-static int
-open_error(struct err *e, enum err_scope scope, const char *name)
-{
-	int sys = errno;
-
-	if (sys == ELOOP)
-		return err_set(e, scope, "%s is a symbolic link; name what it "
-		    "points to", name);
-	err_sys(e, sys == EIO || sys == ESTALE ? ERR_HOST : scope, "open %s",
-	    name);
-	if (sys == ENOENT || sys == ENOTDIR)
-		e->cause = CAUSE_MISSING;
-	return -1;
-}
-
 static int
 open_root(struct mbox_src *s, struct err *e)
 {
 	enum mbox_kind kind;
-	struct stat st;
+	struct safepath at;
 	bool compressed;
-	int fd, rc = -1;
+	int rc = -1;
 
-	/* Not to open what may be a device. */
-	if (fstatat(AT_FDCWD, s->path, &st, AT_SYMLINK_NOFOLLOW) == -1)
-		return open_error(e, ERR_ACCOUNT, s->path);
-	if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode) &&
-	    !S_ISLNK(st.st_mode))
-		return err_set(e, ERR_ACCOUNT, "%s is neither a file nor a "
-		    "directory", s->path);
-	if ((fd = mbox_openat(AT_FDCWD, s->path, 0)) == -1)
-		return open_error(e, ERR_ACCOUNT, s->path);
-	if (fstat(fd, &st) == -1)
-		rc = err_sys(e, ERR_ACCOUNT, "stat %s", s->path);
-	else if (S_ISDIR(st.st_mode)) {
-		s->rootfd = fd;
+	if (safepath_open(&at, AT_FDCWD, s->path, false) == -1)
+		return safepath_error(e, ERR_ACCOUNT, s->path);
+	if (S_ISDIR(at.st.st_mode)) {
+		close(at.dirfd);
+		s->rootfd = at.fd;
 		return 0;
-	} else if (!S_ISREG(st.st_mode))
-		err_set(e, ERR_ACCOUNT, "%s is neither a file nor a "
-		    "directory", s->path);
-	else if (s->inbox != NULL)
+	}
+	if (s->inbox != NULL)
 		err_set(e, ERR_ACCOUNT, "inbox= goes with a directory, and %s "
 		    "is a file", s->path);
-	else if (mbox_probe(fd, &kind, &compressed, e) == -1) {
+	else if (mbox_probe(at.fd, &kind, &compressed, e) == -1) {
 		if (e->scope < ERR_ACCOUNT)
 			e->scope = ERR_ACCOUNT;
 		err_ctx(e, "%s", s->path);
@@ -151,7 +124,7 @@ open_root(struct mbox_src *s, struct err *e)
 		s->packed = compressed;
 		rc = 0;
 	}
-	close(fd);
+	safepath_close(&at);
 	return rc;
 }
 
@@ -206,13 +179,14 @@ list(struct source *sp, struct arena *a, struct folder_info **folders,
 	struct mbox_src *s = (struct mbox_src *)sp;
 	struct folder_info *f;
 	const char **path;
-	struct stat st;
+	struct safepath at;
 
 	if (s->rootfd != -1)
 		return mbox_tree_list(sp, s->rootfd, s->path, s->inbox, a,
 		    folders, n, e);
-	if (fstatat(AT_FDCWD, s->path, &st, AT_SYMLINK_NOFOLLOW) == -1)
-		return open_error(e, ERR_ACCOUNT, s->path);
+	if (safepath_open(&at, AT_FDCWD, s->path, false) == -1)
+		return safepath_error(e, ERR_ACCOUNT, s->path);
+	safepath_close(&at);
 	path = arena_alloc(a, sizeof *path);
 	path[0] = "INBOX";
 	f = arena_zalloc(a, sizeof *f);
@@ -221,9 +195,9 @@ list(struct source *sp, struct arena *a, struct folder_info **folders,
 	f->name = path[0];
 	f->raw_name = arena_strdup(a, s->path);
 	f->messages = UNKNOWN64;
-	f->bytes = s->packed ? UNKNOWN64 : (uint64_t)st.st_size;
-	f->object_id = arena_printf(a, "%jx.%jx", (uintmax_t)st.st_dev,
-	    (uintmax_t)st.st_ino);
+	f->bytes = s->packed ? UNKNOWN64 : (uint64_t)at.st.st_size;
+	f->object_id = arena_printf(a, "%jx.%jx", (uintmax_t)at.st.st_dev,
+	    (uintmax_t)at.st.st_ino);
 	*folders = f;
 	*n = 1;
 	return 0;
@@ -262,40 +236,26 @@ unchanged(struct mbox_src *s, const struct buf *token, uint64_t *count)
 	return same;
 }
 
-/* The file of a folder; *dirfd and *name are what it was opened by, and
- * *opened_dir says that dirfd is to be closed. */
+/* The file of a folder. */
 static int
-open_file(struct mbox_src *s, const struct folder_info *f, int *dirfd,
-    const char **name, bool *opened_dir, struct err *e)
+open_file(struct mbox_src *s, const struct folder_info *f,
+    struct safepath *at, struct err *e)
 {
-	struct stat st;
-	int fd;
+	int rc;
 
-	*opened_dir = false;
-	if (s->rootfd == -1) {
-		*dirfd = AT_FDCWD;
-		*name = s->path;
-	} else if (s->inbox != NULL && strcmp(f->raw_name, s->inbox) == 0) {
-		*dirfd = s->rootfd;
-		*name = s->inbox;
-	} else {
-		*dirfd = mbox_tree_parent(s->rootfd, f->raw_name, name);
-		if (*dirfd == -1)
-			return open_error(e, ERR_MAILBOX, f->raw_name);
-		*opened_dir = true;
-	}
-	if (fstatat(*dirfd, *name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	    !S_ISREG(st.st_mode))
-		err_set(e, ERR_MAILBOX, "%s is not a file", f->raw_name);
-	else if ((fd = mbox_openat(*dirfd, *name, 0)) == -1)
-		open_error(e, ERR_MAILBOX, f->raw_name);
+	if (s->rootfd == -1)
+		rc = safepath_open(at, AT_FDCWD, s->path, false);
 	else
-		return fd;
-	if (e->cause == CAUSE_MISSING)
+		rc = mbox_tree_open(at, s->rootfd, f->raw_name);
+	if (rc == -1) {
+		safepath_error(e, ERR_MAILBOX, f->raw_name);
 		e->cause = CAUSE_OTHER;	/* the account is there */
-	if (*opened_dir)
-		close(*dirfd);
-	return -1;
+		return -1;
+	}
+	if (S_ISREG(at->st.st_mode))
+		return 0;
+	safepath_close(at);
+	return err_set(e, ERR_MAILBOX, "%s is not a file", f->raw_name);
 }
 
 static void
@@ -312,18 +272,16 @@ folder_open(struct source *sp, struct folder_info *f,
     const struct buf *token, uint32_t from_uid, enum delta *d, struct err *e)
 {
 	struct mbox_src *s = (struct mbox_src *)sp;
-	const char *name;
-	bool opened_dir;
-	int fd, dirfd, rc;
+	struct safepath at;
+	int rc;
 
 	if (f->refused != NULL)
 		return err_set(e, ERR_MAILBOX, "%s", f->refused);
-	if ((fd = open_file(s, f, &dirfd, &name, &opened_dir, e)) == -1)
+	if (open_file(s, f, &at, e) == -1)
 		return -1;
-	rc = mbox_file_open(&s->file, fd, dirfd, name, LOCK_WAIT_MS,
+	rc = mbox_file_open(&s->file, at.fd, at.dirfd, at.name, LOCK_WAIT_MS,
 	    sp->conf.cancel_fd, e);
-	if (opened_dir)
-		close(dirfd);
+	close(at.dirfd);
 	if (rc == -1)
 		return -1;
 	if (s->file.locked)

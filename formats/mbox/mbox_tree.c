@@ -10,8 +10,9 @@
  * Maildirs, files that are no mailboxes, directories that cannot be read.
  * Directories without any folder below are no levels.
  *
- * INBOX is the file that the option inbox names; else, at the top of the tree,
- * INBOX, Inbox (Thunderbird), inbox or mbox (UW), the first of these.
+ * INBOX is the file that the option inbox names, in the tree or by an absolute
+ * path; else, at the top of the tree, INBOX, Inbox (Thunderbird), inbox or mbox
+ * (UW), the first of these.
  */
 #include "mbox/mbox_tree.h"
 
@@ -499,8 +500,8 @@ choose_inbox(struct walk *w, int rootfd, const char *option)
 		"INBOX", "Inbox", "inbox", "mbox"
 	};
 	const char **inbox = arena_alloc(w->a, sizeof *inbox);
-	struct level top = { .fd = rootfd, .raw = "" };
-	struct stat st;
+	struct level top = { .raw = "" };
+	struct safepath at;
 	size_t k;
 
 	*inbox = "INBOX";
@@ -516,30 +517,40 @@ choose_inbox(struct walk *w, int rootfd, const char *option)
 		    "with inbox=FILE");
 		return 0;
 	}
-	if (fstatat(rootfd, option, &st, AT_SYMLINK_NOFOLLOW) == -1) {
-		if (errno != ENOENT)
-			return err_sys(w->e, ERR_ACCOUNT, "inbox %s", option);
+	if (mbox_tree_open(&at, rootfd, option) == -1) {
+		if (errno != ENOENT) {
+			safepath_error(w->e, ERR_ACCOUNT, option);
+			w->e->cause = CAUSE_OTHER;	/* the tree is there */
+			return err_ctx(w->e, "inbox");
+		}
 		/* Programs remove a spool that became empty. */
 		source_warn(w->s, option, "there is no such file: no INBOX");
 		return 0;
 	}
-	k = w->n;
-	if (S_ISREG(st.st_mode))
-		for (k = 0; k < w->n; k++)
-			if (w->devs[k] == st.st_dev && w->inos[k] == st.st_ino)
-				break;
-	if (k == w->n) {
-		if (S_ISREG(st.st_mode))
-			visit_file(w, &top, option);
-		else
-			skipped(w, &top, option, "not a file");
+	for (k = 0; k < w->n; k++)
+		if (w->devs[k] == at.st.st_dev && w->inos[k] == at.st.st_ino &&
+		    !w->folders[k].noselect)
+			break;
+	if (k == w->n && S_ISREG(at.st.st_mode)) {
+		top.fd = at.dirfd;
+		visit_file(w, &top, at.name);
 		tdestroy(top.known, no_free);
-		if (k == w->n)
-			return err_set(w->e, ERR_ACCOUNT,
-			    "inbox %s is not a mailbox", option);
+		if (k < w->n)
+			w->folders[k].raw_name = arena_strdup(w->a, option);
 	}
+	safepath_close(&at);
+	if (k == w->n)
+		return err_set(w->e, ERR_ACCOUNT, "inbox %s is not a mailbox",
+		    option);
 	make_inbox(w, k, inbox);
 	return 0;
+}
+
+int
+mbox_tree_open(struct safepath *at, int rootfd, const char *raw_name)
+{
+	/* Nothing but the option inbox can be an absolute path. */
+	return safepath_open(at, rootfd, raw_name, *raw_name != '/');
 }
 
 static void
@@ -606,40 +617,4 @@ out:
 	free(w.devs);
 	free(w.inos);
 	return rc;
-}
-
-int
-mbox_tree_parent(int rootfd, const char *raw_name, const char **leaf)
-{
-	int fd = mbox_openat(rootfd, ".", O_DIRECTORY);
-
-	for (;;) {
-		const char *slash = strchr(raw_name, '/');
-		char *part;
-		int next;
-
-		if (fd == -1)
-			return -1;
-		if (slash == NULL)
-			break;
-		part = xmemdup0(raw_name, (size_t)(slash - raw_name));
-		if (*part == '\0' || strcmp(part, ".") == 0 ||
-		    strcmp(part, "..") == 0) {
-			next = -1;
-			errno = ENOENT;
-		} else
-			next = mbox_openat(fd, part, O_DIRECTORY);
-		free(part);
-		close(fd);
-		fd = next;
-		raw_name = slash + 1;
-	}
-	if (*raw_name == '\0' || strcmp(raw_name, ".") == 0 ||
-	    strcmp(raw_name, "..") == 0) {
-		close(fd);
-		errno = ENOENT;
-		return -1;
-	}
-	*leaf = raw_name;
-	return fd;
 }

@@ -2,6 +2,7 @@
 #ifndef MBOX_MBOX_TREE_H
 #define MBOX_MBOX_TREE_H
 
+#include "base/safepath.h"
 #include "source_impl.h"
 
 /* Walks the tree below rootfd and gives its folders as source_list() wants
@@ -11,8 +12,8 @@ int	mbox_tree_list(struct source *, int rootfd, const char *path,
 	    const char *inbox, struct arena *, struct folder_info **, size_t *n,
 	    struct err *);
 
-/* Opens the directory that holds the last part of a raw_name; leaf points into
- * raw_name.  No part may be a link or "..".  -1: errno. */
-int	mbox_tree_parent(int rootfd, const char *raw_name, const char **leaf);
+/* Opens the file of a raw_name or of the option inbox, without following a
+ * link in the tree.  As safepath_open(). */
+int	mbox_tree_open(struct safepath *, int rootfd, const char *raw_name);
 
 #endif

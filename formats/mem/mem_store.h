@@ -50,6 +50,7 @@ struct mem_store {
 	unsigned	 late_ms;	/* a commit shows after this time */
 	uint64_t	 quota_bytes;	/* 0: none */
 	char		 refuse[32];	/* a message holding this is refused */
+	char		 hangup[32];	/* one that breaks the session */
 	bool		 refuse_nul;	/* one with a NUL byte, too */
 	size_t		 batch_messages;/* 0: 50 */
 	unsigned	 break_after;	/* N: the session breaks at the Nth

@@ -282,7 +282,7 @@ submit(struct target *tp, struct store_batch *b, struct err *e)
 	struct store_item *bad;
 	struct buf buf;
 	uint64_t total;
-	bool breaks;
+	bool breaks, hangs_up = false;
 
 	if (t->last != NULL)
 		t->last->next = b;
@@ -320,7 +320,14 @@ submit(struct target *tp, struct store_batch *b, struct err *e)
 		return -1;
 	}
 	s->nbatches++;
-	if (bad != NULL && b->n == 1)
+	for (size_t i = 0; i < b->n && s->hangup[0] != '\0'; i++)
+		if (b->items[i].bytes != NULL && memmem(b->items[i].bytes,
+		    (size_t)b->items[i].size, s->hangup, strlen(s->hangup)) !=
+		    NULL)
+			hangs_up = true;
+	if (hangs_up)
+		;	/* nothing is stored, no answer comes */
+	else if (bad != NULL && b->n == 1)
 		bad->result = STORE_REFUSED;
 	else if (bad != NULL && !s->not_atomic)
 		all(b, STORE_SPLIT);
@@ -330,7 +337,7 @@ submit(struct target *tp, struct store_batch *b, struct err *e)
 				b->items[i].result = STORE_REFUSED;
 		store(t, b, &buf);
 	}
-	breaks = s->break_after > 0 && --s->break_after == 0;
+	breaks = (s->break_after > 0 && --s->break_after == 0) || hangs_up;
 	mem_unlock();
 	buf_release(&buf);
 	fault_point("append.after_crlf");

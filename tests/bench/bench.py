@@ -252,18 +252,21 @@ class Bench:
             f.writelines(f"{user},{source},{user}\n" for source, user in jobs)
         command = [*wrap, MAILHAUL, "copy", "--job", job, "--accounts", users, "--state", state]
         command += ["--quiet", "--verbose", "--format", "json"]
+        report, log = self.path("report"), self.path("log")
         os.sync()
         used, start = cpu(), time.perf_counter()
-        child = self.spawn(*command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        with open(report, "wb") as out, open(log, "wb") as err:
+            child = self.spawn(*command, stdout=out, stderr=err)
         peak = watch_peak(child.pid) if watch else 0
-        out, err = child.communicate()
+        child.wait()
         r = Result(time.perf_counter() - start, cpu() - used)
+        with open(report, encoding="utf-8") as out, open(log, encoding="utf-8") as err:
+            answer, words = out.read(), err.read()
         if child.returncode != 0:
-            raise Failed(f"mailhaul ended with {child.returncode}: {err.decode()[-2000:]}")
-        r.totals = json.loads(out)["totals"]
-        r.commits = int(re.search(rb"(\d+) commits", err).group(1))
-        r.state_bytes = os.path.getsize(state)
-        r.peak = peak
+            raise Failed(f"mailhaul ended with {child.returncode}: {words[-2000:]}")
+        r.totals = json.loads(answer)["totals"]
+        r.commits = int(re.search(r"(\d+) commits", words).group(1))
+        r.state_bytes, r.peak = os.path.getsize(state), peak
         return r
 
     def imap(self, server, jobs, lanes, port=None, options="", **kwargs):
@@ -550,7 +553,8 @@ PARTS = {f.__name__: f for f in (append, mbsync, delay, memory, state)}
 def main():
     names = sys.argv[1:] or list(PARTS)
     if set(names) - set(PARTS):
-        sys.exit(f"usage: scripts/bench [{'] ['.join(PARTS)}]")
+        say(f"usage: scripts/bench [{'] ['.join(PARTS)}]")
+        sys.exit(64)
     for sig in signal.SIGTERM, signal.SIGHUP:
         signal.signal(sig, lambda *unused: sys.exit(1))
     b = Bench()
@@ -558,7 +562,7 @@ def main():
         for name in names:
             try:
                 PARTS[name](b)
-            except Failed as e:
+            except (Failed, OSError) as e:
                 b.row(name, f"failed: {e}", "", "", "", "", False)
         b.table()
     finally:

@@ -84,6 +84,15 @@ class Common:
         self.assertEqual(set(listed), set(refused))
         for key, reason in listed.items():
             self.assertIn(refused[key], reason)
+        for issue in report["issues"]:
+            self.assertEqual(set(issue) - {"size"}, {"account", "mailbox", "kind", "where", "message_id", "subject", "reason", "pass"})
+            self.assertEqual(issue["account"], user)
+            if issue["kind"] != "refused":
+                continue
+            name = issue["where"].split(".")[1]
+            self.assertEqual(issue["size"], len(nasty.crlf(nasty.MESSAGES[name])))
+            if name in ("nul-body", "no-colon", "blank-in-name", "binary"):
+                self.assertEqual((issue["message_id"], issue["subject"]), ("<nasty@example.org>", "nasty"))
         self.assertEqual({(i["mailbox"], i["where"].split(".")[1]) for i in report["issues"] if i["kind"] == "repaired"}, repaired)
         self.assertEqual(run.code, DIFFERS if refused or repaired else DONE)
 
@@ -209,6 +218,41 @@ class Common:
                 moved.add(item.name)
         self.assertEqual({i["where"].split(".")[1] for i in run.report["issues"] if i["kind"] == "date"}, moved)
         self.assertEqual(run.code, DIFFERS)
+
+    def test_selection(self):
+        """What a rule leaves out is counted as excluded, and told with the rule."""
+        user = self.fresh_user()
+        items = nasty.items(["plain", "dots", "8bit-body", "1-MB", "sibling-1", "sibling-2"])
+        items = [i._replace(flags=frozenset()) for i in items]
+        items[4] = items[4]._replace(flags=frozenset({"\\deleted"}))
+        items[5] = items[5]._replace(date=900_000_000)
+        boxes = {"INBOX": items, "Sent Items": items[:2], "Trash": items[:3], "Old": items[:1], "Old.1999": items[:1]}
+        nasty.write_maildir(self.haul.path("src"), boxes)
+        words = ["--map", '"Sent Items" -> "Sent"', "--exclude", "\\Trash", "--exclude", "Old", "--special-use", "mark"]
+        words += ["--max-size", "500K", "--deleted", "skip", "--newer-than", "2000-01-01"]
+        proxy = self.proxy()
+        target = self.haul.user(self.server, user, tls="none", port=proxy.port)
+        run = self.haul.copy("maildir:" + self.haul.path("src"), target, *words)
+        self.assertEqual(run.code, DONE, run)
+        self.assertEqual(balance(run.report), [])
+        account = self.there(user)
+        contents = account.contents()
+        for name, wanted in (("INBOX", items[:3]), ("Sent", items[:2])):
+            self.same(contents.pop(self.box(name)), nasty.expected(wanted, self.server.name)[0], wanted)
+        self.assertEqual({name for name, c in contents.items() if c}, set())
+        self.assertEqual(account.boxes[self.box("Sent")].special_use, {"\\sent"})
+        self.assertEqual(run.totals["copied"], 5, run)
+        reported = {m["name"]: m for m in run.report["accounts"][0]["mailboxes"]}
+        self.assertEqual((reported["INBOX"]["totals"]["source"], reported["INBOX"]["totals"]["excluded"]), (6, 3))
+        self.assertEqual({n for n, m in reported.items() if m["outcome"] == "excluded"}, {"Trash", "Old", "Old/1999"})
+        told = str(run.report)
+        for rule in "max-size", "deleted", "newer-than", "Old", "Trash":
+            self.assertIn(rule, told)
+        # another choice: what was left out comes, and nothing twice
+        proxy.reset()
+        run = self.haul.copy("maildir:" + self.haul.path("src"), target, *words[:8])
+        self.assertEqual((run.code, proxy.messages), (DONE, 3), run)
+        self.assertEqual(self.there(user).contents()[self.box("INBOX")], nasty.expected(items, self.server.name)[0])
 
     def test_only_the_new_ones(self):
         user = self.fresh_user()

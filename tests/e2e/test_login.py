@@ -193,7 +193,8 @@ class TestCyrus(RealServers, Case):
         self.assertEqual(run.code, ACCOUNTS, run)
         for user in users[1:]:
             self.assertIn(user, run.err)
-        self.assertEqual({a["name"]: a["outcome"] for a in run.report["accounts"]}, {users[0]: "done", "spirit": "failed", "phantom": "failed"})
+        outcomes = {a["name"]: a["outcome"] for a in run.report["accounts"]}
+        self.assertEqual(outcomes, {users[0]: "done", "spirit": "failed", "phantom": "failed"})
         run = self.haul.copy(*words, "--create-users")
         self.assertEqual(run.code, DONE, run)
         for user in users:
@@ -301,9 +302,8 @@ class TestSecrets(Case):
             with self.subTest(user=user):
                 server = self.fake(users={user: "secret"})
                 secret = self.haul.secret()
-                words = self.haul.job(
-                    self.source, f"imap://{{target_user}}@127.0.0.1:{server.port}?tls=none&secret-file={secret}", f"user,target_user\nx,{user}\n"
-                )
+                target = f"imap://{{target_user}}@127.0.0.1:{server.port}?tls=none&secret-file={secret}"
+                words = self.haul.job(self.source, target, f"user,target_user\nx,{user}\n")
                 self.runs += 1
                 run = self.haul.copy(*words, state=self.haul.path(f"S{self.runs}.db"))
                 self.works(server, run, user)

@@ -243,6 +243,50 @@ test_quota(void **state)
 	free(want);
 }
 
+/* A message at which the server hangs up stops nothing but itself. */
+static void
+test_hangup(void **state)
+{
+	(void)state;
+	fill_source();
+	memcpy(fx.tgt->hangup, "message 0601", 13);
+	fixture_run(&fx);
+	assert_int_equal(fx.tgt->nstored, 22);
+	assert_int_equal(fixture_number(&fx, "SELECT count(*) FROM issue WHERE"
+	    " kind = 'refused' AND subject = 'number 0601'"), 1);
+	assert_true(fixture_balanced(&fx));
+	assert_int_equal(fixture_number(&fx,
+	    "SELECT sum(copied) FROM mailbox"), 22);
+}
+
+/* A mailbox that was left out first keeps its name, too, once copied; one
+ * that is gone counts no more. */
+static void
+test_names_and_gone(void **state)
+{
+	struct err e;
+
+	(void)state;
+	fill_source();
+	assert_int_equal(rules_add_exclude(fx.rules, "Work/Old", &e), 0);
+	assert_int_equal(fixture_run(&fx), 0);
+	rules_free(&fx.rules);
+	fx.set.rules = fx.rules = rules_new();
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(rules_add_map(fx.rules, "Work/Old -> Archive", &e),
+	    0);
+	assert_int_equal(fixture_run(&fx), 0);
+	rules_free(&fx.rules);
+	fx.set.rules = fx.rules = rules_new();
+	assert_int_equal(fx.tgt->nstored, 23);
+	assert_null(mem_folder_get(fx.tgt, "Archive", false));
+	/* The mailbox goes, its messages count no more. */
+	fx.src->folders->next = fx.src->folders->next->next;
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(fixture_number(&fx, "SELECT count(*) FROM mailbox"
+	    " WHERE outcome = 'gone'"), 1);
+}
+
 /* Somebody else's mail. */
 static void
 test_strangers_mail(void **state)
@@ -380,7 +424,143 @@ test_no_uids(void **state)
 	free(want);
 }
 
+/* The mailbox is gone at the target, with what an earlier pass saw in it. */
+static void
+test_target_mailbox_gone(void **state)
+{
+	char *want;
+
+	(void)state;
+	fill_source();
+	want = source_text();
+	fixture_add(fx.tgt, "INBOX", 500, "", 0, "", 1100000000);
+	assert_int_equal(fixture_run(&fx), 0);
+	mem_store_reset(fx.tgt);
+	fx.tgt->next_uidvalidity = 5000;
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_target_is(want);
+	assert_true(fixture_balanced(&fx));
+	free(want);
+}
+
 #ifdef MAILHAUL_FAULTS
+
+/* One run with a fault, which must show. */
+static int
+faulty_run(const char *spec)
+{
+	int rc;
+
+	setenv("MAILHAUL_FAULT", spec, 1);
+	rc = fixture_run(&fx);
+	unsetenv("MAILHAUL_FAULT");
+	return rc;
+}
+
+/* A loss is found, then the run is killed: the next one must still know. */
+static void
+test_kill_after_a_loss(void **state)
+{
+	char *want;
+
+	(void)state;
+	fill_source();
+	want = source_text();
+	assert_int_equal(fixture_run(&fx), 0);
+	for (uint32_t uid = 2; uid < 5; uid++)
+		mem_expunge(mem_folder_get(fx.tgt, "INBOX", false), uid);
+	assert_int_equal(faulty_run("kill@submit.before:1"), -SIGKILL);
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_target_is(want);
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(fx.tgt->nstored, 26);
+	free(want);
+}
+
+/* What was seen at the target and is gone since is no copy. */
+static void
+test_extras_gone(void **state)
+{
+	struct mem_folder *f = mem_folder_get(fx.tgt, "INBOX", true);
+	char *want;
+
+	(void)state;
+	fill_source();
+	want = source_text();
+	for (int i = 0; i < 9; i++)
+		fixture_add(fx.tgt, "INBOX", i, "", i % 32, i % 3 ? "work" :
+		    "", 1000000000 + i);
+	assert_int_equal(faulty_run("kill@look.done:1"), -SIGKILL);
+	for (uint32_t uid = 1; uid <= 9; uid++)
+		mem_expunge(f, uid);
+	fixture_run(&fx);
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_target_is(want);
+	free(want);
+}
+
+/* A copied message whose date has changed and that cannot be read once. */
+static void
+test_failed_read_of_a_copy(void **state)
+{
+	(void)state;
+	fill_source();
+	assert_int_equal(fixture_run(&fx), 0);
+	mem_folder_get(fx.src, "INBOX", false)->first->date += 100;
+	mem_folder_get(fx.src, "INBOX", false)->modseq++;
+	assert_int_not_equal(faulty_run("eio@source.content:1"), 0);
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(fx.tgt->nstored, 23);
+	assert_true(fixture_balanced(&fx));
+}
+
+/* A user's copy of one message is not our late batch. */
+static void
+test_doubles_are_whole_batches(void **state)
+{
+	struct mem_folder *f;
+	uint64_t count;
+
+	(void)state;
+	fill_source();
+	fx.set.remove_doubles = true;
+	assert_int_equal(faulty_run("kill@append.after_crlf:1"), -SIGKILL);
+	assert_int_equal(fixture_run(&fx), 0);
+	f = mem_folder_get(fx.tgt, "INBOX", false);
+	count = f->count;
+	fixture_add(fx.tgt, "INBOX", 1, "", 1, "work", 1000000001);
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(f->count, count + 1);
+	assert_int_equal(fx.tgt->nstored, 23);
+}
+
+/* The whole batch once more, after we gave it up: told, and removed. */
+static void
+test_late_double(void **state)
+{
+	struct mem_folder *f = mem_folder_get(fx.tgt, "INBOX", true);
+	struct mem_message *m;
+
+	(void)state;
+	fill_source();
+	fx.tgt->batch_messages = 50;
+	fx.set.remove_doubles = true;
+	assert_int_equal(faulty_run("kill@append.before_crlf:1"), -SIGKILL);
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(f->count, 16);
+	m = f->first;
+	for (int i = 0; i < 16; i++, m = m->next)
+		mem_add(fx.tgt, f, m->bytes, m->len, m->flags, m->keywords,
+		    m->date);
+	assert_int_equal(f->count, 32);
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(fixture_number(&fx,
+	    "SELECT count(*) FROM issue WHERE kind = 'doubled'"), 16);
+	assert_int_equal(f->count, 16);
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(f->count, 16);
+	assert_int_equal(fx.tgt->nstored, 23);
+}
 
 static char fault_log[100];
 
@@ -584,13 +764,21 @@ main(void)
 		cmocka_unit_test_setup(test_repair, setup),
 		cmocka_unit_test_setup(test_broken_session, setup),
 		cmocka_unit_test_setup(test_quota, setup),
+		cmocka_unit_test_setup(test_hangup, setup),
+		cmocka_unit_test_setup(test_names_and_gone, setup),
 		cmocka_unit_test_setup(test_strangers_mail, setup),
 		cmocka_unit_test_setup(test_adoption, setup),
 		cmocka_unit_test_setup(test_lost_at_target, setup),
 		cmocka_unit_test_setup(test_new_uidvalidity, setup),
 		cmocka_unit_test_setup(test_state_lost_and_old, setup),
 		cmocka_unit_test_setup(test_no_uids, setup),
+		cmocka_unit_test_setup(test_target_mailbox_gone, setup),
 #ifdef MAILHAUL_FAULTS
+		cmocka_unit_test_setup(test_kill_after_a_loss, setup),
+		cmocka_unit_test_setup(test_extras_gone, setup),
+		cmocka_unit_test_setup(test_failed_read_of_a_copy, setup),
+		cmocka_unit_test_setup(test_doubles_are_whole_batches, setup),
+		cmocka_unit_test_setup(test_late_double, setup),
 		cmocka_unit_test_setup(test_kill_everywhere, setup),
 		cmocka_unit_test_setup(test_kill_variants, setup),
 		cmocka_unit_test_setup(test_kill_late_commit, setup),
