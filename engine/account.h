@@ -36,6 +36,7 @@ struct account {
 	unsigned	 tries;		/* in vain, one after the other */
 	uint64_t	 due_ms;	/* not before */
 	uint64_t	 down_ms;	/* its host is away since; 0: it is not */
+	unsigned	 lane_limit;	/* more get no session; 0: none */
 	uint64_t	 sent;		/* in this run */
 	bool		 failed;	/* no more pairs are begun */
 	struct err	 err;		/* why, if failed */

@@ -80,12 +80,17 @@ hash_chunk(struct lane *l, struct pair *p, const struct msg_meta *metas,
 		if (rc == 1)
 			rc = measure_content(l->measure, content, NULL, &m, e);
 		content_close(&content);
-		if (rc == -1) {
-			err_ctx(e, "look at uid %" PRIu32, metas[i].uid);
-			break;
-		}
 		x = changes_extra(c);
 		x->uid = metas[i].uid;
+		if (rc == -1) {
+			err_ctx(e, "look at uid %" PRIu32, metas[i].uid);
+			if (e->scope != ERR_MESSAGE)
+				break;
+			/* It stays an extra that equals nothing. */
+			lane_note(l, "warn", NULL, "%s", e->text);
+			rc = 1;
+			continue;
+		}
 		x->digests = m.digests;
 		x->size = m.size;
 		x->date = metas[i].date;
@@ -362,7 +367,8 @@ look_for_doubles(struct lane *l, struct pair *p, uint64_t *count,
 
 		snprintf(where, sizeof where, "target uid %" PRIu32,
 		    doubles.uids[i]);
-		changes_issue(c, "doubled", where, strlen(where), where,
+		changes_issue(c, remove ? "removed" : "doubled", where,
+		    strlen(where), where,
 		    remove ? "the server stored this twice after a lost "
 		    "answer; the second copy was removed" : "the server "
 		    "stored this twice after a lost answer; --remove-doubles "

@@ -120,7 +120,10 @@ look_first(struct walk *w, struct folder_state *f, bool *changed,
 	    !fault_mutated("look")) {
 		uint64_t lost;
 
-		if (look_for_lost(l, p, &lost, e) == -1)
+		if (look_for_lost(l, p, &lost, e) == -1 ||
+		    (row->unlocated && row->extras == 0 &&
+		    messages_void_unlocated(l->run->state,
+		    l->account->row.id, p->id, &lost, e) == -1))
 			return -1;
 		*changed = true;
 		if (lost > 0) {
@@ -132,8 +135,13 @@ look_first(struct walk *w, struct folder_state *f, bool *changed,
 	/* With the session given up for the look, the mailbox is opened anew;
 	 * what came in between is looked at in the next pass. */
 	rc = lane_target_again(l, e);
-	if (rc == -1 || (rc == 1 && target_folder_open(l->tgt, p->tgt_name,
-	    &again, e) != 1))
+	if (rc == 1) {
+		rc = target_folder_open(l->tgt, p->tgt_name, &again, e);
+		if (rc == 0)
+			rc = err_retry(e, ERR_MAILBOX, "is gone from the "
+			    "target");
+	}
+	if (rc == -1)
 		return -1;
 	if (row->intents > 0) {
 		if (intents_accounted(l->reader, p->id, &all, e) == -1)
@@ -230,7 +238,8 @@ pair_run(struct lane *l, struct pair *p, struct err *e)
 
 	walk_begin(&w, l, p);
 	w.folder = account_folder(l, p, e);
-	if (w.folder != NULL && open_target_mailbox(&w, &f, e) == 0) {
+	if (w.folder != NULL && pair_rekey(l, p, w.folder, e) == 0 &&
+	    open_target_mailbox(&w, &f, e) == 0) {
 		rc = look_first(&w, &f, &changed, e);
 		if (rc == 0)
 			end = PAIR_WAIT;

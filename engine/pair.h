@@ -51,6 +51,10 @@ int	pair_count(struct lane *, struct folder_info *, int64_t id,
  * state knows any.  Stops at the first. */
 int	pair_recognise(struct lane *, struct pair *, bool *known, bool *met,
 	    struct err *);
+/* Has the source given its messages other keys (a new UIDVALIDITY, another way
+ * to the same store)?  Then what is known is paired by content again. */
+int	pair_rekey(struct lane *, struct pair *, const struct folder_info *,
+	    struct err *);
 /* At the end of the pass: has a commit of ours come late and doubled? */
 int	pair_check_doubles(struct lane *, struct pair *, struct err *);
 

@@ -118,6 +118,7 @@ choose(struct pool *pool)
 			continue;
 		}
 		if (a->lanes < pool->run->set->lanes_per_account &&
+		    (a->lane_limit == 0 || a->lanes < a->lane_limit) &&
 		    (ready_pair(a, now, &t.due_ms, &open) != NULL ||
 		    (!open && a->lanes == 0))) {
 			/* Without an open pair it only wants its end. */
@@ -233,7 +234,7 @@ static bool
 may_retry(struct pool *pool, struct account *a, const struct err *e)
 {
 	const struct settings *set = pool->run->set;
-	uint64_t now = now_ms();
+	uint64_t now = now_ms(), sent = atomic_load(&pool->run->sent);
 
 	if (e->scope == ERR_RUN) {
 		fail_run(pool, e);
@@ -241,21 +242,21 @@ may_retry(struct pool *pool, struct account *a, const struct err *e)
 	}
 	if (!e->retry || e->cause == CAUSE_QUOTA || e->cause == CAUSE_AUTH)
 		return false;
+	/* Progress makes it young again. */
+	if (sent > a->sent) {
+		a->sent = sent;
+		a->tries = 0;
+		a->down_ms = 0;
+	}
 	if (e->scope == ERR_HOST) {
 		if (a->down_ms == 0)
 			a->down_ms = now;
 		if (now - a->down_ms > (uint64_t)set->patience_s * 1000)
 			return false;
-		a->tries++;
-	} else {
-		uint64_t sent = atomic_load(&pool->run->sent);
-
-		/* Progress makes it young again. */
-		a->tries = sent > a->sent ? 1 : a->tries + 1;
-		a->sent = sent;
-		if (a->tries > set->max_tries)
-			return false;
 	}
+	a->tries++;
+	if (e->scope != ERR_HOST && a->tries > set->max_tries)
+		return false;
 	a->due_ms = now + pause_ms(a->tries);
 	return true;
 }
@@ -303,6 +304,7 @@ pair_ended(struct pool *pool, struct lane *l, struct account *a,
 	case PAIR_ENDED:
 		p->state = PAIR_DONE;
 		a->down_ms = 0;
+		a->tries = 0;
 		atomic_fetch_add(&pool->run->mailboxes, 1);
 		return true;
 	case PAIR_WAIT:
@@ -337,13 +339,33 @@ pair_ended(struct pool *pool, struct lane *l, struct account *a,
 	return false;
 }
 
+/*
+ * A further lane got no session while another one works: the server may count
+ * them.  True: this account does with fewer; nothing is lost by it.
+ */
+static bool
+too_many_lanes(struct pool *pool, struct account *a, struct pair *p,
+    const struct err *e)
+{
+	bool many;
+
+	uv_mutex_lock(&pool->mutex);
+	many = a->lanes > 1 && e->retry && e->scope != ERR_RUN;
+	if (many) {
+		a->lane_limit = a->lanes - 1;
+		p->state = PAIR_TODO;
+	}
+	uv_mutex_unlock(&pool->mutex);
+	return many;
+}
+
 /* Takes pairs of an account until none is left for now. */
 static void
 copy_pairs(struct pool *pool, struct lane *l, struct account *a)
 {
 	struct pair *p;
 	uint64_t due;
-	bool open;
+	bool open, opened;
 	struct err e;
 
 	l->account = a;
@@ -355,9 +377,14 @@ copy_pairs(struct pool *pool, struct lane *l, struct account *a)
 
 		p->state = PAIR_BUSY;
 		uv_mutex_unlock(&pool->mutex);
-		if (lane_open_source(l, &e) == 0 &&
-		    lane_open_target(l, &e) == 0)
+		opened = lane_open_source(l, &e) == 0 &&
+		    lane_open_target(l, &e) == 0;
+		if (opened)
 			end = pair_run(l, p, &e);
+		else if (too_many_lanes(pool, a, p, &e)) {
+			lane_close_stores(l);
+			return;
+		}
 		if (end == PAIR_ERROR)
 			note_error(l, a, p->src_name, &e);
 		uv_mutex_lock(&pool->mutex);
@@ -405,6 +432,7 @@ leave_account(struct pool *pool, struct lane *l, struct account *a)
 	bool open;
 	struct err e;
 
+	err_clear(&e);
 	uv_mutex_lock(&pool->mutex);
 	if (--a->lanes > 0 || a->phase != ACC_ACTIVE) {
 		uv_mutex_unlock(&pool->mutex);
@@ -446,8 +474,8 @@ leave_account(struct pool *pool, struct lane *l, struct account *a)
 		err_set(&a->err, ERR_ACCOUNT, NO_MESSAGE);
 		note_error(l, a, NULL, &a->err);
 	}
-	lane_flush_notes(l);
 	lane_close_stores(l);
+	lane_flush_notes(l);
 	if (a->row.id != 0 && account_outcome(l->run->state, a->row.id,
 	    outcome, a->failed ? a->err.text : NULL, &e) == -1) {
 		uv_mutex_lock(&pool->mutex);
@@ -504,8 +532,8 @@ prepare(struct pool *pool, struct lane *l, struct account *a)
 		a->lanes = 0;
 		uv_mutex_unlock(&pool->mutex);
 		note_error(l, a, NULL, &e);
-		lane_flush_notes(l);
 		lane_close_stores(l);
+		lane_flush_notes(l);
 		return;
 	}
 	a->failed = true;
@@ -513,8 +541,8 @@ prepare(struct pool *pool, struct lane *l, struct account *a)
 	a->phase = ACC_FINISHING;
 	uv_mutex_unlock(&pool->mutex);
 	note_error(l, a, NULL, &e);
-	lane_flush_notes(l);
 	lane_close_stores(l);
+	lane_flush_notes(l);
 	if (a->outcome == NULL)
 		a->outcome = failure(&e);
 	if (a->row.id != 0)

@@ -162,3 +162,27 @@ out:
 	walk_release(&w);
 	return rc;
 }
+
+int
+pair_rekey(struct lane *l, struct pair *p, const struct folder_info *f,
+    struct err *e)
+{
+	struct row_mailbox row;
+	bool known, met;
+
+	if (mailbox_load(l->reader, p->id, &row, e) == -1)
+		return -1;
+	buf_release(&row.token);
+	if (row.rows == 0 || (!l->run->set->merge_existing &&
+	    (row.src_uidvalidity == 0 || f->uidvalidity == 0 ||
+	    row.src_uidvalidity == f->uidvalidity)))
+		return 0;
+	if (pair_recognise(l, p, &known, &met, e) == -1)
+		return -1;
+	l->mailbox_id = p->id;
+	if (met)
+		return 0;
+	lane_note(l, "warn", NULL, "the source calls its messages otherwise "
+	    "than in the last pass: they are paired by content");
+	return mailbox_rekey(l->run->state, p->id, e);
+}

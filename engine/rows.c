@@ -269,9 +269,11 @@ mailbox_load(struct db *db, int64_t id, struct row_mailbox *m, struct err *e)
 		" state = 0",
 		"SELECT EXISTS (SELECT 1 FROM message WHERE mailbox_id = ?1)",
 		"SELECT EXISTS (SELECT 1 FROM doubt WHERE mailbox_id = ?1)",
+		"SELECT EXISTS (SELECT 1 FROM message WHERE mailbox_id = ?1 AND"
+		" tgt_uid = 0 AND outcome = 1)",
 	};
 	sqlite3_stmt *st;
-	int64_t n[5];
+	int64_t n[6];
 	int rc;
 
 	memset(m, 0, sizeof *m);
@@ -304,7 +306,7 @@ mailbox_load(struct db *db, int64_t id, struct row_mailbox *m, struct err *e)
 	if (rc != 1)
 		return rc == -1 ? -1 : err_set(e, ERR_RUN, "state: mailbox "
 		    "%" PRId64 " is gone", id);
-	for (size_t i = 0; i < 5; i++)
+	for (size_t i = 0; i < 6; i++)
 		if (db_number(db, e, &n[i], 0, counts[i], "i", id) == -1)
 			return -1;
 	m->rows = (uint64_t)n[0];
@@ -312,6 +314,7 @@ mailbox_load(struct db *db, int64_t id, struct row_mailbox *m, struct err *e)
 	m->intents = (uint64_t)n[2];
 	m->any_row = n[3] != 0;
 	m->doubts = n[4] != 0;
+	m->unlocated = n[5] != 0;
 	return 0;
 }
 
@@ -492,6 +495,59 @@ messages_void(struct state *s, int64_t account_id, int64_t mailbox_id,
 		return -1;
 	*lost += v.lost;
 	return 0;
+}
+
+static int
+apply_void_unlocated(struct db *db, void *arg, struct err *e)
+{
+	struct void_arg *v = arg;
+
+	if (db_run(db, e, "INSERT OR REPLACE INTO issue (account_id,"
+	    " mailbox_id, kind, key, pass, message_where, size, reason) SELECT"
+	    " ?1, mailbox_id, 'lost', key, ?3, '', crlf_size, 'was copied, is"
+	    " no longer at the target: copied again' FROM message WHERE"
+	    " mailbox_id = ?2 AND tgt_uid = 0 AND outcome = 1", "iii",
+	    v->account_id, v->mailbox_id, v->pass) == -1 ||
+	    db_run(db, e, "UPDATE message SET outcome = 0 WHERE mailbox_id ="
+	    " ?1 AND tgt_uid = 0 AND outcome = 1", "i", v->mailbox_id) == -1)
+		return -1;
+	v->lost = (uint64_t)db_changes(db);
+	return v->lost > 0 ? forget_token(db, v->mailbox_id, e) : 0;
+}
+
+int
+messages_void_unlocated(struct state *s, int64_t account_id,
+    int64_t mailbox_id, uint64_t *lost, struct err *e)
+{
+	struct void_arg v = { account_id, mailbox_id, state_pass(s), NULL, 0,
+	    0 };
+
+	if (state_call(s, apply_void_unlocated, &v, e) == -1)
+		return -1;
+	*lost += v.lost;
+	return 0;
+}
+
+static int
+apply_rekey(struct db *db, void *arg, struct err *e)
+{
+	int64_t id = *(int64_t *)arg;
+
+	if (db_run(db, e, "INSERT OR REPLACE INTO extra (mailbox_id, uid,"
+	    " strict, loose, size, date) SELECT mailbox_id, tgt_uid, strict,"
+	    " loose, crlf_size, date FROM message WHERE mailbox_id = ?1 AND"
+	    " tgt_uid > 0 AND outcome IN (1, 2) AND strict IS NOT NULL", "i",
+	    id) == -1 ||
+	    db_run(db, e, "DELETE FROM message WHERE mailbox_id = ?1 AND"
+	    " outcome IN (1, 2)", "i", id) == -1)
+		return -1;
+	return forget_token(db, id, e);
+}
+
+int
+mailbox_rekey(struct state *s, int64_t mailbox_id, struct err *e)
+{
+	return state_call(s, apply_rekey, &mailbox_id, e);
 }
 
 int

@@ -155,6 +155,7 @@ struct row_mailbox {
 	uint64_t	 intents;	/* open or in doubt */
 	bool		 any_row;
 	bool		 doubts;	/* some message was in doubt */
+	bool		 unlocated;	/* copied, target UID not told */
 	struct buf	 token;		/* release it */
 };
 
@@ -204,6 +205,12 @@ int	 mailbox_void(struct state *, int64_t mailbox_id, struct err *);
  * extras are forgotten.  The source is read anew until a walk is complete. */
 int	 messages_void(struct state *, int64_t account_id, int64_t mailbox_id,
 	    const uint32_t *uids, size_t n, uint64_t *lost, struct err *);
+/* Copied rows whose UID the server never told and no look has found: lost. */
+int	 messages_void_unlocated(struct state *, int64_t account_id,
+	    int64_t mailbox_id, uint64_t *lost, struct err *);
+/* The source calls its messages otherwise by now: rows become extras, to be
+ * paired by digest. */
+int	 mailbox_rekey(struct state *, int64_t mailbox_id, struct err *);
 /* Calls fn with each UID that a row or an extra has, from the given one on;
  * live: not those of extras that were taken. */
 int	 mailbox_known_uids(struct db *, int64_t mailbox_id, uint32_t from,

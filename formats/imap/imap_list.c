@@ -6,7 +6,8 @@
 #include "base/xmalloc.h"
 #include "imap/imap_from.h"
 
-#define IMAP_LIST_S	600	/* STATUS of all mailboxes takes its time */
+#define IMAP_LIST_S	600	/* STATUS of a mailbox may take its time, */
+#define IMAP_LISTS_S	3600	/* and there may be many */
 
 struct box {
 	char		*name;
@@ -200,7 +201,7 @@ ask_list(struct imap_from *m, struct boxes *l, struct err *e)
 			    s->caps & CAP_STATUS_SIZE ? " SIZE" : "");
 		buf_addc(&cmd, ')');
 	}
-	imap_stream_limits(s->st, IMAP_LIST_S, IMAP_LIST_S);
+	imap_stream_limits(s->st, IMAP_LIST_S, IMAP_LISTS_S);
 	rc = imap_send(s, cmd.ptr, &tag, e);
 	buf_release(&cmd);
 	if (rc == 0 && !ext)

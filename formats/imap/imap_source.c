@@ -433,9 +433,11 @@ read_body(struct imap_from *m, struct imap_token *t, struct imap_spool *sp,
 			return 0;
 		return imap_protocol(&m->s->r, "a body that is none", e);
 	}
-	while ((n = imap_read_literal(&m->s->r, chunk, sizeof chunk, e)) > 0)
+	while ((n = imap_read_literal(&m->s->r, chunk, sizeof chunk, e)) > 0) {
+		imap_stream_earn(m->s->st, (size_t)n);
 		if (imap_spool_add(sp, chunk, (size_t)n, e) == -1)
 			return -1;
+	}
 	return n == -1 ? -1 : 1;
 }
 

@@ -21,7 +21,7 @@
 #define IN_MAX		((size_t)1 << 20)	/* kept while writing */
 #define OUT_SIZE	((size_t)64 << 10)
 #define DIRECT		((size_t)32 << 10)	/* larger pieces: no copy */
-#define MAX_ADDRS	16
+#define LOOK_BYTES	((size_t)1 << 20)	/* from look to look */
 
 struct imap_stream {
 	int	 fd, cancel_fd;
@@ -32,14 +32,13 @@ struct imap_stream {
 	char	*out;
 	size_t	 out_len;
 	int64_t	 wait_ms, until_ms;	/* until: moves on with bytes */
+	size_t	 unseen;		/* read since the last look() */
 	bool	 rdead, wdead;
 	struct err why;			/* when rdead or wdead */
 	char	 peer[160];		/* host:port, for people */
 	bool	 memory;
 	struct buf *sent;
 };
-
-imap_resolve_fn *imap_resolve;
 
 static int64_t
 now_ms(void)
@@ -55,6 +54,12 @@ imap_stream_limits(struct imap_stream *s, unsigned wait_s, unsigned total_s)
 {
 	s->wait_ms = (int64_t)wait_s * 1000;
 	s->until_ms = now_ms() + (int64_t)total_s * 1000;
+}
+
+void
+imap_stream_earn(struct imap_stream *s, size_t n)
+{
+	s->until_ms += (int64_t)n;
 }
 
 static int
@@ -108,6 +113,21 @@ wait_io(struct imap_stream *s, short events, struct err *e)
 			    "%s: no answer for %lld s", s->peer,
 			    (long long)((limit - start) / 1000));
 	}
+}
+
+/* The same without waiting, for when there is always something to read. */
+static int
+look(struct imap_stream *s, struct err *e)
+{
+	struct pollfd p = { .fd = s->cancel_fd, .events = POLLIN };
+
+	s->unseen = 0;
+	if (s->cancel_fd >= 0 && poll(&p, 1, 0) > 0)
+		return cancelled(e);
+	if (now_ms() > s->until_ms)
+		return err_retry(e, ERR_ACCOUNT, "%s: the server does not come "
+		    "to an end", s->peer);
+	return 0;
 }
 
 /* An OpenSSL BIO that never raises SIGPIPE. */
@@ -183,56 +203,43 @@ bio_new(int *fd)
 /* Connecting. */
 
 static int
-resolve(const char *host, unsigned port, int cancel_fd, unsigned timeout_s,
-    struct imap_addr *addrs, int max, struct err *e)
+resolve(const char *host, unsigned port, struct addrinfo **list,
+    struct err *e)
 {
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
 	    .ai_flags = AI_NUMERICSERV | AI_ADDRCONFIG };
-	struct addrinfo *list = NULL, *a;
 	char service[12];
-	int rc, n = 0;
+	int rc;
 
-	(void)cancel_fd;
-	(void)timeout_s;
 	snprintf(service, sizeof service, "%u", port);
-	rc = getaddrinfo(host, service, &hints, &list);
+	rc = getaddrinfo(host, service, &hints, list);
 	if (rc == EAI_ADDRFAMILY || rc == EAI_NONAME) {
 		/* AI_ADDRCONFIG hides loopback on a host without a network. */
 		hints.ai_flags = AI_NUMERICSERV;
-		rc = getaddrinfo(host, service, &hints, &list);
+		rc = getaddrinfo(host, service, &hints, list);
 	}
+	if (rc == 0)
+		return 0;
 	if (rc == EAI_SYSTEM)
 		return err_sys(e, ERR_HOST, "look up %.100s", host);
-	if (rc != 0) {
-		err_set(e, ERR_HOST, "host %.100s: %s", host,
-		    gai_strerror(rc));
-		e->retry = rc == EAI_AGAIN;
-		return -1;
-	}
-	for (a = list; a != NULL && n < max; a = a->ai_next)
-		if (a->ai_addrlen <= sizeof addrs[n].sa) {
-			memcpy(&addrs[n].sa, a->ai_addr, a->ai_addrlen);
-			addrs[n++].len = a->ai_addrlen;
-		}
-	freeaddrinfo(list);
-	if (n == 0)
-		return err_set(e, ERR_HOST, "host %.100s has no address", host);
-	return n;
+	err_set(e, ERR_HOST, "host %.100s: %s", host, gai_strerror(rc));
+	e->retry = rc == EAI_AGAIN;
+	return -1;
 }
 
 static int
-connect_one(struct imap_stream *s, const struct imap_addr *a, struct err *e)
+connect_one(struct imap_stream *s, const struct addrinfo *a, struct err *e)
 {
 	int on = 1, bad = 0, got;
 	socklen_t len = sizeof bad;
 
-	s->fd = socket(a->sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK |
+	s->fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK |
 	    SOCK_CLOEXEC, 0);
 	if (s->fd == -1)
 		return err_sys(e, ERR_HOST, "%s: socket", s->peer);
 	setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	setsockopt(s->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-	if (connect(s->fd, (const struct sockaddr *)&a->sa, a->len) == 0)
+	if (connect(s->fd, a->ai_addr, a->ai_addrlen) == 0)
 		return 0;
 	if (errno != EINPROGRESS && errno != EINTR)
 		goto refused;
@@ -255,26 +262,24 @@ int
 imap_stream_connect(struct imap_stream **sp, const char *host, unsigned port,
     int cancel_fd, unsigned timeout_s, struct err *e)
 {
-	struct imap_addr addrs[MAX_ADDRS];
+	struct addrinfo *list, *a;
 	struct imap_stream *s;
-	int n, i;
 
 	*sp = NULL;
-	n = (imap_resolve != NULL ? imap_resolve : resolve)(host, port,
-	    cancel_fd, timeout_s, addrs, MAX_ADDRS, e);
-	if (n == -1)
+	if (resolve(host, port, &list, e) == -1)
 		return -1;
 	s = xcalloc(1, sizeof *s);
 	s->fd = -1;
 	s->cancel_fd = cancel_fd;
 	snprintf(s->peer, sizeof s->peer, strchr(host, ':') != NULL ?
 	    "[%.120s]:%u" : "%.120s:%u", host, port);
-	for (i = 0; i < n; i++) {
+	for (a = list; a != NULL; a = a->ai_next) {
 		/* With more to try, none may use up all of the time. */
-		unsigned t = i + 1 < n && timeout_s > 15 ? 15 : timeout_s;
+		unsigned t = a->ai_next != NULL && timeout_s > 15 ? 15 :
+		    timeout_s;
 
 		imap_stream_limits(s, t, t);
-		if (connect_one(s, &addrs[i], e) == 0)
+		if (connect_one(s, a, e) == 0)
 			break;
 		if (s->fd != -1)
 			close(s->fd);
@@ -282,6 +287,7 @@ imap_stream_connect(struct imap_stream **sp, const char *host, unsigned port,
 		if (e->cause == CAUSE_CANCELLED)
 			break;
 	}
+	freeaddrinfo(list);
 	if (s->fd == -1) {
 		imap_stream_free(&s);
 		return -1;
@@ -436,6 +442,11 @@ read_some(struct imap_stream *s, short *want, struct err *e)
 		s->rdead = true;
 		return -1;
 	}
+	if (s->unseen >= LOOK_BYTES && look(s, e) == -1) {
+		sticky(s, e);
+		s->rdead = s->wdead = true;
+		return -1;
+	}
 	make_room(s);
 	if (s->ssl == NULL) {
 		do
@@ -444,7 +455,7 @@ read_some(struct imap_stream *s, short *want, struct err *e)
 		while (n == -1 && errno == EINTR);
 		if (n > 0) {
 			s->in_len += (size_t)n;
-			s->until_ms += n;
+			s->unseen += (size_t)n;
 			return 1;
 		}
 		if (n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK))
@@ -460,7 +471,7 @@ read_some(struct imap_stream *s, short *want, struct err *e)
 	    &got);
 	if (rc == 1) {
 		s->in_len += got;
-		s->until_ms += (int64_t)got;
+		s->unseen += got;
 		return 1;
 	}
 	switch (SSL_get_error(s->ssl, rc)) {

@@ -3,7 +3,7 @@
  *
  * One thread at a time.  Every wait ends by the limits of
  * imap_stream_limits(), by the connection's end or by cancel_fd becoming
- * readable.  A failure is sticky: input that had arrived can still be read,
+ * readable; so does reading from a server that never pauses.  A failure is sticky: input that had arrived can still be read,
  * everything else fails again with the same words.  While writing, whatever
  * the server sends is read into a bounded buffer, so that two full pipes
  * cannot wait for each other.
@@ -14,7 +14,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/socket.h>
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -22,19 +21,8 @@
 
 struct imap_stream;
 
-struct imap_addr {
-	struct sockaddr_storage	sa;
-	socklen_t		len;
-};
-
-/* Finds the addresses of a host: their number (1 .. max), or -1.  The engine
- * may put its own asynchronous resolver here before threads start; cancel_fd
- * and the timeout are hints for it.  It starts as getaddrinfo(). */
-typedef int imap_resolve_fn(const char *host, unsigned port, int cancel_fd,
-    unsigned timeout_s, struct imap_addr *addrs, int max, struct err *);
-extern imap_resolve_fn *imap_resolve;
-
-/* Tries every address in turn. */
+/* Tries every address in turn.  The name is looked up with getaddrinfo(),
+ * which keeps nobody else waiting and has limits of its own. */
 int	imap_stream_connect(struct imap_stream **, const char *host,
 	    unsigned port, int cancel_fd, unsigned timeout_s, struct err *);
 /* For tests: reads come from the bytes given (borrowed), what is written goes
@@ -50,9 +38,12 @@ int	imap_stream_tls(struct imap_stream *, struct imap_tls *,
 bool	imap_stream_is_tls(const struct imap_stream *);
 
 /* From now on: no single wait longer than wait_s, and all of them together no
- * longer than total_s plus a second for every 1000 bytes that move. */
+ * longer than total_s plus a second for every 1000 bytes that are sent or
+ * earned. */
 void	imap_stream_limits(struct imap_stream *, unsigned wait_s,
 	    unsigned total_s);
+/* n bytes of what was asked for, a message's content, have come. */
+void	imap_stream_earn(struct imap_stream *, size_t n);
 
 /* The buffered input; 0 bytes when there is none. */
 size_t	imap_stream_window(struct imap_stream *, const char **p);

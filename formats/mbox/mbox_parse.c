@@ -562,9 +562,10 @@ close_message(struct mbox_scan *s)
 	const char *p = s->buf + s->pos;
 
 	m->next = m->end = here(s);
-	if (m->next > m->body && after_empty_line(s) &&
-	    !(s->landing && m->next == s->land_start))
+	if (m->next > m->body && after_empty_line(s))
 		m->end -= p[-2] == '\r' ? 2 : 1;
+	if (s->landing && m->end < s->land_start)
+		m->end = s->land_start;
 	m->length_used = s->landing;
 	m->head = &s->head;
 }

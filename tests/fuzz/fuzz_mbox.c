@@ -85,9 +85,10 @@ static void
 check_message(const struct file *f, const struct mbox_msg *m, uint64_t at)
 {
 	struct from_zone utc = { true, 0 };
+	struct mbox_words *words;
 	struct msg_meta meta;
 	struct arena a;
-	uint64_t last = m->start;
+	uint64_t last = m->start, length;
 
 	CHECK(m->from == at && m->from < m->start && m->start <= m->body);
 	CHECK(m->body <= m->end && m->end <= m->next && m->next <= f->len);
@@ -95,7 +96,8 @@ check_message(const struct file *f, const struct mbox_msg *m, uint64_t at)
 	CHECK(memcmp(f->p + m->from, "From ", 5) == 0);
 	CHECK(m->start == f->len || f->p[m->start - 1] == '\n');
 	if (m->end < m->next)
-		CHECK(f->p[m->next - 1] == '\n' && f->p[m->end - 1] == '\n');
+		CHECK(f->p[m->next - 1] == '\n' && (m->length_used ||
+		    f->p[m->end - 1] == '\n'));
 	for (size_t i = 0; i < m->head->ncuts; i++) {
 		const struct head_cut *c = &m->head->cuts[i];
 
@@ -105,11 +107,14 @@ check_message(const struct file *f, const struct mbox_msg *m, uint64_t at)
 		last = c->end;
 	}
 	if (m->length_used)
-		CHECK(mbox_head_length(m->head, &last) == 1);
+		CHECK(mbox_head_length(m->head, &length) == 1 &&
+		    m->end - m->body >= length);
 	memset(&meta, 0, sizeof meta);
 	arena_init(&a);
-	mbox_facts_flags(m->head, " a b", &a, &meta);
-	mbox_facts_flags(m->head, NULL, &a, &meta);
+	words = mbox_words_new(" a b");
+	mbox_facts_flags(m->head, false, words, &a, &meta);
+	mbox_words_free(&words);
+	mbox_facts_flags(m->head, true, NULL, &a, &meta);
 	mbox_facts_date(&m->sep, &utc, m->head, &meta);
 	CHECK((meta.date == NO_DATE) == (meta.date_origin == DATE_NONE));
 	arena_release(&a);

@@ -424,6 +424,46 @@ test_no_uids(void **state)
 	free(want);
 }
 
+/* The source numbers its messages anew: they are paired by content. */
+static void
+test_source_uidvalidity(void **state)
+{
+	char *want;
+
+	(void)state;
+	fill_source();
+	want = source_text();
+	assert_int_equal(fixture_run(&fx), 0);
+	mem_folder_get(fx.src, "INBOX", false)->uidvalidity += 50;
+	mem_folder_get(fx.src, "INBOX", false)->modseq++;
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(fx.tgt->nstored, 23);
+	assert_target_is(want);
+	assert_true(fixture_balanced(&fx));
+	free(want);
+}
+
+/* Lost at a target that tells no UIDs, before anything was found again. */
+static void
+test_no_uids_and_a_loss(void **state)
+{
+	struct mem_folder *f;
+	char *want;
+
+	(void)state;
+	fx.tgt->no_uids = true;
+	fill_source();
+	want = source_text();
+	assert_int_equal(fixture_run(&fx), 0);
+	f = mem_folder_get(fx.tgt, "INBOX", false);
+	mem_expunge(f, 3);
+	mem_expunge(f, 7);
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_target_is(want);
+	assert_int_equal(fx.tgt->nstored, 25);
+	free(want);
+}
+
 /* The mailbox is gone at the target, with what an earlier pass saw in it. */
 static void
 test_target_mailbox_gone(void **state)
@@ -555,7 +595,7 @@ test_late_double(void **state)
 	assert_int_equal(f->count, 32);
 	assert_int_equal(fixture_run(&fx), 0);
 	assert_int_equal(fixture_number(&fx,
-	    "SELECT count(*) FROM issue WHERE kind = 'doubled'"), 16);
+	    "SELECT count(*) FROM issue WHERE kind = 'removed'"), 16);
 	assert_int_equal(f->count, 16);
 	assert_int_equal(fixture_run(&fx), 0);
 	assert_int_equal(f->count, 16);
@@ -772,6 +812,8 @@ main(void)
 		cmocka_unit_test_setup(test_new_uidvalidity, setup),
 		cmocka_unit_test_setup(test_state_lost_and_old, setup),
 		cmocka_unit_test_setup(test_no_uids, setup),
+		cmocka_unit_test_setup(test_source_uidvalidity, setup),
+		cmocka_unit_test_setup(test_no_uids_and_a_loss, setup),
 		cmocka_unit_test_setup(test_target_mailbox_gone, setup),
 #ifdef MAILHAUL_FAULTS
 		cmocka_unit_test_setup(test_kill_after_a_loss, setup),

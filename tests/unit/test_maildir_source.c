@@ -287,6 +287,40 @@ test_bad_paths(void **state)
 	shut(&f);
 }
 
+/* Links on the path: whose they are, and whose is what they lead to. */
+static void
+test_links(void **state)
+{
+	enum { ALICE = 12001, BOB = 12002 };
+	struct fixture f;
+
+	(void)state;
+	make_dir("alice");
+	make_dir("bob");
+	maildir("bob/Maildir");
+	assert_int_equal(symlink("../bob", at("alice/b")), 0);
+	assert_int_equal(symlink("b/Maildir", at("alice/Maildir")), 0);
+	open_at(&f, "alice/Maildir", "");
+	assert_int_equal(enter(&f, "INBOX", NULL), DELTA_FULL);
+	shut(&f);
+	if (geteuid() != 0) {
+		print_message("not root: links of other users not tested\n");
+		return;
+	}
+	assert_int_equal(chown(at("bob/Maildir"), BOB, -1), 0);
+	assert_int_equal(lchown(at("alice/b"), ALICE, -1), 0);
+	assert_int_equal(try_open(&f, "alice/Maildir", ""), -1);
+	assert_int_equal(f.e.scope, ERR_ACCOUNT);
+	assert_int_equal(f.e.cause, CAUSE_OTHER);
+	assert_non_null(strstr(f.e.text, "does not own"));
+	shut(&f);
+	assert_int_equal(try_open(&f, "alice/b/Maildir/", ""), -1);
+	shut(&f);
+	assert_int_equal(chown(at("bob/Maildir"), ALICE, -1), 0);
+	open_at(&f, "alice/Maildir", "");
+	shut(&f);
+}
+
 static void
 test_empty(void **state)
 {
@@ -1029,7 +1063,7 @@ int
 main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_bad_paths),
+		TEST(test_bad_paths), TEST(test_links),
 		TEST(test_empty),
 		TEST(test_renamed),
 		TEST(test_renamed_twins),

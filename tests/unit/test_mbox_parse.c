@@ -506,6 +506,7 @@ test_head(void **state)
 	    "Date: Thu, 4 Jan 2001 06:06:07 +0100\n"
 	    "X-Mozilla-Status2: 0e000000\n"
 	    "Content-Length: 13\n";
+	struct mbox_words *words;
 	struct mbox_head h;
 	struct mbox_base base;
 	struct arena a;
@@ -538,8 +539,9 @@ test_head(void **state)
 			assert_true(i == 0 ||
 			    h.cuts[i].start >= h.cuts[i - 1].end);
 		}
-		assert_int_equal(mbox_facts_flags(&h, base.keywords, &a, &m),
-		    0);
+		words = mbox_words_new(base.keywords);
+		assert_int_equal(mbox_facts_flags(&h, true, words, &a, &m), 0);
+		mbox_words_free(&words);
 		assert_int_equal(m.flags, MSG_SEEN | MSG_ANSWERED);
 		/* $Forwarded, $MDNSent, $label3, kw1, kw2, $label1, Junk */
 		assert_int_equal(m.nkeywords, 7);
@@ -558,6 +560,8 @@ test_head(void **state)
 static void
 test_flags(void **state)
 {
+	struct mbox_words *abc = mbox_words_new(" a  b c");
+	struct mbox_words *ac = mbox_words_new("a c\t");
 	struct msg_meta m = { 0 };
 	struct mbox_head h;
 	struct arena a;
@@ -567,23 +571,23 @@ test_flags(void **state)
 	arena_init(&a);
 	mbox_head_init(&h);
 	feed(&h, "Status: O\n", 200);
-	mbox_facts_flags(&h, NULL, &a, &m);
+	mbox_facts_flags(&h, false, NULL, &a, &m);
 	assert_int_equal(m.flags, 0);
 	feed(&h, "Status: r\nX-Status: afdt\n", 200);
-	mbox_facts_flags(&h, NULL, &a, &m);
+	mbox_facts_flags(&h, false, NULL, &a, &m);
 	assert_int_equal(m.flags, 0);
 	feed(&h, "Status: RO\nX-Status: DTFA\n", 200);
-	mbox_facts_flags(&h, NULL, &a, &m);
+	mbox_facts_flags(&h, false, NULL, &a, &m);
 	assert_int_equal(m.flags, MSG_SEEN | MSG_ANSWERED | MSG_FLAGGED |
 	    MSG_DRAFT | MSG_DELETED);
 	assert_string_equal(m.raw_flags, "RO DTFA");
 	/* all listed, or none counts */
 	feed(&h, "X-Keywords: a b\n", 200);
-	assert_int_equal(mbox_facts_flags(&h, " a b c", &a, &m), 0);
+	assert_int_equal(mbox_facts_flags(&h, false, abc, &a, &m), 0);
 	assert_int_equal(m.nkeywords, 2);
-	assert_int_equal(mbox_facts_flags(&h, " a c", &a, &m), 1);
+	assert_int_equal(mbox_facts_flags(&h, false, ac, &a, &m), 1);
 	assert_int_equal(m.nkeywords, 0);
-	assert_int_equal(mbox_facts_flags(&h, NULL, &a, &m), 0);
+	assert_int_equal(mbox_facts_flags(&h, false, NULL, &a, &m), 0);
 	assert_int_equal(m.nkeywords, 2);
 	/* Mozilla's fields count on top only */
 	feed(&h, "Received: x\nX-Mozilla-Status: 0009\n", 200);
@@ -593,9 +597,20 @@ test_flags(void **state)
 	feed(&h, "X-Mozilla-Status: 00zz\n", 200);
 	assert_false(mbox_facts_expunged(&h));
 	/* Mozilla's word counts more than an old Status */
-	feed(&h, "X-Mozilla-Status: 0000\nStatus: RO\n", 200);
-	mbox_facts_flags(&h, NULL, &a, &m);
+	feed(&h, "X-Mozilla-Status: 1000\nX-Mozilla-Keys: k\nStatus: RO\n",
+	    200);
+	mbox_facts_flags(&h, true, NULL, &a, &m);
 	assert_int_equal(m.flags, 0);
+	assert_int_equal(m.nkeywords, 2);
+	assert_string_equal(m.raw_flags, "1000 00000000");
+	/* ... in Mozilla's files only */
+	mbox_facts_flags(&h, false, NULL, &a, &m);
+	assert_int_equal(m.flags, MSG_SEEN);
+	assert_int_equal(m.nkeywords, 0);
+	assert_string_equal(m.raw_flags, "RO ");
+	mbox_words_free(&abc);
+	mbox_words_free(&ac);
+	assert_null(ac);
 
 	feed(&h, "X-IMAP: 1 2\n", 200);
 	assert_true(mbox_head_pseudo(&h, &base));
@@ -611,6 +626,52 @@ test_flags(void **state)
 	assert_int_equal(mbox_head_base(&h, HEAD_XIMAPBASE, &base), 1);
 	mbox_head_release(&h);
 	arena_release(&a);
+}
+
+/* As many words as a header may hold, and a mailbox with as many. */
+static void
+test_many_keywords(void **state)
+{
+	enum { WORDS = 10000 };
+	struct buf head, list;
+	struct mbox_words *words;
+	struct mbox_head h;
+	struct arena a;
+	struct timespec from, to;
+
+	(void)state;
+	buf_init(&head, 1 << 17);
+	buf_init(&list, 1 << 17);
+	buf_adds(&head, "X-Keywords:");
+	for (int i = 0; i < WORDS; i++) {
+		buf_addf(&head, " %x", i);
+		buf_addf(&list, " %x", WORDS - i);
+	}
+	buf_adds(&head, "\n");
+	mbox_head_init(&h);
+	feed(&h, head.ptr, head.len);
+	words = mbox_words_new(list.ptr);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &from);
+	for (int i = 0; i < 50; i++) {
+		struct msg_meta m = { 0 };
+
+		arena_init(&a);
+		/* "0" is not in the list; the rest is too many */
+		assert_int_equal(mbox_facts_flags(&h, false, words, &a, &m),
+		    WORDS - 500 + 1);
+		assert_int_equal(m.nkeywords, 0);
+		assert_int_equal(mbox_facts_flags(&h, false, NULL, &a, &m),
+		    WORDS - 500);
+		assert_int_equal(m.nkeywords, 500);
+		assert_string_equal(m.keywords[499], "1f3");
+		arena_release(&a);
+	}
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &to);
+	assert_true(to.tv_sec - from.tv_sec < 3);
+	mbox_words_free(&words);
+	mbox_head_release(&h);
+	buf_release(&head);
+	buf_release(&list);
 }
 
 static void
@@ -735,6 +796,7 @@ main(void)
 		cmocka_unit_test(test_zone),
 		cmocka_unit_test(test_head),
 		cmocka_unit_test(test_flags),
+		cmocka_unit_test(test_many_keywords),
 		cmocka_unit_test(test_dates),
 		cmocka_unit_test(test_unquote),
 		cmocka_unit_test(test_level),

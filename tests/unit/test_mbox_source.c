@@ -396,6 +396,21 @@ test_facts(void **state)
 	no_more(&o);
 	close_store(&o);
 
+	/* Mozilla's fields, but no file of Mozilla's */
+	assert_int_equal(open_store(&o, "", PUT("taken-over",
+	    "From a@b " DATE "\nX-Mozilla-Status: 0000\nX-IMAPbase: 1 2\n"
+	    "Status: RO\n\nx\n\n"
+	    "From a@b " DATE "\nX-Mozilla-Status: 0009\nX-Mozilla-Keys: k\n"
+	    "Status: RO\nX-Status: F\n\nx\n\n")), 0);
+	assert_int_equal(open_folder(&o, o.folders), 0);
+	next(&o, &m);
+	assert_int_equal(m.flags, MSG_SEEN);
+	next(&o, &m);
+	assert_int_equal(m.flags, MSG_SEEN | MSG_FLAGGED);
+	assert_int_equal(m.nkeywords, 0);
+	no_more(&o);
+	close_store(&o);
+
 	assert_int_equal(open_store(&o, "", TORTURE "/mbx"), 0);
 	assert_int_equal(open_folder(&o, o.folders), 0);
 	next(&o, &m);
@@ -588,7 +603,6 @@ static void
 test_refused(void **state)
 {
 	struct opened o;
-	char path[300];
 
 	(void)state;
 	assert_int_equal(open_store(&o, "", path_of("nowhere")), -1);
@@ -596,11 +610,6 @@ test_refused(void **state)
 	assert_int_equal(o.e.cause, CAUSE_MISSING);
 	close_store(&o);
 
-	snprintf(path, sizeof path, "%s", PUT("target", MAIL("1")));
-	assert_int_equal(symlink(path, path_of("link")), 0);
-	assert_int_equal(open_store(&o, "", path_of("link")), -1);
-	assert_non_null(strstr(o.e.text, "symbolic link"));
-	close_store(&o);
 
 	assert_int_equal(mkfifo(path_of("fifo"), 0600), 0);
 	assert_int_equal(open_store(&o, "", path_of("fifo")), -1);
@@ -889,21 +898,89 @@ test_inbox(void **state)
 	names_are(&o, "INBOX\ninbox\nmbox\nsaved\n");
 	first_subject(&o, "INBOX", "spool");
 	close_store(&o);
-	assert_int_equal(open_store(&o, "?inbox=../spool", path), 0);
-	first_subject(&o, "INBOX", "spool");
+	assert_int_equal(open_store(&o, "?inbox=../spool", path), -1);
+	assert_int_equal(o.e.scope, ERR_ACCOUNT);
+	assert_non_null(strstr(o.e.text, "out of the tree"));
 	close_store(&o);
 	assert_int_equal(open_store(&o, "?inbox=/nowhere/x", path), 0);
 	names_are(&o, "inbox\nmbox\nsaved\n");
 	assert_non_null(strstr(warned, "no INBOX"));
 	close_store(&o);
 	PUT("letter", "Dear reader\n");
-	assert_int_equal(open_store(&o, "?inbox=../letter", path), -1);
+	snprintf(opt, sizeof opt, "?inbox=%s", path_of("letter"));
+	assert_int_equal(open_store(&o, opt, path), -1);
 	assert_int_equal(o.e.scope, ERR_ACCOUNT);
 	close_store(&o);
 	assert_int_equal(unlink(path_of("home/inbox")), 0);
 	assert_int_equal(unlink(path_of("home/mbox")), 0);
 	assert_int_equal(open_store(&o, "", path), 0);
 	assert_non_null(strstr(warned, "no INBOX"));
+	close_store(&o);
+}
+
+/* Links: whose they are, and whose is what they lead to. */
+static void
+test_links(void **state)
+{
+	enum { ALICE = 12001, BOB = 12002 };
+	char alice[300], mail[340], opt[400];
+	struct opened o;
+
+	(void)state;
+	make_dir("alice");
+	make_dir("bob");
+	make_dir("bob/mail");
+	snprintf(alice, sizeof alice, "%s", path_of("alice"));
+	PUT("bob/mail/inbox", MAIL("bob"));
+	PUT("alice/own", MAIL("alice"));
+	assert_int_equal(symlink("../bob/mail", path_of("alice/mail")), 0);
+	assert_int_equal(symlink("own", path_of("alice/link")), 0);
+	snprintf(mail, sizeof mail, "%s/mail", alice);
+
+	/* ours: followed, but never in a tree */
+	assert_int_equal(open_store(&o, "", mail), 0);
+	first_subject(&o, "INBOX", "bob");
+	close_store(&o);
+	assert_int_equal(open_store(&o, "", path_of("alice/link")), 0);
+	first_subject(&o, "INBOX", "alice");
+	close_store(&o);
+	assert_int_equal(open_store(&o, "", path_of("alice/mail/inbox")), 0);
+	first_subject(&o, "INBOX", "bob");
+	close_store(&o);
+	assert_int_equal(open_store(&o, "?inbox=mail/inbox", alice), -1);
+	assert_non_null(strstr(o.e.text, "symbolic link"));
+	assert_int_equal(o.e.scope, ERR_ACCOUNT);
+	assert_int_equal(o.e.cause, CAUSE_OTHER);
+	close_store(&o);
+	snprintf(opt, sizeof opt, "?inbox=%s/inbox", mail);
+	assert_int_equal(open_store(&o, opt, alice), 0);
+	first_subject(&o, "INBOX", "bob");
+	close_store(&o);
+
+	if (geteuid() != 0) {
+		print_message("not root: links of other users not tested\n");
+		return;
+	}
+	assert_int_equal(lchown(path_of("alice/mail"), ALICE, -1), 0);
+	assert_int_equal(lchown(path_of("alice/link"), ALICE, -1), 0);
+	assert_int_equal(chown(path_of("alice/own"), ALICE, -1), 0);
+	assert_int_equal(chown(path_of("bob/mail"), BOB, -1), 0);
+	assert_int_equal(chown(path_of("bob/mail/inbox"), BOB, -1), 0);
+	assert_int_equal(open_store(&o, "", path_of("alice/link")), 0);
+	first_subject(&o, "INBOX", "alice");
+	close_store(&o);
+	for (int i = 0; i < 3; i++) {
+		static const char *const tails[] = { "", "/", "/inbox" };
+		char path[360];
+
+		snprintf(path, sizeof path, "%s%s", mail, tails[i]);
+		assert_int_equal(open_store(&o, "", path), -1);
+		assert_int_equal(o.e.scope, ERR_ACCOUNT);
+		assert_non_null(strstr(o.e.text, "does not own"));
+		close_store(&o);
+	}
+	assert_int_equal(open_store(&o, opt, alice), -1);
+	assert_non_null(strstr(o.e.text, "does not own"));
 	close_store(&o);
 }
 
@@ -1141,6 +1218,7 @@ main(void)
 		cmocka_unit_test(test_tree),
 		cmocka_unit_test(test_thunderbird),
 		cmocka_unit_test(test_inbox),
+		cmocka_unit_test(test_links),
 		cmocka_unit_test(test_unreadable),
 		cmocka_unit_test(test_token),
 		cmocka_unit_test(test_grows),
