@@ -102,6 +102,7 @@ look_first(struct walk *w, struct folder_state *f, bool *changed,
 	struct row_mailbox *row = &w->row;
 	uint64_t found = 0, settle_ms, doubt_ms;
 	struct folder_state again;
+	int64_t extras;
 	uint32_t from;
 	bool all;
 	int rc;
@@ -112,7 +113,12 @@ look_first(struct walk *w, struct folder_state *f, bool *changed,
 	    f->uidnext == 0 || f->uidnext > from || row->intents > 0) &&
 	    look(l, p, from, p->looked_twice, &found, e) == -1)
 		return -1;
-	row->extras += found;
+	/* What was found may have been a copy whose UID was not told. */
+	if (found > 0) {
+		if (extras_untaken(l->reader, p->id, &extras, e) == -1)
+			return -1;
+		row->extras = (uint64_t)extras;
+	}
 	/* Before release a message that is gone is a loss; an extra that is
 	 * gone must not be taken for a copy. */
 	if (f->messages < row->rows + row->extras &&
