@@ -145,7 +145,11 @@ log_line(void *ctx, const char *account, const char *text)
 	struct job *j = ctx;
 
 	progress_stop(&j->progress);
-	fprintf(stderr, "mailhaul: %s: %s\n", account, text);
+	fputs("mailhaul: ", stderr);
+	text_show(stderr, account);
+	fputs(": ", stderr);
+	text_show(stderr, text);
+	putc('\n', stderr);
 }
 
 /* What the run is, in one line. */

@@ -358,8 +358,10 @@ account_prepare(struct lane *l, struct account *a, struct err *e)
 			a->outcome = "empty";
 		return -1;
 	}
-	if (check_source(l, a, e) == -1 ||
-	    source_account_facts(l->src, &a->arena, &info, e) == -1 ||
+	l->probing = true;
+	rc = check_source(l, a, e);
+	l->probing = false;
+	if (rc == -1 || source_account_facts(l->src, &a->arena, &info, e) == -1 ||
 	    lane_open_target(l, e) == -1)
 		return -1;
 	rc = target_account_ensure(l->tgt, l->run->set->create_users, e);
@@ -375,8 +377,14 @@ account_prepare(struct lane *l, struct account *a, struct err *e)
 		    -1)
 			return err_ctx(e, "target");
 	}
-	if (make_pairs(l, a, &info, e) == -1 ||
-	    check_same_store(l, a, e) == -1 || check_existing(l, a, e) == -1)
+	if (make_pairs(l, a, &info, e) == -1)
+		return -1;
+	l->probing = true;
+	rc = check_same_store(l, a, e);
+	if (rc == 0)
+		rc = check_existing(l, a, e);
+	l->probing = false;
+	if (rc == -1)
 		return -1;
 	lane_flush_notes(l);
 	return 0;

@@ -275,6 +275,9 @@ note_changes(struct changes *c, const struct slot *s, size_t i)
 	if (it->changes & CHANGE_KEYWORDS)
 		issue_of(c, s, i, "keywords", "keywords that the target cannot "
 		    "hold were left out");
+	if (it->meta->oddities & ODD_NO_DATE)
+		issue_of(c, s, i, "date", "it has no usable date: the target "
+		    "gave it the time of the copy");
 	if (it->changes & CHANGE_DATE)
 		issue_of(c, s, i, "date", "its date is outside of what mail "
 		    "servers hold and was moved into it");

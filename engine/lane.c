@@ -117,6 +117,8 @@ store_warned(void *ctx, const char *mailbox, const char *where,
 {
 	struct lane *l = ctx;
 
+	if (l->probing)
+		return;
 	if (mailbox != NULL && l->mailbox_id == 0)
 		lane_note(l, "warn", where, "%s: %s", mailbox, text);
 	else

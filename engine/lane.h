@@ -44,6 +44,7 @@ struct lane {
 	struct source	*eyes;		/* the target, read as a source */
 	struct changes	*notes;		/* warnings of the stores, collected */
 	int64_t		 mailbox_id;	/* the open pair's, 0: none */
+	bool		 probing;	/* stores are opened again: no notes */
 	struct arena	 listing;	/* of the open source */
 	struct folder_info *folders;
 	const char	**folder_keys;	/* what the state calls them: unique */

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "json.h"
+#include "text.h"
 
 /* Only pairs, not what an earlier pass knew and nobody counts. */
 #define SUMS	"ifnull(sum(source),0), ifnull(sum(copied),0)," \
@@ -64,14 +65,6 @@ report_totals(struct db *db, struct totals *t, struct err *e)
 	return 0;
 }
 
-/* A name or a server's words on a terminal: controls become '?'. */
-static void
-put_clean(FILE *out, const char *s)
-{
-	for (; *s != '\0'; s++)
-		putc((unsigned char)*s < 0x20 || *s == 0x7f ? '?' : *s, out);
-}
-
 static void
 put_bytes(FILE *out, int64_t n)
 {
@@ -115,10 +108,10 @@ text_accounts(struct db *db, FILE *out, struct err *e)
 		    db_text(st, 8), source, n[OUT_COPIED], n[OUT_PRESENT],
 		    n[OUT_EXCLUDED], n[OUT_REFUSED], n[OUT_FAILED],
 		    n[OUT_VANISHED]);
-		put_clean(out, db_text(st, 7));
+		text_show(out, db_text(st, 7));
 		if (*db_text(st, 9) != '\0') {
 			fputs(": ", out);
-			put_clean(out, db_text(st, 9));
+			text_show(out, db_text(st, 9));
 		}
 		putc('\n', out);
 	}
@@ -154,30 +147,30 @@ text_issues(struct db *db, FILE *out, struct err *e)
 			fprintf(out, "\n%s:\n", kind);
 		}
 		fputs("  ", out);
-		put_clean(out, db_text(st, 0));
+		text_show(out, db_text(st, 0));
 		if (*db_text(st, 1) != '\0') {
 			putc('/', out);
-			put_clean(out, db_text(st, 1));
+			text_show(out, db_text(st, 1));
 		}
 		if (*db_text(st, 3) != '\0' &&
 		    strcmp(db_text(st, 3), db_text(st, 7)) != 0) {
 			fputs(" [", out);
-			put_clean(out, db_text(st, 3));
+			text_show(out, db_text(st, 3));
 			putc(']', out);
 		}
 		fputs(": ", out);
-		put_clean(out, db_text(st, 7));
+		text_show(out, db_text(st, 7));
 		if (sqlite3_column_int64(st, 6) >= 0)
 			fprintf(out, " (%" PRId64 " bytes)",
 			    (int64_t)sqlite3_column_int64(st, 6));
 		if (*db_text(st, 5) != '\0') {
 			fputs(" \"", out);
-			put_clean(out, db_text(st, 5));
+			text_show(out, db_text(st, 5));
 			putc('"', out);
 		}
 		if (*db_text(st, 4) != '\0') {
 			putc(' ', out);
-			put_clean(out, db_text(st, 4));
+			text_show(out, db_text(st, 4));
 		}
 		putc('\n', out);
 	}

@@ -386,10 +386,34 @@ judge(const char *name, int status, const char *p, ssize_t n, struct err *e)
 	return NULL;
 }
 
+/* Waits for a program to end, not for ever: SIGTERM at the deadline, SIGKILL
+ * two seconds later.  Its wait status. */
+static int
+end_child(pid_t pid, int64_t deadline)
+{
+	const struct timespec pause = { 0, 20000000 };
+	bool asked = false;
+	int status = 0;
+
+	for (;;) {
+		pid_t rc = waitpid(pid, &status, WNOHANG);
+
+		if (rc == pid || (rc == -1 && errno != EINTR))
+			return status;
+		if (now_ms() > deadline) {
+			kill(pid, asked ? SIGKILL : SIGTERM);
+			deadline = now_ms() + 2000;
+			asked = true;
+		}
+		nanosleep(&pause, NULL);
+	}
+}
+
 static char *
 from_command(const char *command, struct err *e)
 {
 	char **argv = secret_split(command, e), *p, *s = NULL;
+	int64_t deadline = now_ms() + COMMAND_SECONDS * 1000;
 	int fds[2], status = 0, saved;
 	ssize_t n;
 	pid_t pid;
@@ -407,13 +431,12 @@ from_command(const char *command, struct err *e)
 	}
 	close(fds[1]);
 	p = xmalloc(SECRET_MAX);
-	n = read_some(fds[0], p, false, now_ms() + COMMAND_SECONDS * 1000);
+	n = read_some(fds[0], p, false, deadline);
 	saved = errno;
 	close(fds[0]);
 	if (n == -1 || n == SECRET_MAX)
 		kill(pid, SIGTERM);
-	while (waitpid(pid, &status, 0) == -1 && errno == EINTR)
-		;
+	status = end_child(pid, deadline);
 	errno = saved;
 	s = judge(argv[0], status, p, n, e);
 	explicit_bzero(p, SECRET_MAX);

@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/mutf7.h"
+
 #define READ_STEP	((size_t)65536)
 
 int
@@ -93,4 +95,42 @@ complain(struct buf *errors, const char *where, const char *fmt, ...)
 	va_start(ap, fmt);
 	vcomplain(errors, where, fmt, ap);
 	va_end(ap);
+}
+
+/* Bytes of the character at s that may be shown as it is, or 0. */
+static size_t
+shown(const char *s)
+{
+	const unsigned char *u = (const unsigned char *)s;
+	size_t n, left = strlen(s);
+
+	if (*u < 0x80)
+		return *u >= 0x20 && *u != 0x7f;
+	for (n = 2; n <= 4 && n <= left; n++)
+		if (utf8_valid(s, n))
+			break;
+	if (n > 4 || n > left)
+		return 0;
+	if (u[0] == 0xc2 && u[1] < 0xa0)
+		return 0;	/* C1 controls */
+	if (u[0] == 0xe2 && ((u[1] == 0x80 && u[2] >= 0xaa && u[2] <= 0xae) ||
+	    (u[1] == 0x81 && u[2] >= 0xa6 && u[2] <= 0xa9)))
+		return 0;	/* bidirectional marks */
+	return n;
+}
+
+void
+text_show(FILE *out, const char *s)
+{
+	while (*s != '\0') {
+		size_t n = shown(s);
+
+		if (n > 0)
+			fwrite(s, 1, n, out);
+		else {
+			fprintf(out, "\\x%02x", (unsigned char)*s);
+			n = 1;
+		}
+		s += n;
+	}
 }

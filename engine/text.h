@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 #include "base/buf.h"
@@ -23,6 +24,10 @@ const char *text_start(const char *p, size_t len);
  * stands behind the second '"'.  -1: there is none. */
 int	text_quoted(const char **p, struct buf *);
 bool	is_blank(char c);		/* ' ' or a tab */
+
+/* For a terminal: controls, bytes that are no UTF-8 and marks that change the
+ * direction of writing are shown as \xNN. */
+void	text_show(FILE *, const char *s);
 
 /* A mistake, as one line "WHERE: WHAT"; WHERE may be "". */
 void	complain(struct buf *errors, const char *where, const char *fmt, ...)

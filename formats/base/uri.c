@@ -12,6 +12,7 @@
  */
 #include "base/uri.h"
 
+#include <ctype.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -271,6 +272,19 @@ bad_part(const char *val)
 	return NULL;
 }
 
+/* A value inside of a command's words (engine/secret.h): one word, whatever it
+ * holds. */
+static void
+add_quoted(struct buf *b, const char *val)
+{
+	for (; *val != '\0'; val++) {
+		if (!isalnum((unsigned char)*val) &&
+		    strchr("@._+-", *val) == NULL)
+			buf_addc(b, '\\');
+		buf_addc(b, *val);
+	}
+}
+
 /*
  * text with its columns filled in, for the caller to free, or NULL with *e.
  * what names the part for people; is_path: the values become file names.
@@ -322,7 +336,16 @@ fill(const struct uri *u, const char *what, const char *text, bool is_path,
 			    "which %s", u->scheme, name, val, why);
 			goto fail;
 		}
-		buf_adds(&b, val);
+		if (strcmp(what, "secret-command") != 0)
+			buf_adds(&b, val);
+		else if (*val != '-')
+			add_quoted(&b, val);
+		else {
+			err_set(e, ERR_ACCOUNT, "%s URI: {%s} is '%.80s', "
+			    "which secret-command could take for an option",
+			    u->scheme, name, val);
+			goto fail;
+		}
 	}
 	if (b.full) {
 		err_set(e, ERR_ACCOUNT, "%s URI: the %s gets longer than "
