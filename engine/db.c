@@ -23,6 +23,13 @@ fail(struct db *db, struct err *e, const char *what)
 	bool disk = code == SQLITE_FULL || code == SQLITE_IOERR ||
 	    code == SQLITE_BUSY || code == SQLITE_CANTOPEN;
 
+	int sys = sqlite3_system_errno(db->handle);
+	char words[128] = "";
+
+	if (disk && sys != 0)
+		return err_retry(e, ERR_RUN, "state database: %s: %s (%s)",
+		    what, sqlite3_errmsg(db->handle), strerror_r(sys, words,
+		    sizeof words));
 	if (disk)
 		return err_retry(e, ERR_RUN, "state database: %s: %s", what,
 		    sqlite3_errmsg(db->handle));
