@@ -29,15 +29,28 @@ static int
 put_left_out(struct lane *l, struct account *a, size_t number,
     const char *outcome, const char *why, struct err *e)
 {
-	const struct folder_info *f = &l->folders[number];
+	struct folder_info *f = &l->folders[number];
+	uint64_t n;
 	struct mailbox_end end = { .outcome = outcome, .error = why,
 	    .pass = state_pass(l->run->state), .counted = true };
 
 	if (mailbox_put(l->run->state, a->row.id, l->folder_keys[number],
 	    f->name, "", "", &end.id, e) == -1)
 		return -1;
-	if (f->messages != UNKNOWN64 && strcmp(outcome, "excluded") == 0)
-		end.source = end.counts[OUT_EXCLUDED] = f->messages;
+	if (strcmp(outcome, "excluded") == 0) {
+		/* They are counted, so that the sums tell of all mail. */
+		n = f->messages;
+		l->probing = true;
+		if (n == UNKNOWN64 && pair_count(l, f, 0, UINT64_MAX, &n,
+		    e) == -1) {
+			l->probing = false;
+			if (e->scope > ERR_MAILBOX)
+				return -1;
+			n = 0;
+		}
+		l->probing = false;
+		end.source = end.counts[OUT_EXCLUDED] = n;
+	}
 	return mailbox_put_end(l->run->state, &end, e);
 }
 
