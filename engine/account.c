@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/xmalloc.h"
 
@@ -260,9 +261,19 @@ static int
 check_source(struct lane *l, struct account *a, struct err *e)
 {
 	uint64_t total = 0, n, half = (uint64_t)a->row.messages / 2;
+	bool inbox = false;
 
 	if (l->run->set->empty_ok)
 		return 0;
+	for (size_t i = 0; i < l->nfolders; i++)
+		if (l->folders[i].npath == 1 &&
+		    strcasecmp(l->folders[i].path[0], "INBOX") == 0)
+			inbox = true;
+	if (!inbox) {
+		a->outcome = "empty";
+		return err_set(e, ERR_ACCOUNT, "the source has no INBOX: is it "
+		    "the right place? if it is, say empty=ok");
+	}
 	if (half == 0)
 		half = 1;
 	for (size_t i = 0; i < l->nfolders && total < half; i++) {
