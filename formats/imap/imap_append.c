@@ -693,6 +693,8 @@ imap_append_reap(struct imap_appender *a, bool wait, struct store_batch **bp)
 	struct imap_response rs;
 	struct err e;
 
+	if (!a->dead)
+		imap_stream_limits(a->s->st, IMAP_ANSWER_S, IMAP_ANSWER_S);
 	for (;;) {
 		struct store_batch *b = a->head;
 		struct flight *f;
@@ -713,7 +715,6 @@ imap_append_reap(struct imap_appender *a, bool wait, struct store_batch **bp)
 		assert(!a->dead);
 		if (!wait && !imap_stream_readable(a->s->st))
 			return 0;
-		imap_stream_limits(a->s->st, IMAP_ANSWER_S, IMAP_ANSWER_S);
 		err_clear(&e);
 		if (imap_response(a->s, &rs, &e) == -1)
 			die(a, &e);
@@ -721,8 +722,11 @@ imap_append_reap(struct imap_appender *a, bool wait, struct store_batch **bp)
 			imap_protocol(&a->s->r, "a continuation that nothing "
 			    "asked for", &e);
 			die(a, &e);
-		} else if (rs.kind == IMAP_TAGGED &&
-		    dispatch(a, &rs, &e) == -1)
-			die(a, &e);
+		} else if (rs.kind == IMAP_TAGGED) {
+			imap_stream_limits(a->s->st, IMAP_ANSWER_S,
+			    IMAP_ANSWER_S);
+			if (dispatch(a, &rs, &e) == -1)
+				die(a, &e);
+		}
 	}
 }

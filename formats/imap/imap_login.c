@@ -12,6 +12,8 @@
 #include "base/xmalloc.h"
 #include "imap/imap_impl.h"
 
+#define NAMESPACES_MAX	1000
+
 /* Capabilities. */
 
 static void
@@ -417,6 +419,8 @@ namespace_data(struct imap_session *s, struct imap_response *rs, void *ctx,
 		if (prefix != NULL && prefix[0] != '\0')
 			imap_words_add(&s->others, prefix);
 		free(prefix);
+		if (s->others.n > NAMESPACES_MAX)
+			return imap_protocol(&s->r, "too many namespaces", e);
 		while (s->r.depth >= 2)
 			if (imap_read_token(&s->r, &t, e) == -1)
 				return -1;
@@ -473,15 +477,16 @@ introduce(struct imap_session *s, struct err *e)
 	return 0;
 }
 
-/* Hosts that announce LITERAL+ and mean LITERAL-. */
-static pthread_mutex_t minus_mutex = PTHREAD_MUTEX_INITIALIZER;
-static struct imap_words minus_hosts;	/* "host:port" */
+/* What is known of servers, "host:port" each, as long as we run. */
+static pthread_mutex_t hosts_mutex = PTHREAD_MUTEX_INITIALIZER;
+static struct imap_words minus_hosts;	/* LITERAL+ there means LITERAL- */
+static struct imap_words weak_hosts;	/* tell_weak() has told of them */
 
 static void
-host_name(const struct imap_session *s, char out[300])
+host_name(const struct uri *u, char out[300])
 {
-	snprintf(out, 300, "%.250s:%u", s->conf->uri->host != NULL ?
-	    s->conf->uri->host : "", s->conf->uri->port);
+	snprintf(out, 300, "%.250s:%u", u->host != NULL ? u->host : "",
+	    u->port);
 }
 
 void
@@ -489,10 +494,10 @@ imap_learn_literal_minus(const struct imap_session *s)
 {
 	char host[300];
 
-	host_name(s, host);
-	pthread_mutex_lock(&minus_mutex);
+	host_name(s->conf->uri, host);
+	pthread_mutex_lock(&hosts_mutex);
 	imap_words_add(&minus_hosts, host);
-	pthread_mutex_unlock(&minus_mutex);
+	pthread_mutex_unlock(&hosts_mutex);
 }
 
 static bool
@@ -501,11 +506,42 @@ literal_minus_known(const struct imap_session *s)
 	char host[300];
 	bool known;
 
-	host_name(s, host);
-	pthread_mutex_lock(&minus_mutex);
+	host_name(s->conf->uri, host);
+	pthread_mutex_lock(&hosts_mutex);
 	known = imap_words_has(&minus_hosts, host);
-	pthread_mutex_unlock(&minus_mutex);
+	pthread_mutex_unlock(&hosts_mutex);
 	return known;
+}
+
+/* Protection that was given up on purpose is told of once a server. */
+static void
+tell_weak(const struct store_conf *conf, char mode)
+{
+	const char *verify = uri_opt(conf->uri, "verify");
+	const char *min = uri_opt(conf->uri, "tls-min");
+	char host[300], text[400];
+	const char *what;
+	bool told;
+
+	if (mode == 'n')
+		what = "without TLS (tls=none)";
+	else if (verify != NULL && strcmp(verify, "no") == 0 &&
+	    uri_opt(conf->uri, "pin") == NULL)
+		what = "its certificate is not verified (verify=no)";
+	else if (min != NULL && (strcmp(min, "1.0") == 0 ||
+	    strcmp(min, "1.1") == 0))
+		what = "TLS older than 1.2 is accepted (tls-min=)";
+	else
+		return;
+	host_name(conf->uri, host);
+	pthread_mutex_lock(&hosts_mutex);
+	told = imap_words_has(&weak_hosts, host);
+	imap_words_add(&weak_hosts, host);
+	pthread_mutex_unlock(&hosts_mutex);
+	if (told)
+		return;
+	snprintf(text, sizeof text, "%s: %s", conf->uri->host, what);
+	conf->warn(conf->warn_ctx, NULL, NULL, text);
 }
 
 /* Opening. */
@@ -677,6 +713,8 @@ imap_session_open(struct imap_session **sp, const struct store_conf *conf,
 	}
 	imap_stream_free(&st);
 	imap_tls_put(&tls);
+	if (rc == 0)
+		tell_weak(conf, mode);
 	if (rc == -1 && strstr(e->text, u->host) == NULL)
 		err_ctx(e, "%.100s", u->host);
 	return rc;

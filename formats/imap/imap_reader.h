@@ -27,7 +27,7 @@ struct imap_reader {
 	struct imap_stream *st;	/* borrowed */
 	struct buf	 tok;	/* the token, or a response's text */
 	uint64_t	 left;	/* literal bytes not yet read */
-	uint64_t	 budget;	/* bytes a response may have, 0: any */
+	uint64_t	 budget;	/* bytes it may still have, 0: any */
 	unsigned	 depth;
 	bool		 in_line;	/* tokens of a response are left */
 	bool		 dead;

@@ -6,6 +6,8 @@
 
 #include "imap/imap_impl.h"
 
+#define RESPONSE_MAX	((uint64_t)1 << 20)
+
 /* Commands and answers. */
 
 void
@@ -68,6 +70,14 @@ imap_tag_is(const struct imap_response *rs, unsigned tag)
 	    &v) == 0 && v == tag;
 }
 
+/* Responses that are as long as a mailbox is large. */
+static bool
+may_be_long(const char *name)
+{
+	return strcmp(name, "FETCH") == 0 || strcmp(name, "SEARCH") == 0 ||
+	    strcmp(name, "ESEARCH") == 0;
+}
+
 int
 imap_response(struct imap_session *s, struct imap_response *rs,
     struct err *e)
@@ -76,6 +86,8 @@ imap_response(struct imap_session *s, struct imap_response *rs,
 		return err_retry(e, ERR_ACCOUNT, "the session is over");
 	if (imap_read_response(&s->r, rs, 0, e) == -1)
 		return imap_broken(s, e);
+	if (rs->kind == IMAP_DATA && !may_be_long(rs->name))
+		s->r.budget = RESPONSE_MAX;
 	if (rs->kind == IMAP_STATUS && rs->status == IMAP_BYE)
 		snprintf(s->bye, sizeof s->bye, "%.290s", rs->text);
 	else if (rs->kind == IMAP_STATUS && rs->status == IMAP_BAD) {

@@ -43,10 +43,11 @@
  * has a date, or both B and H, or is of a kind that 4 admits and has H.
  *
  * A message ends before the next separator; if the last line of its body is
- * empty, before that line, unless a right Content-Length covers it.  The end
- * of the file counts as a separator, so that a message has the same bytes after
- * another is appended.  The empty line that ends a header is part of the
- * header: it stays.
+ * empty, before that line, also where a Content-Length counts it: writers that
+ * count the empty line before the separator are more than those that write
+ * none.  The end of the file counts as a separator, so that a message has the
+ * same bytes after another is appended.  The empty line that ends a header is
+ * part of the header: it stays.
  */
 #include "mbox/mbox_parse.h"
 
@@ -564,8 +565,6 @@ close_message(struct mbox_scan *s)
 	m->next = m->end = here(s);
 	if (m->next > m->body && after_empty_line(s))
 		m->end -= p[-2] == '\r' ? 2 : 1;
-	if (s->landing && m->end < s->land_start)
-		m->end = s->land_start;
 	m->length_used = s->landing;
 	m->head = &s->head;
 }

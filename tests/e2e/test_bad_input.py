@@ -176,7 +176,7 @@ class TestSource(Case):
     @unittest.skipUnless(shutil.which("setpriv") or os.getuid(), "root reads everything")
     def test_unreadable(self):
         self.source("src")
-        self.haul.write("mboxes/good", b"From a@b Thu Jan  4 05:06:07 2001\nSubject: x\n\nx\n")
+        self.haul.write("mboxes/INBOX", b"From a@b Thu Jan  4 05:06:07 2001\nSubject: x\n\nx\n")
         self.haul.write("mboxes/bad", b"From a@b Thu Jan  4 05:06:07 2001\nSubject: x\n\nx\n", mode=0)
         os.mkdir(self.haul.path("closed"))
         os.chmod(self.haul.path("closed"), 0)

@@ -241,7 +241,7 @@ class Common:
             self.same(contents.pop(self.box(name)), nasty.expected(wanted, self.server.name)[0], wanted)
         self.assertEqual({name for name, c in contents.items() if c}, set())
         self.assertEqual(account.boxes[self.box("Sent")].special_use, {"\\sent"})
-        self.assertEqual(run.totals["copied"], 5, run)
+        self.assertEqual((run.totals["source"], run.totals["copied"], run.totals["excluded"]), (13, 5, 8), run)
         reported = {m["name"]: m for m in run.report["accounts"][0]["mailboxes"]}
         self.assertEqual((reported["INBOX"]["totals"]["source"], reported["INBOX"]["totals"]["excluded"]), (6, 3))
         self.assertEqual({n for n, m in reported.items() if m["outcome"] == "excluded"}, {"Trash", "Old", "Old/1999"})

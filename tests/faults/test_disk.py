@@ -81,7 +81,7 @@ class TestFull(unittest.TestCase):
         kib = [0, 8, 20, 40, 100, 160, 220] if not kills.ALL else range(0, 300, 4)
         cases = [(server, kind, n * 1024) for i, n in enumerate(kib) for server, kind in [self.pairs()[i % 2]]]
         results = kills.in_parallel(lambda case: self.full(*case), cases)
-        bad = [f"{leave} bytes left, {kind} into {server.name}: {words!r}" for (server, kind, leave), words in zip(cases, results) if words != []]
+        bad = [f"{leave} bytes left, {kind} into {s.name}: {words!r}" for (s, kind, leave), words in zip(cases, results) if words != []]
         if bad:
             self.fail("\n".join(bad))
 
@@ -123,6 +123,6 @@ class TestFailing(unittest.TestCase):
         numbers = range(1, total * 3 // 4, 1 if kills.ALL else total // 8)
         cases = [(*pairs[i % 2], n) for i, n in enumerate(numbers)]
         results = kills.in_parallel(lambda case: self.failing(*case), cases)
-        bad = [f"write {n}, {kind} into {server.name}: {words!r}" for (server, kind, n), words in zip(cases, results) if words != []]
+        bad = [f"write {n}, {kind} into {s.name}: {words!r}" for (s, kind, n), words in zip(cases, results) if words != []]
         if bad:
             self.fail("\n".join(bad))

@@ -95,7 +95,9 @@ class TestKillTimes(unittest.TestCase):
                 self.assertEqual(crowd.wrong(run), [], f"SEED={kills.SEED}")
                 self.assertEqual(crowd.again(), [], f"SEED={kills.SEED}")
         total = hits["in doubt"] + hits["clear"]
-        print(f"\n{total} kills at random times over {rounds} rounds (SEED={kills.SEED}), {hits['in doubt']} between intent and done ({100 * hits['in doubt'] / total:.0f} %)")
+        share = 100 * hits["in doubt"] / total
+        print(f"\n{total} kills at random times in {rounds} rounds (SEED={kills.SEED}), ", end="")
+        print(f"{hits['in doubt']} between intent and done ({share:.0f} %)")
 
     @staticmethod
     def killed(crowd, seconds, hits):

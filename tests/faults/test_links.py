@@ -91,8 +91,8 @@ class TestLinks(unittest.TestCase):
 
     def session_killed(self, server, kind, n, where):
         # one lane, so that the user's only session is the one that is meant
-        with Migration(Place(server), kind, account(), ["--settle", "1", "--lanes", "1"]) as m, Proxy(server.host, server.imap_port) as proxy:
-            killed = []
+        options, killed = ["--settle", "1", "--lanes", "1"], []
+        with Migration(Place(server), kind, account(), options) as m, Proxy(server.host, server.imap_port) as proxy:
 
             def kill(*unused):
                 killed.append(server.kill_session(m.place.user))

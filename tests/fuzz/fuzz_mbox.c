@@ -96,8 +96,7 @@ check_message(const struct file *f, const struct mbox_msg *m, uint64_t at)
 	CHECK(memcmp(f->p + m->from, "From ", 5) == 0);
 	CHECK(m->start == f->len || f->p[m->start - 1] == '\n');
 	if (m->end < m->next)
-		CHECK(f->p[m->next - 1] == '\n' && (m->length_used ||
-		    f->p[m->end - 1] == '\n'));
+		CHECK(f->p[m->next - 1] == '\n' && f->p[m->end - 1] == '\n');
 	for (size_t i = 0; i < m->head->ncuts; i++) {
 		const struct head_cut *c = &m->head->cuts[i];
 
@@ -108,7 +107,7 @@ check_message(const struct file *f, const struct mbox_msg *m, uint64_t at)
 	}
 	if (m->length_used)
 		CHECK(mbox_head_length(m->head, &length) == 1 &&
-		    m->end - m->body >= length);
+		    m->end - m->body + 2 >= length);
 	memset(&meta, 0, sizeof meta);
 	arena_init(&a);
 	words = mbox_words_new(" a b");

@@ -147,7 +147,7 @@ def _server(kind, **settings):
 
 
 def dovecot():
-    return _server(Dovecot, USERS=1200 if ALL else 100)
+    return _server(Dovecot, USERS=2500 if ALL else 200)
 
 
 def cyrus():

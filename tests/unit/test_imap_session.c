@@ -459,6 +459,42 @@ keyword_limit(void **state)
 	end();
 }
 
+/* Answers that are longer than any server's. */
+static void
+endless(void **state)
+{
+	static const struct { const char *head, *again; int n;
+	    const char *words; } t[] = {
+		{ "* NAMESPACE ((\"\" \"/\")) ((\"\" \"/\" \"X\" (",
+		    "\"0123456789\" ", 100000, "too long" },
+		{ "* NAMESPACE ((\"\" \"/\")) (", "(\"%d\" \"/\") ", 2000,
+		    "too many" },
+		{ "* LIST (", "\\Seen ", 200000, "too long" },
+		{ "* FLAGS (", "\\Seen ", 200000, "too long" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {
+		struct buf b;
+		struct err e;
+
+		buf_init(&b, 1 << 22);
+		buf_adds(&b, "* OK [CAPABILITY " CAPS " NAMESPACE] hi\r\n"
+		    "m1 OK [CAPABILITY " CAPS " NAMESPACE] in\r\n");
+		buf_adds(&b, t[i].head);
+		for (int k = 0; k < t[i].n; k++)
+			if (strchr(t[i].again, '%') != NULL)
+				buf_addf(&b, "(\"%d\" \"/\") ", k);
+			else
+				buf_adds(&b, t[i].again);
+		assert_int_equal(begin(b.ptr, &e), -1);
+		if (strstr(e.text, t[i].words) == NULL)
+			fail_msg("%zu: %s", i, e.text);
+		assert_null(session);
+		buf_release(&b);
+	}
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -468,7 +504,7 @@ main(void)
 		TEST(opens), TEST(opens_not), TEST(guarded), TEST(selects),
 		TEST(multiappend), TEST(refusals), TEST(no_commit),
 		TEST(content_changed), TEST(singles), TEST(waiting),
-		TEST(never_sent), TEST(keyword_limit),
+		TEST(never_sent), TEST(keyword_limit), TEST(endless),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
