@@ -40,7 +40,11 @@ put_string(FILE *out, const char *s)
 			fprintf(out, "\\u%04x", c);
 		else if (c < 0x80)
 			putc(c, out);
-		else if ((n = utf8_length(s, left)) > 0)
+		else if (c == 0xc2 && left > 1 && (unsigned char)s[1] < 0xa0) {
+			/* C1 controls would be obeyed by a terminal. */
+			fprintf(out, "\\u00%02x", (unsigned char)s[1]);
+			n = 2;
+		} else if ((n = utf8_length(s, left)) > 0)
 			fwrite(s, 1, n, out);
 		else {
 			fputs("\\ufffd", out);

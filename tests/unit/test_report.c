@@ -1,0 +1,151 @@
+/* report, status, json and text_show over a state with hostile content. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "json.h"
+#include "report.h"
+#include "text.h"
+#include "unit/lib/engine_fixture.h"
+
+static struct fixture fx;
+
+static char *
+printed(int (*fn)(struct db *, FILE *, struct err *))
+{
+	char *text = NULL;
+	size_t len;
+	struct db *db;
+	struct err e;
+	long running;
+	FILE *f = open_memstream(&text, &len);
+
+	assert_non_null(f);
+	assert_int_equal(state_read_only(fx.state, &db, &running, &e), 0);
+	assert_int_equal(running, 0);
+	assert_int_equal(fn(db, f, &e), 0);
+	db_close(&db);
+	fclose(f);
+	return text;
+}
+
+static int
+status_now(struct db *db, FILE *f, struct err *e)
+{
+	return status_text(db, f, 0, e) == -1 ||
+	    status_json(db, f, 4711, e) == -1 ? -1 : 0;
+}
+
+/* Only printable ASCII, line ends and UTF-8 above the C1 controls. */
+static void
+assert_harmless(const char *text)
+{
+	for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
+		assert_true(*p >= 0x20 || *p == '\n');
+		assert_int_not_equal(*p, 0x7f);
+		if (*p == 0xc2)
+			assert_true(p[1] >= 0xa0);
+	}
+}
+
+static void
+test_reports(void **state)
+{
+	static const char bad[] = "Subject: \x1b[2J\xc2\x9b\xff \"quoted\" "
+	    "\xe2\x80\xae\r\nMessage-ID: <\x07@x>\r\n\r\nno\r\n";
+	char *text;
+
+	(void)state;
+	for (int i = 0; i < 5; i++)
+		fixture_add(fx.src, "INBOX", i, "", 0, "", 1000000000 + i);
+	mem_add(fx.src, mem_folder_get(fx.src, "INBOX", true), bad,
+	    sizeof bad - 1, 0, "", 1);
+	memcpy(fx.tgt->refuse, "quoted", 7);
+	assert_int_equal(fixture_run(&fx), 0);
+
+	text = printed(report_text);
+	assert_harmless(text);
+	assert_non_null(strstr(text, "6 messages at the source"));
+	assert_non_null(strstr(text, "the books balance"));
+	assert_non_null(strstr(text, "not wanted"));
+	assert_null(strstr(text, "\xe2\x80\xae"));
+	free(text);
+
+	text = printed(report_json);
+	assert_harmless(text);
+	assert_non_null(strstr(text, "\"schema\":\"mailhaul-report-1\""));
+	assert_non_null(strstr(text, "\"balanced\":true"));
+	assert_non_null(strstr(text, "\"refused\":1"));
+	assert_non_null(strstr(text, "\\\"quoted\\\""));
+	free(text);
+
+	text = printed(status_now);
+	assert_non_null(strstr(text, "pass 1 has ended"));
+	assert_non_null(strstr(text, "\"pid\":4711"));
+	assert_non_null(strstr(text, "\"sent\":5"));
+	free(text);
+}
+
+static void
+test_text_show(void **state)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+
+	(void)state;
+	text_show(f, "a\tb\x7f\xff\xc3\xa4\xc2\x85\xe2\x80\xae\xe2\x82\xac\xc3");
+	fclose(f);
+	assert_string_equal(text, "a\\x09b\\x7f\\xff\xc3\xa4\\xc2\\x85"
+	    "\\xe2\\x80\\xae\xe2\x82\xac\\xc3");
+	free(text);
+}
+
+static void
+test_json(void **state)
+{
+	char *text = NULL;
+	struct json j;
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+
+	(void)state;
+	json_start(&j, f);
+	json_open(&j, NULL, '[');
+	json_string(&j, NULL, "a\"\\\n\x01\xff\xc3\xa4");
+	json_string(&j, NULL, NULL);
+	json_open(&j, NULL, '{');
+	json_number(&j, "n", -5);
+	json_bool(&j, "b", false);
+	json_close(&j, '}');
+	json_close(&j, ']');
+	json_end(&j);
+	fclose(f);
+	for (char *p = text, *q = text; (*q = *p) != '\0'; p++)
+		q += *p != '\n';
+	assert_string_equal(text, "[\"a\\\"\\\\\\u000a\\u0001\\ufffd\xc3\xa4\","
+	    "null,{\"n\":-5,\"b\":false}]");
+	free(text);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_reports),
+		cmocka_unit_test(test_text_show),
+		cmocka_unit_test(test_json),
+	};
+	int rc;
+
+	fixture_start(&fx);
+	rc = cmocka_run_group_tests(tests, NULL, NULL);
+	fixture_stop(&fx);
+	return rc;
+}
