@@ -88,7 +88,7 @@ hash_chunk(struct lane *l, struct pair *p, const struct msg_meta *metas,
 				break;
 			/* It stays an extra that equals nothing. */
 			lane_note(l, "warn", NULL, "%s", e->text);
-			rc = 1;
+			rc = 0;
 			continue;
 		}
 		x->digests = m.digests;

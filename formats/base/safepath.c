@@ -3,8 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/xmalloc.h"
@@ -184,6 +186,21 @@ safepath_close(struct safepath *p)
 	close_quietly(p->fd);
 	close_quietly(p->dirfd);
 	p->fd = p->dirfd = -1;
+}
+
+int
+safepath_below(int dirfd, const char *path, int flags)
+{
+	struct open_how how;
+	int fd;
+
+	memset(&how, 0, sizeof how);
+	how.flags = (unsigned)flags | O_CLOEXEC;
+	how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
+	fd = (int)syscall(SYS_openat2, dirfd, path, &how, sizeof how);
+	if (fd == -1 && errno == ENOSYS)
+		errno = EXDEV;
+	return fd;
 }
 
 int

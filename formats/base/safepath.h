@@ -37,6 +37,10 @@ int	safepath_open(struct safepath *, int dirfd, const char *path,
 /* Closes what is open, once; errno stays. */
 void	safepath_close(struct safepath *);
 
+/* openat() that follows links as long as they stay below dirfd.  -1 with errno:
+ * EXDEV where they do not, or where the kernel cannot tell. */
+int	safepath_below(int dirfd, const char *path, int flags);
+
 /* The error for a failed open, from errno: -1. */
 int	safepath_error(struct err *, enum err_scope, const char *path);
 

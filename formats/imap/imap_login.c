@@ -319,15 +319,14 @@ log_in(struct imap_session *s, bool as_admin, struct err *e)
 
 /* Who the server is, and its namespaces. */
 
-struct id_words { char name[60], version[60]; };
+#define ID_NAME_MAX	60
 
 static int
 id_data(struct imap_session *s, struct imap_response *rs, void *ctx,
     struct err *e)
 {
-	struct id_words *id = ctx;
 	struct imap_token t;
-	char key[20] = "";
+	char key[20] = "", *name = ctx;
 	bool value = false;
 
 	if (rs->kind != IMAP_DATA || strcmp(rs->name, "ID") != 0)
@@ -343,28 +342,31 @@ id_data(struct imap_session *s, struct imap_response *rs, void *ctx,
 		if (!value)
 			snprintf(key, sizeof key, "%.19s", t.p);
 		else if (strcasecmp(key, "name") == 0)
-			snprintf(id->name, sizeof id->name, "%.59s", t.p);
-		else if (strcasecmp(key, "version") == 0)
-			snprintf(id->version, sizeof id->version, "%.59s",
-			    t.p);
+			snprintf(name, ID_NAME_MAX, "%s", t.p);
 		value = !value;
 	}
 }
 
+/* By the name in its answer to ID, else by its greeting, in which there may be
+ * the name of a host that says nothing. */
 static void
-recognise(struct imap_session *s, const struct id_words *id)
+recognise(struct imap_session *s, const char *name)
 {
-	/* The greeting stands in guard.text until the first small command; at
-	 * the login its own text may replace it. */
-	snprintf(s->server, sizeof s->server, "%.48s%s%.48s", id->name[0] !=
-	    '\0' ? id->name : s->server, id->version[0] != '\0' ? " " : "",
-	    id->version);
-	if (strcasestr(s->server, "dovecot") != NULL)
-		s->dialect = IMAP_DOVECOT;
-	else if (strcasestr(s->server, "cyrus") != NULL)
-		s->dialect = IMAP_CYRUS;
-	else if (strcasestr(s->server, "courier") != NULL)
-		s->dialect = IMAP_COURIER;
+	static const struct { const char *name, *greeting;
+	    enum imap_dialect dialect; } known[] = {
+		{ "dovecot", "Dovecot ", IMAP_DOVECOT },
+		{ "cyrus", "Cyrus IMAP", IMAP_CYRUS },
+		{ "courier", "Courier-IMAP", IMAP_COURIER },
+	};
+
+	const size_t n = sizeof known / sizeof known[0];
+
+	for (size_t i = 0; i < n; i++)
+		if (strcasestr(name, known[i].name) != NULL)
+			s->dialect = known[i].dialect;
+	for (size_t i = 0; i < n && s->dialect == IMAP_OTHER; i++)
+		if (strstr(s->greeting, known[i].greeting) != NULL)
+			s->dialect = known[i].dialect;
 	/* SPECIAL-USE and METADATA came with 2.5. */
 	s->old_cyrus = s->dialect == IMAP_CYRUS && !(s->caps &
 	    (CAP_SPECIAL_USE | CAP_METADATA));
@@ -449,8 +451,8 @@ delimiter_data(struct imap_session *s, struct imap_response *rs, void *ctx,
 static int
 introduce(struct imap_session *s, struct err *e)
 {
-	struct id_words id = { "", "" };
 	struct imap_response rs;
+	char name[ID_NAME_MAX] = "";
 	unsigned tag = 0, tag2;
 	bool ask_id = s->caps & CAP_ID, ns = s->caps & CAP_NAMESPACE;
 	int rc;
@@ -463,7 +465,7 @@ introduce(struct imap_session *s, struct err *e)
 	if (imap_send(s, ns ? "NAMESPACE" : "LIST \"\" \"\"", &tag2,
 	    e) == -1 || imap_flush(s, e) == -1)
 		return -1;
-	if (ask_id && imap_wait(s, tag, id_data, &id, &rs, e) == -1)
+	if (ask_id && imap_wait(s, tag, id_data, name, &rs, e) == -1)
 		return -1;
 	rc = imap_wait(s, tag2, ns ? namespace_data : delimiter_data, NULL,
 	    &rs, e);
@@ -473,7 +475,7 @@ introduce(struct imap_session *s, struct err *e)
 		return imap_no(&rs, ERR_ACCOUNT, e, "NAMESPACE");
 	if (s->prefix == NULL)
 		s->prefix = xstrdup("");
-	recognise(s, &id);
+	recognise(s, name);
 	return 0;
 }
 
@@ -553,7 +555,7 @@ establish(struct imap_session *s, struct imap_tls *starttls, bool as_admin,
 {
 	if (imap_greeting(s, e) == -1)
 		return -1;
-	snprintf(s->server, sizeof s->server, "%.90s", s->guard.text);
+	snprintf(s->greeting, sizeof s->greeting, "%s", s->guard.text);
 	if (capabilities(s, s->guard.code, s->guard.args, e) == -1)
 		return -1;
 	if (starttls != NULL) {

@@ -67,7 +67,7 @@ struct imap_session {
 	uint64_t	 appendlimit;	/* UNKNOWN64: none */
 	enum imap_dialect dialect;
 	bool		 old_cyrus;	/* 2.4: stricter names */
-	char		 server[100];	/* what it calls itself */
+	char		 greeting[300];
 	/* Namespaces: names as the server spells them. */
 	char		 sep;		/* '\0': a flat store */
 	char		*prefix;	/* personal, never NULL */

@@ -3,12 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/safepath.h"
 #include "base/xmalloc.h"
 
 #define LINES_BUF ((size_t)64 * 1024)
@@ -58,19 +57,6 @@ maildir_open_file(int dirfd, const char *name, struct stat *st)
 	return only_regular(open_quietly(dirfd, name, 0), st, ENOENT);
 }
 
-/* Follows links as long as they stay below rootfd; "/x" and ".." beyond it are
- * EXDEV.  Old kernels lack the call: ENOSYS. */
-static int
-open_beneath(int rootfd, const char *path, unsigned long long flags)
-{
-	struct open_how how;
-
-	memset(&how, 0, sizeof how);
-	how.flags = flags | O_CLOEXEC;
-	how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
-	return (int)syscall(SYS_openat2, rootfd, path, &how, sizeof how);
-}
-
 int
 maildir_open_message(int dirfd, const char *name, int rootfd,
     const char *path, struct stat *st)
@@ -78,12 +64,9 @@ maildir_open_message(int dirfd, const char *name, int rootfd,
 	int fd;
 
 	fd = open_quietly(dirfd, name, 0);
-	if (fd == -1 && errno == ELOOP) {
-		fd = open_beneath(rootfd, path,
+	if (fd == -1 && errno == ELOOP)
+		fd = safepath_below(rootfd, path,
 		    O_RDONLY | O_NONBLOCK | O_NOCTTY);
-		if (fd == -1 && errno == ENOSYS)
-			errno = EXDEV;
-	}
 	return only_regular(fd, st, EINVAL);
 }
 
@@ -92,11 +75,8 @@ maildir_stat_link(int rootfd, const char *path, struct stat *st)
 {
 	int fd, rc, saved;
 
-	if ((fd = open_beneath(rootfd, path, O_PATH)) == -1) {
-		if (errno == ENOSYS)
-			errno = EXDEV;
+	if ((fd = safepath_below(rootfd, path, O_PATH)) == -1)
 		return -1;
-	}
 	rc = fstat(fd, st);
 	saved = errno;
 	close(fd);

@@ -218,8 +218,9 @@ open_root(const char *path, struct err *e)
 	return err_set(e, ERR_ACCOUNT, "%s is no directory: no Maildir", path);
 }
 
+/* What a URI says, without opening anything. */
 static int
-maildir_open(struct source **sp, const struct store_conf *conf, struct err *e)
+read_uri(struct maildir *m, struct uri *u, struct err *e)
 {
 	static const char *const layouts[] = {
 		"auto", "maildir++", "fs", NULL
@@ -228,30 +229,48 @@ maildir_open(struct source **sp, const struct store_conf *conf, struct err *e)
 		"auto", "utf-8", "mutf-7", NULL
 	};
 	static const char *const yesno[] = { "auto", "yes", "no", NULL };
-	int layout, names, escapes, fd;
-	const char *path = conf->uri->path;
-	struct maildir *m;
+	int layout, names, escapes;
 
-	if (conf->uri->host != NULL || path == NULL || path[0] == '\0')
+	if (u->host != NULL || u->path == NULL || u->path[0] == '\0')
 		return err_set(e, ERR_RUN, "maildir: needs a path, as in "
 		    "maildir:/home/user/Maildir");
-	if ((layout = choice(conf->uri, "layout", layouts, e)) == -1 ||
-	    (names = choice(conf->uri, "names", codings, e)) == -1 ||
-	    (escapes = choice(conf->uri, "listescape", yesno, e)) == -1)
+	if ((layout = choice(u, "layout", layouts, e)) == -1 ||
+	    (names = choice(u, "names", codings, e)) == -1 ||
+	    (escapes = choice(u, "listescape", yesno, e)) == -1)
 		return -1;
-	if ((fd = open_root(path, e)) == -1)
-		return -1;
-	/* A layout that was named may do without an INBOX. */
-	if (layout == LAYOUT_AUTO && !has_cur_or_new(fd)) {
-		no_maildir(fd, path, e);
-		close(fd);
-		return -1;
-	}
-	m = xcalloc(1, sizeof *m);
-	m->rootfd = fd;
 	m->layout = (enum layout)layout;
 	m->names = (enum names)names;
 	m->escapes = (enum tristate)escapes;
+	return 0;
+}
+
+static int
+maildir_check(struct uri *u, struct err *e)
+{
+	struct maildir m;
+
+	memset(&m, 0, sizeof m);
+	return read_uri(&m, u, e);
+}
+
+static int
+maildir_open(struct source **sp, const struct store_conf *conf, struct err *e)
+{
+	const char *path = conf->uri->path;
+	struct maildir *m = xcalloc(1, sizeof *m);
+
+	if (read_uri(m, conf->uri, e) == -1 ||
+	    (m->rootfd = open_root(path, e)) == -1) {
+		free(m);
+		return -1;
+	}
+	/* A layout that was named may do without an INBOX. */
+	if (m->layout == LAYOUT_AUTO && !has_cur_or_new(m->rootfd)) {
+		no_maildir(m->rootfd, path, e);
+		close(m->rootfd);
+		free(m);
+		return -1;
+	}
 	arena_init(&m->arena);
 	m->box.fd = m->box.dirs[0] = m->box.dirs[1] = -1;
 	buf_init(&m->box.watch, (size_t)8 * 1024);
@@ -593,6 +612,7 @@ static const char *const options[] = {
 const struct source_ops maildir_source = {
 	.schemes = schemes,
 	.options = options,
+	.check = maildir_check,
 	.open = maildir_open,
 	.close = maildir_close,
 	.account_facts = maildir_account_facts,

@@ -199,6 +199,7 @@ static int
 walk(struct maildir *m, int dirfd, const char *dir, int depth, struct err *e)
 {
 	const char **names, *why, *path;
+	enum look look;
 	size_t n, i;
 	int fd, rc = 0;
 
@@ -215,11 +216,15 @@ walk(struct maildir *m, int dirfd, const char *dir, int depth, struct err *e)
 		}
 		if (!is_dir(dirfd, names[i]))
 			continue;
-		if (look_at(dirfd, names[i], &m->arena, &why) != LOOK_NONE)
+		look = look_at(dirfd, names[i], &m->arena, &why);
+		if (look != LOOK_NONE)
 			add_folder(m, path, path, why);
 		if (depth == DEPTH_MAX) {
-			source_warn(&m->s, path, "more than %d levels deep: "
-			    "not searched for folders", DEPTH_MAX);
+			if (look == LOOK_NONE)
+				add_folder(m, path, path, "lies too deep");
+			else
+				source_warn(&m->s, path, "lies so deep that "
+				    "it is not searched for folders");
 			continue;
 		}
 		if ((fd = maildir_open_dir(dirfd, names[i])) == -1)

@@ -65,10 +65,14 @@ bad_option(struct err *e, const char *key, const char *val, const char *known)
 }
 
 static int
-read_options(struct mbox_src *s, struct uri *u, struct err *e)
+read_uri(struct mbox_src *s, struct uri *u, struct err *e)
 {
 	const char *v;
 
+	if (u->path == NULL || *u->path == '\0' || u->host != NULL)
+		return err_set(e, ERR_RUN,
+		    "mbox: needs the path of a file or a directory");
+	s->path = u->path;
 	s->inbox = uri_opt(u, "inbox");
 	if (s->inbox != NULL && *s->inbox == '\0')
 		return bad_option(e, "inbox", "", "a file name");
@@ -92,6 +96,15 @@ read_options(struct mbox_src *s, struct uri *u, struct err *e)
 	snprintf(s->shape, sizeof s->shape, "%d%d%d%+d", s->quote, s->keep,
 	    s->zone.fixed, s->zone.minutes);
 	return 0;
+}
+
+static int
+check(struct uri *u, struct err *e)
+{
+	struct mbox_src s;
+
+	memset(&s, 0, sizeof s);
+	return read_uri(&s, u, e);
 }
 
 static int
@@ -143,14 +156,9 @@ open_source(struct source **sp, const struct store_conf *conf, struct err *e)
 {
 	struct mbox_src *s;
 
-	if (conf->uri->path == NULL || *conf->uri->path == '\0' ||
-	    conf->uri->host != NULL)
-		return err_set(e, ERR_RUN,
-		    "mbox: needs the path of a file or a directory");
 	s = xcalloc(1, sizeof *s);
 	s->rootfd = s->file.fd = s->file.orig = -1;
-	s->path = conf->uri->path;
-	if (read_options(s, conf->uri, e) == -1 || open_root(s, e) == -1) {
+	if (read_uri(s, conf->uri, e) == -1 || open_root(s, e) == -1) {
 		close_source(&s->s);
 		return -1;
 	}
@@ -322,7 +330,7 @@ static const char *const options[] = {
 };
 
 const struct source_ops mbox_source = {
-	.schemes = schemes, .options = options,
+	.schemes = schemes, .options = options, .check = check,
 	.open = open_source, .close = close_source,
 	.account_facts = account_facts, .list = list,
 	.folder_open = folder_open, .next = mbox_next, .content = mbox_content,

@@ -6,9 +6,10 @@
  * its name without .gz, .bz2, .xz or .zst where that name is free.
  *
  * Left out and only counted: hidden names (Dovecot's .imap among them),
- * Thunderbird's .msf, lock files.  Left out and named: links, fifos, devices,
- * Maildirs, files that are no mailboxes, directories that cannot be read.
- * Directories without any folder below are no levels.
+ * Thunderbird's .msf, lock files.  Left out and named: fifos, devices,
+ * Maildirs, files that are no mailboxes, links.  Folders that cannot be read:
+ * directories that cannot, or lie too deep, and links to mailboxes outside of
+ * the tree.  Directories without any folder below are no levels.
  *
  * INBOX is the file that the option inbox names, in the tree or by an absolute
  * path; else, at the top of the tree, INBOX, Inbox (Thunderbird), inbox or mbox
@@ -38,6 +39,7 @@
 
 struct walk {
 	struct source	*s;
+	int		 rootfd;
 	struct arena	*a;
 	struct err	*e;
 	struct folder_info *folders;
@@ -290,6 +292,38 @@ visit_file(struct walk *w, struct level *up, const char *name)
 		f->bytes = (uint64_t)st.st_size;
 }
 
+/* A link is not followed.  What it leads to in the tree is found there; a
+ * mailbox elsewhere is mail that must not be forgotten. */
+static void
+visit_link(struct walk *w, struct level *up, const char *name)
+{
+	const char *path = arena_printf(w->a, "%s%s", up->raw, name);
+	enum mbox_kind kind = KIND_MBOX;
+	struct safepath at;
+	struct stat st;
+	struct err e;
+	bool compressed;
+	size_t k;
+	int fd;
+
+	if (fstatat(up->fd, name, &st, 0) == -1 || !S_ISREG(st.st_mode))
+		kind = KIND_OTHER;
+	else if ((fd = safepath_below(w->rootfd, path, O_PATH)) != -1) {
+		close(fd);
+		kind = KIND_OTHER;
+	} else if (safepath_open(&at, up->fd, name, false) == 0) {
+		mbox_probe(at.fd, &kind, &compressed, &e);
+		safepath_close(&at);
+	}
+	if (kind == KIND_OTHER) {
+		skipped(w, up, name, "a symbolic link");
+		return;
+	}
+	k = add(w, up, name, free_level(w, up, name, strlen(name)), &st);
+	w->folders[k].refused = "a symbolic link out of the tree: not "
+	    "followed; name what it leads to, as a source or with inbox=";
+}
+
 static bool visit(struct walk *, struct level *);
 
 /* One directory: a level, when anything is found below. */
@@ -303,8 +337,8 @@ visit_dir(struct walk *w, struct level *up, const char *name,
 	bool children = ends_in(name, ".sbd"), ok, own = false;
 
 	if (up->depth == DEPTH_MAX) {
-		skipped(w, up, name, "more than %d directories deep",
-		    DEPTH_MAX);
+		k = add(w, up, name, free_level(w, up, name, len), st);
+		w->folders[k].refused = "a directory that lies too deep";
 		return true;
 	}
 	k = NOWHERE;
@@ -330,13 +364,10 @@ visit_dir(struct walk *w, struct level *up, const char *name,
 
 		if (errno == ENOENT)
 			return true;
-		err_sys(&e, ERR_MAILBOX, "cannot be opened");
-		if (k == NOWHERE) {
-			k = add(w, up, name, level, st);
-			w->folders[k].noselect = true;
-			w->folders[k].refused = arena_strdup(w->a, e.text);
-		}
-		skipped(w, up, name, "directory %s", e.text);
+		err_sys(&e, ERR_MAILBOX, "a directory that cannot be opened");
+		k = add(w, up, name, k == NOWHERE ? level :
+		    free_level(w, up, name, len), st);
+		w->folders[k].refused = arena_strdup(w->a, e.text);
 		return true;
 	}
 	if (k == NOWHERE) {
@@ -455,7 +486,7 @@ visit(struct walk *w, struct level *l)
 		else if (S_ISDIR(st.st_mode))
 			ok = visit_dir(w, l, name, &st);
 		else if (S_ISLNK(st.st_mode))
-			skipped(w, l, name, "a symbolic link");
+			visit_link(w, l, name);
 		else
 			skipped(w, l, name, "neither file nor directory");
 	}
@@ -527,21 +558,24 @@ choose_inbox(struct walk *w, int rootfd, const char *option)
 		source_warn(w->s, option, "there is no such file: no INBOX");
 		return 0;
 	}
-	for (k = 0; k < w->n; k++)
-		if (w->devs[k] == at.st.st_dev && w->inos[k] == at.st.st_ino &&
-		    !w->folders[k].noselect)
-			break;
-	if (k == w->n && S_ISREG(at.st.st_mode)) {
+	k = w->n;
+	if (S_ISREG(at.st.st_mode))
+		for (k = 0; k < w->n; k++)
+			if (w->devs[k] == at.st.st_dev &&
+			    w->inos[k] == at.st.st_ino)
+				break;
+	if (k < w->n)
+		w->folders[k].refused = NULL;	/* a link: not by this path */
+	else if (S_ISREG(at.st.st_mode)) {
 		top.fd = at.dirfd;
 		visit_file(w, &top, at.name);
 		tdestroy(top.known, no_free);
-		if (k < w->n)
-			w->folders[k].raw_name = arena_strdup(w->a, option);
 	}
 	safepath_close(&at);
 	if (k == w->n)
 		return err_set(w->e, ERR_ACCOUNT, "inbox %s is not a mailbox",
 		    option);
+	w->folders[k].raw_name = arena_strdup(w->a, option);
 	make_inbox(w, k, inbox);
 	return 0;
 }
@@ -591,7 +625,7 @@ mbox_tree_list(struct source *s, int rootfd, const char *path,
     const char *inbox, struct arena *a, struct folder_info **folders,
     size_t *n, struct err *e)
 {
-	struct walk w = { .s = s, .a = a, .e = e };
+	struct walk w = { .s = s, .rootfd = rootfd, .a = a, .e = e };
 	struct level top = { .fd = rootfd, .raw = "" };
 	struct account_info subs;
 	bool ok;

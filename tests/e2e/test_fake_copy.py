@@ -102,7 +102,7 @@ class Scene:
 def together(jobs):
     """Run functions side by side (they mostly wait); their complaints in one."""
     errors = []
-    with ThreadPoolExecutor(8) as pool:
+    with ThreadPoolExecutor(12) as pool:
         for name, future in [(name, pool.submit(job)) for name, job in jobs]:
             try:
                 future.result()

@@ -9,7 +9,7 @@ import threading
 import unittest
 
 import kills
-from haul import DIFFERS, wait_for
+from haul import DIFFERS, DONE, wait_for
 from kills import Migration, Place
 from proxy import Proxy
 
@@ -64,7 +64,7 @@ class TestLateCommit(unittest.TestCase):
         self.assertEqual(m.wrong(run, present=0), [])
         self.assertEqual(m.again(), [])
 
-    def stopped(self, server, settle, *options):
+    def stopped(self, server, settle):
         """A session that sleeps while it has our final CRLF; returns the
         migration, a proxy for the next run and what wakes the session."""
         place = self.place(server)
@@ -103,17 +103,20 @@ class TestLateCommit(unittest.TestCase):
     def test_cyrus_within_the_settle_time(self):
         self.within_the_settle_time(kills.cyrus())
 
-    def after_the_settle_time(self, server, *options):
-        """It wakes when we have stored the batch again."""
+    def after_the_settle_time(self, server, kind, *options):
+        """It wakes when we have stored the batch again; how many issues of that
+        kind are told."""
         m, proxy, wake = self.stopped(server, 0)
         proxy.on("answer", "APPEND", 1, wake)
         run = m.copy(*options, port=proxy.port)
-        doubled = [i for i in run.report["issues"] if i["kind"] == "doubled"]
-        self.assertEqual(run.code, DIFFERS, run)
-        return m, len(doubled)
+        _, refused = m.place.wanted(m.boxes)
+        told = [i for i in run.report["issues"] if i["kind"] in ("doubled", "removed")]
+        self.assertEqual({i["kind"] for i in told}, {kind})
+        self.assertEqual(run.code, DIFFERS if refused or kind == "doubled" else DONE, run)
+        return m, len(told)
 
     def told(self, server):
-        m, doubled = self.after_the_settle_time(server)
+        m, doubled = self.after_the_settle_time(server, "doubled")
         wrong = m.wrong()
         self.assertTrue(wrong and all(": too much: " in w for w in wrong), wrong)
         want, _ = m.place.wanted(m.boxes)
@@ -128,7 +131,7 @@ class TestLateCommit(unittest.TestCase):
         self.told(kills.cyrus())
 
     def removed(self, server):
-        m, doubled = self.after_the_settle_time(server, "--remove-doubles")
+        m, doubled = self.after_the_settle_time(server, "removed", "--remove-doubles")
         self.assertGreater(doubled, 1)
         self.assertEqual(m.wrong(), [])
         self.assertEqual(m.again(), [])

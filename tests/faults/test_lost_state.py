@@ -3,6 +3,7 @@ finds what is there by content and sends only the rest.  And the mutations: with
 a safeguard switched off the same checks must find the damage.
 """
 
+import os
 import unittest
 from collections import Counter
 
@@ -67,6 +68,16 @@ def before_the_crash(server, kind, mutate=None):
         return m.wrong(run) + m.again()
 
 
+def without_its_journal(server, kind, mutate=None):
+    """A backup that took S.db and not what SQLite keeps beside it."""
+    with Migration(Place(server), kind, options=["--settle", "1", "--lanes", "1"]) as m:
+        m.copy(fault="kill@append.answered:5")
+        server.wait_sessions(0, m.place.user)
+        os.unlink(m.haul.state + "-wal")
+        run = m.copy(mutate=mutate)
+        return m.wrong(run) + m.again()
+
+
 def brought_by_others(server, kind, mutate=None):
     """One of two identical messages, two of three of the same size and date and
     one that the server alters are there before the first run."""
@@ -101,6 +112,9 @@ class TestLostState(unittest.TestCase):
 
     def test_before_the_crash(self):
         kills.everywhere(self, before_the_crash)
+
+    def test_without_its_journal(self):
+        kills.everywhere(self, without_its_journal)
 
     def test_brought_by_others(self):
         kills.everywhere(self, brought_by_others)

@@ -360,7 +360,7 @@ def told_wrongly(run, source, refused, present):
     if present is not None:
         want["present"] = present
     words += [f"the report says {k} {totals[k]}, not {n}" for k, n in want.items() if totals[k] != n]
-    words += [f"the report says: {i}" for i in report["issues"] if i["kind"] == "doubled"]
+    words += [f"the report says: {i}" for i in report["issues"] if i["kind"] in ("doubled", "removed")]
     words += [f"account {a['name']} is {a['outcome']}" for a in report["accounts"] if a["outcome"] != "done"]
     return words
 

@@ -459,6 +459,47 @@ keyword_limit(void **state)
 	end();
 }
 
+/* Who it is, by ID and by the greeting. */
+static void
+recognised(void **state)
+{
+	static const struct { const char *greeting, *id;
+	    enum imap_dialect dialect; } t[] = {
+		{ "Dovecot (Debian) ready.", NULL, IMAP_DOVECOT },
+		{ "mx.example Cyrus IMAP 3.6.1 ready", NULL, IMAP_CYRUS },
+		{ "cyrus.example Courier-IMAP ready.", NULL, IMAP_COURIER },
+		{ "dovecot.example Cyrus IMAP4 v2.4", NULL, IMAP_CYRUS },
+		{ "dovecot.example ready", NULL, IMAP_OTHER },
+		{ "Dovecot ready.", "\"Cyrus IMAPD\"", IMAP_CYRUS },
+		{ "mx Cyrus IMAP ready", "\"proxy\"", IMAP_CYRUS },
+		{ "ready", "\"dovecot\" \"version\" \"2.3\"",
+		    IMAP_DOVECOT },
+		{ "Dovecot ready.", "NIL", IMAP_DOVECOT },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {
+		const char *caps = t[i].id != NULL ? CAPS " ID" : CAPS;
+		struct buf b;
+		struct err e;
+
+		buf_init(&b, 4096);
+		buf_addf(&b, "* OK [CAPABILITY %s] %s\r\n"
+		    "m1 OK [CAPABILITY %s] in\r\n", caps, t[i].greeting, caps);
+		if (t[i].id != NULL)
+			buf_addf(&b, "* ID (\"name\" %s)\r\nm2 OK\r\n",
+			    t[i].id);
+		buf_addf(&b, "* LIST () \"/\" \"\"\r\nm%d OK\r\n",
+		    t[i].id != NULL ? 3 : 2);
+		if (begin(b.ptr, &e) == -1)
+			fail_msg("%zu: %s", i, e.text);
+		if (session->dialect != t[i].dialect)
+			fail_msg("%zu: dialect %d", i, session->dialect);
+		imap_session_close(&session);
+		buf_release(&b);
+	}
+}
+
 /* Answers that are longer than any server's. */
 static void
 endless(void **state)
@@ -505,6 +546,7 @@ main(void)
 		TEST(multiappend), TEST(refusals), TEST(no_commit),
 		TEST(content_changed), TEST(singles), TEST(waiting),
 		TEST(never_sent), TEST(keyword_limit), TEST(endless),
+		TEST(recognised),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -282,6 +282,8 @@ test_bad_paths(void **state)
 	shut(&f);
 	assert_int_equal(try_open(&f, "home/Maildir", "?layout=odd"), -1);
 	assert_non_null(strstr(f.e.text, "auto, maildir++, fs"));
+	assert_int_equal(source_check(f.conf.uri, &f.e), -1);
+	assert_int_equal(f.e.scope, ERR_RUN);
 	shut(&f);
 	assert_int_equal(try_open(&f, "home/Maildir", "?color=red"), -1);
 	shut(&f);
@@ -694,6 +696,23 @@ test_layouts(void **state)
 	open_at(&f, "fs", "?layout=fs");
 	expect_folders(&f, fs);
 	shut(&f);
+
+	/* A level that is not searched is not forgotten. */
+	{
+		char deep[300] = "deep";
+
+		maildir("deep");
+		for (int i = 0; i < 55; i++) {
+			strcat(deep, "/d");
+			make_dir(deep);
+		}
+		maildir(deep);
+		open_at(&f, "deep", "?layout=fs");
+		assert_int_equal(f.nfolders, 2);
+		assert_int_equal(f.folders[1].npath, 50);
+		assert_non_null(strstr(f.folders[1].refused, "deep"));
+		shut(&f);
+	}
 
 	make_dir("noinbox");
 	maildir("noinbox/A");

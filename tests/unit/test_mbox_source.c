@@ -553,6 +553,9 @@ test_options(void **state)
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
 		assert_int_equal(open_store(&o, bad[i], path), -1);
 		assert_true(o.e.text[0] != '\0');
+		/* all but the last are known without looking at the file */
+		assert_int_equal(source_check(o.uri, &o.e), i + 1 <
+		    sizeof bad / sizeof bad[0] ? -1 : 0);
 		close_store(&o);
 	}
 	assert_int_equal(open_store(&o, "?zone=+0530", path), 0);
@@ -727,6 +730,7 @@ test_tree(void **state)
 	struct opened o;
 	struct account_info info;
 	char path[300], deep[2000] = "tree/d";
+	size_t deepest;
 
 	(void)state;
 	make_dir("tree");
@@ -834,6 +838,19 @@ test_tree(void **state)
 	PUT(deep, MAIL("deep"));
 	assert_int_equal(open_store(&o, "", path), 0);
 	first_subject(&o, deep + 5, "deep");
+	close_store(&o);
+	*strrchr(deep, '/') = '\0';
+	for (int i = 40; i < 130; i++) {
+		strncat(deep, "/d", sizeof deep - strlen(deep) - 1);
+		make_dir(deep);
+	}
+	assert_int_equal(open_store(&o, "", path), 0);
+	deepest = 0;
+	for (size_t i = 0; i < o.n; i++)
+		if (o.folders[i].npath > o.folders[deepest].npath)
+			deepest = i;
+	assert_int_equal(o.folders[deepest].npath, 129);
+	assert_non_null(strstr(o.folders[deepest].refused, "too deep"));
 	close_store(&o);
 }
 
@@ -957,6 +974,23 @@ test_links(void **state)
 	first_subject(&o, "INBOX", "bob");
 	close_store(&o);
 
+	/* In a tree: mail must not be forgotten, nor told of twice. */
+	assert_int_equal(symlink("../bob/mail/inbox", path_of("alice/INBOX")),
+	    0);
+	assert_int_equal(symlink("nowhere", path_of("alice/gone")), 0);
+	assert_int_equal(symlink("/etc/passwd", path_of("alice/text")), 0);
+	assert_int_equal(open_store(&o, "", alice), 0);
+	names_are(&o, "INBOX r\nown\n");
+	assert_int_equal(open_folder(&o, folder(&o, "INBOX")), -1);
+	assert_non_null(strstr(o.e.text, "symbolic link"));
+	assert_non_null(strstr(warned, "|link|a symbolic link"));
+	assert_non_null(strstr(warned, "|text|a symbolic link"));
+	close_store(&o);
+	assert_int_equal(open_store(&o, opt, alice), 0);
+	names_are(&o, "INBOX\nown\n");
+	first_subject(&o, "INBOX", "bob");
+	close_store(&o);
+
 	if (geteuid() != 0) {
 		print_message("not root: links of other users not tested\n");
 		return;
@@ -1006,11 +1040,11 @@ test_unreadable(void **state)
 	if (me == 0)
 		assert_int_equal(seteuid(65534), 0);
 	assert_int_equal(open_store(&o, "", path), 0);
-	names_are(&o, "INBOX\nclosed - r\nsecret r\n");
+	names_are(&o, "INBOX\nclosed r\nsecret r\n");
 	first_subject(&o, "INBOX", "i");
 	assert_int_equal(open_folder(&o, folder(&o, "secret")), -1);
 	assert_int_equal(o.e.scope, ERR_MAILBOX);
-	assert_non_null(strstr(warned, "|closed|directory"));
+	assert_non_null(strstr(folder(&o, "closed")->refused, "directory"));
 	close_store(&o);
 	assert_int_equal(open_store(&o, "", path_of("perm/secret")), -1);
 	assert_int_equal(o.e.scope, ERR_ACCOUNT);
