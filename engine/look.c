@@ -80,17 +80,18 @@ hash_chunk(struct lane *l, struct pair *p, const struct msg_meta *metas,
 		if (rc == 1)
 			rc = measure_content(l->measure, content, NULL, &m, e);
 		content_close(&content);
-		x = changes_extra(c);
-		x->uid = metas[i].uid;
 		if (rc == -1) {
 			err_ctx(e, "look at uid %" PRIu32, metas[i].uid);
-			if (e->scope != ERR_MESSAGE)
+			if (e->scope != ERR_MESSAGE || (e->retry &&
+			    p->tries + 1 < PAIR_TRIES))
 				break;
 			/* It stays an extra that equals nothing. */
 			lane_note(l, "warn", NULL, "%s", e->text);
+			memset(&m, 0, sizeof m);
 			rc = 0;
-			continue;
 		}
+		x = changes_extra(c);
+		x->uid = metas[i].uid;
 		x->digests = m.digests;
 		x->size = m.size;
 		x->date = metas[i].date;
