@@ -12,11 +12,11 @@
 #define MAX_DOUBTS 3		/* sends of a message without an answer */
 
 static void
-walk_flush(struct walk *w, bool always)
+walk_flush(struct walk *w)
 {
 	if (w->c == NULL || changes_empty(w->c))
 		return;
-	if (!always && w->c->arena.used < 64 * 1024)
+	if (w->c->arena.used < 64 * 1024)
 		return;
 	w->flushed = changes_post(w->l->run->state, &w->c);
 }
@@ -88,7 +88,7 @@ put_outcome(struct walk *w, const struct msg_meta *m, const void *key,
 		i->subject = arena_strdup(&c->arena, subject);
 	}
 	atomic_fetch_add(&w->l->run->issues, 1);
-	walk_flush(w, false);
+	walk_flush(w);
 }
 
 /*
@@ -195,7 +195,7 @@ take_extra(struct walk *w, const struct msg_meta *m, const void *key,
 	}
 	if (!w->adopting)
 		count(w, o, m, md->size);
-	walk_flush(w, false);
+	walk_flush(w);
 	return 1;
 }
 
