@@ -123,10 +123,10 @@ check: headers layers all units replays
 	@B=$(B) scripts/run-tests check
 
 # The same program and tests with fault points compiled in.
-$(B)/faults/mailhaul: FORCE
+.PHONY: $(B)/faults/mailhaul
+$(B)/faults/mailhaul:
 	@$(MAKE) --no-print-directory B=$(B)/faults \
 	    XFLAGS="$(XFLAGS) -DMAILHAUL_FAULTS" $(B)/faults/mailhaul
-FORCE:
 
 programs: all $(B)/faults/mailhaul
 

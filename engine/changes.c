@@ -1,6 +1,7 @@
 /* Changes that a lane makes to the state: collected, then applied at once. */
 #include "rows.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -108,6 +109,20 @@ keyword_set(struct db *db, const char *words, int64_t *id, struct err *e)
 	    "words = ?1", "s", words);
 }
 
+/* What is bound for a digest: NULL where there is none. */
+static const void *
+sha1_of(const struct digests *d)
+{
+	return d != NULL && d->has_sha1 ? d->sha1 : NULL;
+}
+
+static const void *
+munged_of(const struct digests *d)
+{
+	return d != NULL && d->has_sha1 && memcmp(d->sha1, d->munged,
+	    SHA1_LEN) != 0 ? d->munged : NULL;
+}
+
 static int
 put_message(struct db *db, const struct changes *c,
     const struct row_message *m, struct err *e)
@@ -129,9 +144,10 @@ put_message(struct db *db, const struct changes *c,
 	return db_run(db, e, "INSERT OR REPLACE INTO message (mailbox_id, key,"
 	    " strict, loose, size, crlf_size, src_uid, tgt_uid, src_flags,"
 	    " src_kw, tgt_flags, tgt_kw, raw_flags, guid, uidl, uidl_order,"
-	    " date, outcome, changes, oddities, rule, pass) VALUES (?1, ?2, ?3,"
-	    " ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,"
-	    " ?18, ?19, ?20, ?21, ?22)", "ibbbiiiiiiiisssiiiiisi",
+	    " date, outcome, changes, oddities, rule, pass, sha1, sha1_munged)"
+	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,"
+	    " ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24)",
+	    "ibbbiiiiiiiisssiiiiisibb",
 	    c->mailbox_id, m->key, m->key_len,
 	    m->digests != NULL ? m->digests->strict : NULL, (size_t)DIGEST_LEN,
 	    m->digests != NULL ? m->digests->loose : NULL, (size_t)DIGEST_LEN,
@@ -139,7 +155,38 @@ put_message(struct db *db, const struct changes *c,
 	    (int64_t)m->tgt_uid, (int64_t)m->src_flags, src_kw,
 	    (int64_t)m->tgt_flags, tgt_kw, m->raw_flags, m->guid, m->uidl,
 	    (int64_t)m->uidl_order, m->date, (int64_t)m->outcome,
-	    (int64_t)m->changes, (int64_t)m->oddities, m->rule, c->pass);
+	    (int64_t)m->changes, (int64_t)m->oddities, m->rule, c->pass,
+	    sha1_of(m->digests), (size_t)SHA1_LEN, munged_of(m->digests),
+	    (size_t)SHA1_LEN);
+}
+
+/* It was known by its SHA-1 before its content was read. */
+static int
+drop_extra(struct db *db, const struct changes *c, uint32_t uid,
+    struct err *e)
+{
+	return db_run(db, e, "DELETE FROM extra WHERE mailbox_id = ?1 AND uid ="
+	    " ?2", "ii", c->mailbox_id, (int64_t)uid);
+}
+
+/* Gives the UID to a row of ours without one that has this digest.  1: done.
+ * The columns apart, so that the index on strict serves. */
+static int
+locate(struct db *db, const struct changes *c, const char *column,
+    const void *digest, size_t len, uint32_t uid, struct err *e)
+{
+	char sql[256];
+
+	if (digest == NULL)
+		return 0;
+	snprintf(sql, sizeof sql, "UPDATE message SET tgt_uid = ?3 WHERE"
+	    " mailbox_id = ?1 AND key = (SELECT key FROM message WHERE"
+	    " mailbox_id = ?1 AND %s = ?2 AND tgt_uid = 0 AND outcome = 1"
+	    " LIMIT 1)", column);
+	if (db_run(db, e, sql, "ibi", c->mailbox_id, digest, len,
+	    (int64_t)uid) == -1)
+		return -1;
+	return db_changes(db) == 1;
 }
 
 /*
@@ -150,29 +197,22 @@ static int
 put_extra(struct db *db, const struct changes *c, const struct row_extra *x,
     struct err *e)
 {
-	const void *strict = x->digests.strict, *loose = x->digests.loose;
+	const void *strict = x->unread ? NULL : x->digests.strict;
+	const void *loose = x->unread ? NULL : x->digests.loose;
+	const void *sha1 = sha1_of(&x->digests);
+	int rc;
 
-	if (db_run(db, e, "UPDATE message SET tgt_uid = ?3 WHERE mailbox_id ="
-	    " ?1 AND key = (SELECT key FROM message WHERE mailbox_id = ?1 AND"
-	    " strict = ?2 AND tgt_uid = 0 AND outcome = 1 LIMIT 1)", "ibi",
-	    c->mailbox_id, strict, (size_t)DIGEST_LEN,
-	    (int64_t)x->uid) == -1)
-		return -1;
-	if (db_changes(db) == 1)
-		return 0;
-	if (db_run(db, e, "UPDATE message SET tgt_uid = ?3 WHERE mailbox_id ="
-	    " ?1 AND key = (SELECT key FROM message WHERE mailbox_id = ?1 AND"
-	    " loose = ?2 AND tgt_uid = 0 AND outcome = 1 LIMIT 1)", "ibi",
-	    c->mailbox_id, loose, (size_t)DIGEST_LEN,
-	    (int64_t)x->uid) == -1)
-		return -1;
-	if (db_changes(db) == 1)
-		return 0;
+	if ((rc = locate(db, c, "strict", strict, DIGEST_LEN, x->uid, e)) == 0 &&
+	    (rc = locate(db, c, "sha1", sha1, SHA1_LEN, x->uid, e)) == 0 &&
+	    (rc = locate(db, c, "loose", loose, DIGEST_LEN, x->uid, e)) == 0)
+		rc = locate(db, c, "sha1_munged", sha1, SHA1_LEN, x->uid, e);
+	if (rc != 0)
+		return rc == 1 ? drop_extra(db, c, x->uid, e) : -1;
 	return db_run(db, e, "INSERT OR REPLACE INTO extra (mailbox_id, uid,"
-	    " strict, loose, size, date) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-	    "iibbii", c->mailbox_id, (int64_t)x->uid, strict,
+	    " strict, loose, size, date, sha1) VALUES (?1, ?2, ?3, ?4, ?5, ?6,"
+	    " ?7)", "iibbiib", c->mailbox_id, (int64_t)x->uid, strict,
 	    (size_t)DIGEST_LEN, loose, (size_t)DIGEST_LEN, (int64_t)x->size,
-	    x->date);
+	    x->date, sha1, (size_t)SHA1_LEN);
 }
 
 static int
@@ -204,11 +244,14 @@ put_intent(struct db *db, const struct changes *c,
 		const struct row_intent_item *it = &in->items[i];
 
 		if (db_run(db, e, "INSERT INTO intent_item (intent_id, seq,"
-		    " key, strict, loose, size, want_uid) VALUES (?1, ?2, ?3,"
-		    " ?4, ?5, ?6, ?7)", "iibbbii", in->id, (int64_t)i,
+		    " key, strict, loose, size, want_uid, sha1, sha1_munged)"
+		    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+		    "iibbbiibb", in->id, (int64_t)i,
 		    it->key, it->key_len, it->digests.strict,
 		    (size_t)DIGEST_LEN, it->digests.loose, (size_t)DIGEST_LEN,
-		    (int64_t)it->size, (int64_t)it->want_uid) == -1)
+		    (int64_t)it->size, (int64_t)it->want_uid,
+		    sha1_of(&it->digests), (size_t)SHA1_LEN,
+		    munged_of(&it->digests), (size_t)SHA1_LEN) == -1)
 			return -1;
 	}
 	return 0;

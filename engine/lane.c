@@ -189,6 +189,7 @@ lane_open_target(struct lane *l, struct err *e)
 {
 	struct store_conf c = conf_of(l, l->account->tgt_uri,
 	    l->account->tgt_password);
+	struct target_caps caps;
 
 	if (l->tgt != NULL) {
 		if (target_broken(l->tgt, e) == 0)
@@ -197,6 +198,8 @@ lane_open_target(struct lane *l, struct err *e)
 	}
 	if (target_open(&l->tgt, &c, e) == -1)
 		return err_ctx(e, "target");
+	target_caps(l->tgt, &caps);
+	measure_want_sha1(l->measure, (caps.bits & TGT_TELLS_SHA1) != 0);
 	return 0;
 }
 

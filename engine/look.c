@@ -55,6 +55,31 @@ open_eyes(struct lane *l, struct pair *p, uint32_t from, bool fresh,
 	return 0;
 }
 
+/* A message whose SHA-1 the target tells becomes an extra without being
+ * read. */
+static void
+put_unread(struct changes *c, const struct msg_meta *m)
+{
+	struct row_extra *x = changes_extra(c);
+
+	x->uid = m->uid;
+	x->unread = true;
+	x->digests.has_sha1 = true;
+	memcpy(x->digests.sha1, m->sha1, SHA1_LEN);
+	x->size = m->size == UNKNOWN64 ? 0 : m->size;
+	x->date = m->date;
+}
+
+/* Posts what was collected, at the end or when it is enough. */
+static void
+post_unread(struct lane *l, struct changes **c, bool end, uint64_t *seq)
+{
+	if (changes_empty(*c) || (!end && (*c)->arena.used < 64 * 1024))
+		return;
+	*seq = changes_post(l->run->state, c);
+	*c = NULL;
+}
+
 /* Hashes the n messages and posts them as extras. */
 static int
 hash_chunk(struct lane *l, struct pair *p, const struct msg_meta *metas,
@@ -93,6 +118,10 @@ hash_chunk(struct lane *l, struct pair *p, const struct msg_meta *metas,
 		x = changes_extra(c);
 		x->uid = metas[i].uid;
 		x->digests = m.digests;
+		if (metas[i].sha1 != NULL) {
+			x->digests.has_sha1 = true;
+			memcpy(x->digests.sha1, metas[i].sha1, SHA1_LEN);
+		}
 		x->size = m.size;
 		x->date = metas[i].date;
 		(*found)++;
@@ -103,77 +132,194 @@ hash_chunk(struct lane *l, struct pair *p, const struct msg_meta *metas,
 	return rc;
 }
 
-int
-look(struct lane *l, struct pair *p, uint32_t from, bool fresh,
-    uint64_t *found, struct err *e)
+/* One walk over the target mailbox. */
+struct looking {
+	struct lane	*l;
+	struct pair	*p;
+	struct spill	*known;		/* UIDs of rows and extras, sorted */
+	uint64_t	 known_uid;
+	bool		 more_known;
+	bool		 by_sha1;	/* where the target tells it */
+	struct changes	*unread;
+	uint32_t	 highest;
+	uint64_t	 found, seq;
+};
+
+/* Is the UID in a row or an extra?  UIDs ascend. */
+static int
+is_known(struct looking *k, uint32_t uid, bool *yes, struct err *e)
 {
-	struct msg_meta metas[CHUNK];
-	struct spill *known = NULL;
-	struct folder_info f;
-	struct arena arena;
-	struct changes *c;
 	const void *rec;
-	uint64_t known_uid = 0, seq = 0;
-	uint32_t highest = 0;
-	size_t n = 0, len;
-	bool more_known;
+	size_t len;
 	int rc;
 
-	*found = 0;
-	arena_init(&arena);
-	if (load_known(l, p, from, false, &known, e) == -1)
-		return -1;
-	more_known = (rc = spill_next(known, &known_uid, &rec, &len, e)) == 1;
-	if (rc == -1 || open_eyes(l, p, from, fresh, &f, e) == -1)
-		goto fail;
-	for (;;) {
-		rc = source_next(l->eyes, &arena, &metas[n], e);
+	while (k->more_known && k->known_uid < uid) {
+		rc = spill_next(k->known, &k->known_uid, &rec, &len, e);
 		if (rc == -1)
-			goto fail;
-		if (rc == 1) {
-			uint32_t uid = metas[n].uid;
+			return -1;
+		k->more_known = rc == 1;
+	}
+	*yes = k->more_known && k->known_uid == uid;
+	return 0;
+}
 
-			if (uid < from)
+static struct changes *
+unread_changes(struct looking *k)
+{
+	if (k->unread == NULL)
+		k->unread = changes_new(k->l->account->row.id, k->p->id,
+		    state_pass(k->l->run->state));
+	return k->unread;
+}
+
+/* Everything from the UID on, the mailbox being open. */
+static int
+look_at_all(struct looking *k, struct arena *arena, uint32_t from,
+    struct err *e)
+{
+	struct msg_meta metas[CHUNK];
+	size_t n = 0;
+	bool known;
+	int rc;
+
+	for (;;) {
+		rc = source_next(k->l->eyes, arena, &metas[n], e);
+		if (rc == -1)
+			return -1;
+		if (rc == 1) {
+			const struct msg_meta *m = &metas[n];
+
+			if (m->uid < from)
 				continue;
-			if (uid > highest)
-				highest = uid;
-			while (more_known && known_uid < uid) {
-				rc = spill_next(known, &known_uid, &rec, &len,
-				    e);
-				if (rc == -1)
-					goto fail;
-				more_known = rc == 1;
+			if (m->uid > k->highest)
+				k->highest = m->uid;
+			if (is_known(k, m->uid, &known, e) == -1)
+				return -1;
+			if (known)
+				continue;
+			if (k->by_sha1 && m->sha1 != NULL) {
+				put_unread(unread_changes(k), m);
+				k->found++;
+				post_unread(k->l, &k->unread, false, &k->seq);
+				if (n == 0)
+					arena_reset(arena);
+				continue;
 			}
-			if (more_known && known_uid == uid)
-				continue;
 			n++;
 			if (n < CHUNK)
 				continue;
 		}
-		if (n > 0 && hash_chunk(l, p, metas, n, found, &seq, e) == -1)
-			goto fail;
+		if (n > 0 && hash_chunk(k->l, k->p, metas, n, &k->found,
+		    &k->seq, e) == -1)
+			return -1;
 		n = 0;
-		arena_reset(&arena);
+		arena_reset(arena);
 		if (rc == 0)
-			break;
+			return 0;
 	}
+}
+
+int
+look(struct lane *l, struct pair *p, uint32_t from, bool fresh,
+    uint64_t *found, struct err *e)
+{
+	struct looking k = { .l = l, .p = p };
+	struct folder_info f;
+	struct arena arena;
+	struct changes *c;
+	const void *rec;
+	size_t len;
+	int rc;
+
+	*found = 0;
+	arena_init(&arena);
+	if (sha1_suffices(l->reader, p->id, &k.by_sha1, e) == -1 ||
+	    load_known(l, p, from, false, &k.known, e) == -1)
+		return -1;
+	rc = spill_next(k.known, &k.known_uid, &rec, &len, e);
+	k.more_known = rc == 1;
+	if (rc == -1 || open_eyes(l, p, from, fresh, &f, e) == -1 ||
+	    look_at_all(&k, &arena, from, e) == -1)
+		goto fail;
 	source_folder_close(l->eyes);
-	spill_free(&known);
+	spill_free(&k.known);
 	arena_release(&arena);
-	c = changes_new(l->account->row.id, p->id, state_pass(l->run->state));
-	c->uidnext = highest + 1;
-	if (highest > 0)
-		seq = changes_post(l->run->state, &c);
+	*found = k.found;
+	c = unread_changes(&k);
+	if (k.highest > 0)
+		c->uidnext = k.highest + 1;
+	post_unread(l, &c, true, &k.seq);
 	changes_free(c);
 	fault_point("look.done");
-	return state_wait(l->run->state, seq, e);
+	return state_wait(l->run->state, k.seq, e);
 fail:
+	changes_free(k.unread);
 	if (l->eyes != NULL)
 		source_folder_close(l->eyes);
 	source_close(&l->eyes);
-	spill_free(&known);
+	spill_free(&k.known);
 	arena_release(&arena);
 	return -1;
+}
+
+/* The unread ones among what is at the target from the lowest on. */
+static int
+read_unread(struct lane *l, struct pair *p, struct arena *arena,
+    uint64_t *seq, struct err *e)
+{
+	struct msg_meta metas[CHUNK];
+	uint64_t found;
+	size_t n = 0;
+	int rc, unread;
+
+	for (;;) {
+		rc = source_next(l->eyes, arena, &metas[n], e);
+		if (rc == -1)
+			return -1;
+		if (rc == 1) {
+			unread = extra_is_unread(l->reader, p->id,
+			    metas[n].uid, e);
+			if (unread == -1)
+				return -1;
+			n += unread == 1;
+			if (n == 0)
+				arena_reset(arena);
+			if (n < CHUNK)
+				continue;
+		}
+		if (n > 0 && hash_chunk(l, p, metas, n, &found, seq, e) == -1)
+			return -1;
+		n = 0;
+		arena_reset(arena);
+		if (rc == 0)
+			return 0;
+	}
+}
+
+int
+look_closer(struct lane *l, struct pair *p, struct err *e)
+{
+	struct folder_info f;
+	struct arena arena;
+	uint64_t seq = 0;
+	uint32_t from;
+	int rc;
+
+	if (extras_unread(l->reader, p->id, &from, e) == -1)
+		return -1;
+	if (from == 0)
+		return 0;
+	arena_init(&arena);
+	rc = open_eyes(l, p, from, false, &f, e);
+	if (rc == 0)
+		rc = read_unread(l, p, &arena, &seq, e);
+	if (l->eyes != NULL)
+		source_folder_close(l->eyes);
+	if (rc == -1)
+		source_close(&l->eyes);
+	arena_release(&arena);
+	fault_point("look.closer");
+	return rc == -1 ? -1 : state_wait(l->run->state, seq, e);
 }
 
 int

@@ -10,12 +10,16 @@
 
 /*
  * Accounts for everything at the target with UID >= from: what is in no row
- * and no extra is hashed and becomes an extra.  *found counts these, *uidnext
+ * and no extra becomes an extra, by the SHA-1 of the target's index where it
+ * has one, else by its content.  *found counts these, *uidnext
  * is one above the highest UID seen (or from).  All is durable on return, and
  * the mailbox row's tgt_uidnext has moved up.
  */
 int	look(struct lane *, struct pair *, uint32_t from, bool fresh,
 	    uint64_t *found, struct err *);
+
+/* Reads the contents of untaken extras that are known by their SHA-1 only. */
+int	look_closer(struct lane *, struct pair *, struct err *);
 
 /* Target UIDs of rows that the target no longer lists lose their rows;
  * *lost counts them. */

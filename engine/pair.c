@@ -89,6 +89,21 @@ check_target(struct walk *w, const struct folder_state *f, uint32_t *from,
 	return 0;
 }
 
+/* With the session given up for a look, the mailbox is opened anew; what came
+ * in between is looked at in the next pass. */
+static int
+target_mailbox_again(struct walk *w, struct err *e)
+{
+	struct folder_state again;
+	int rc;
+
+	rc = lane_target_again(w->l, e);
+	if (rc == 1 && (rc = target_folder_open(w->l->tgt, w->p->tgt_name,
+	    &again, e)) == 0)
+		rc = err_retry(e, ERR_MAILBOX, "is gone from the target");
+	return rc == -1 ? -1 : 0;
+}
+
 /*
  * Before the first store: everything at the target is in a row or an extra,
  * and nothing of ours is in doubt.  1: go on; 0: wait until p->due_ms.
@@ -101,11 +116,9 @@ look_first(struct walk *w, struct folder_state *f, bool *changed,
 	struct pair *p = w->p;
 	struct row_mailbox *row = &w->row;
 	uint64_t found = 0, settle_ms, doubt_ms;
-	struct folder_state again;
 	int64_t extras;
 	uint32_t from;
 	bool all;
-	int rc;
 
 	if (check_target(w, f, &from, changed, e) == -1)
 		return -1;
@@ -115,6 +128,7 @@ look_first(struct walk *w, struct folder_state *f, bool *changed,
 		return -1;
 	/* What was found may have been a copy whose UID was not told. */
 	if (found > 0) {
+		p->unmatched = true;
 		if (extras_untaken(l->reader, p->id, &extras, e) == -1)
 			return -1;
 		row->extras = (uint64_t)extras;
@@ -138,16 +152,7 @@ look_first(struct walk *w, struct folder_state *f, bool *changed,
 			    "again", lost);
 		}
 	}
-	/* With the session given up for the look, the mailbox is opened anew;
-	 * what came in between is looked at in the next pass. */
-	rc = lane_target_again(l, e);
-	if (rc == 1) {
-		rc = target_folder_open(l->tgt, p->tgt_name, &again, e);
-		if (rc == 0)
-			rc = err_retry(e, ERR_MAILBOX, "is gone from the "
-			    "target");
-	}
-	if (rc == -1)
+	if (target_mailbox_again(w, e) == -1)
 		return -1;
 	if (row->intents > 0) {
 		if (intents_accounted(l->reader, p->id, &all, e) == -1)
@@ -182,6 +187,20 @@ unchanged(struct walk *w, struct err *e)
 	return mailbox_put_end(l->run->state, &end, e);
 }
 
+/*
+ * A loose match needs contents: where source messages are left that nothing
+ * equals, what the target's index told of is read after all.
+ */
+static int
+look_for_loose(struct walk *w, struct err *e)
+{
+	if (!w->p->unmatched || fault_mutated("look"))
+		return 0;
+	if (look_closer(w->l, w->p, e) == -1)
+		return -1;
+	return target_mailbox_again(w, e);
+}
+
 /* With both mailboxes open and all doubts settled. */
 static int
 copy_pair(struct walk *w, const struct folder_state *f, bool changed,
@@ -213,6 +232,8 @@ copy_pair(struct walk *w, const struct folder_state *f, bool changed,
 	w->extras = extras > 0;
 	if (w->extras && !w->p->adopted && !fault_mutated("look") &&
 	    walk_adopt(w, e) == -1)
+		return -1;
+	if (w->extras && look_for_loose(w, e) == -1)
 		return -1;
 	work_begin(l, w->p, f, &w->tally);
 	rc = walk_all(w, e);

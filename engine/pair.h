@@ -18,6 +18,7 @@ struct pair {
 	const char	*tgt_name;
 	uint64_t	 messages;	/* as listed, or UNKNOWN64 */
 	bool		 adopted;	/* strict matches were taken already */
+	bool		 unmatched;	/* then, or since, some had none */
 	unsigned	 special_use;	/* to mark at the target */
 	bool		 subscribe;
 	/* under the account's mutex */

@@ -534,8 +534,8 @@ apply_rekey(struct db *db, void *arg, struct err *e)
 	int64_t id = *(int64_t *)arg;
 
 	if (db_run(db, e, "INSERT OR REPLACE INTO extra (mailbox_id, uid,"
-	    " strict, loose, size, date) SELECT mailbox_id, tgt_uid, strict,"
-	    " loose, crlf_size, date FROM message WHERE mailbox_id = ?1 AND"
+	    " strict, loose, sha1, size, date) SELECT mailbox_id, tgt_uid,"
+	    " strict, loose, sha1, crlf_size, date FROM message WHERE mailbox_id = ?1 AND"
 	    " tgt_uid > 0 AND outcome IN (1, 2) AND strict IS NOT NULL", "i",
 	    id) == -1 ||
 	    db_run(db, e, "DELETE FROM message WHERE mailbox_id = ?1 AND"
@@ -624,9 +624,10 @@ extra_find(struct db *db, int64_t mailbox_id, const struct digests *d,
 		    (size_t)DIGEST_LEN), skip, uid, e);
 	else
 		rc = first_free(db, db_query(db, e, "SELECT uid FROM extra"
-		    " WHERE mailbox_id = ?1 AND strict = ?2 AND taken = 0 ORDER"
-		    " BY uid", "ib", mailbox_id, d->strict,
-		    (size_t)DIGEST_LEN), skip, uid, e);
+		    " WHERE mailbox_id = ?1 AND taken = 0 AND (strict = ?2 OR"
+		    " sha1 = ?3) ORDER BY uid", "ibb", mailbox_id, d->strict,
+		    (size_t)DIGEST_LEN, d->has_sha1 ? d->sha1 : NULL,
+		    (size_t)SHA1_LEN), skip, uid, e);
 	if (rc != 1)
 		return rc;
 	if (db_number(db, e, &n, 0, "SELECT 1 FROM intent JOIN intent_item ON"
@@ -652,11 +653,55 @@ extra_equals(struct db *db, int64_t mailbox_id, uint32_t uid,
 	int64_t n;
 
 	if (db_number(db, e, &n, 0, "SELECT 1 FROM extra WHERE mailbox_id = ?1"
-	    " AND uid = ?2 AND taken = 0 AND (strict = ?3 OR loose = ?4)",
-	    "iibb", mailbox_id, (int64_t)uid, d->strict, (size_t)DIGEST_LEN,
-	    d->loose, (size_t)DIGEST_LEN) == -1)
+	    " AND uid = ?2 AND taken = 0 AND (strict = ?3 OR loose = ?4 OR"
+	    " sha1 IN (?5, ?6))", "iibbbb", mailbox_id, (int64_t)uid,
+	    d->strict, (size_t)DIGEST_LEN, d->loose, (size_t)DIGEST_LEN,
+	    d->has_sha1 ? d->sha1 : NULL, (size_t)SHA1_LEN,
+	    d->has_sha1 ? d->munged : NULL, (size_t)SHA1_LEN) == -1)
 		return -1;
 	return n != 0;
+}
+
+int
+extra_is_unread(struct db *db, int64_t mailbox_id, uint32_t uid,
+    struct err *e)
+{
+	int64_t n;
+
+	if (db_number(db, e, &n, 0, "SELECT 1 FROM extra WHERE mailbox_id = ?1"
+	    " AND uid = ?2 AND taken = 0 AND strict IS NULL", "ii",
+	    mailbox_id, (int64_t)uid) == -1)
+		return -1;
+	return n != 0;
+}
+
+int
+extras_unread(struct db *db, int64_t mailbox_id, uint32_t *uid,
+    struct err *e)
+{
+	int64_t n;
+
+	if (db_number(db, e, &n, 0, "SELECT min(uid) FROM extra WHERE"
+	    " mailbox_id = ?1 AND taken = 0 AND strict IS NULL", "i",
+	    mailbox_id) == -1)
+		return -1;
+	*uid = (uint32_t)n;
+	return 0;
+}
+
+int
+sha1_suffices(struct db *db, int64_t mailbox_id, bool *ok, struct err *e)
+{
+	int64_t without;
+
+	if (db_number(db, e, &without, 0, "SELECT EXISTS (SELECT 1 FROM intent"
+	    " JOIN intent_item ON intent_id = intent.id WHERE mailbox_id = ?1"
+	    " AND sha1 IS NULL) OR EXISTS (SELECT 1 FROM message WHERE"
+	    " mailbox_id = ?1 AND tgt_uid = 0 AND outcome = 1 AND sha1 IS"
+	    " NULL)", "i", mailbox_id) == -1)
+		return -1;
+	*ok = without == 0;
+	return 0;
 }
 
 int
@@ -696,11 +741,13 @@ intents_accounted(struct db *db, int64_t mailbox_id, bool *all, struct err *e)
 
 	/* Equal contents are counted: as many copies as were intended. */
 	if (db_number(db, e, &missing, 0, "SELECT count(*) FROM (SELECT"
-	    " strict, loose, count(*) AS n FROM intent JOIN intent_item ON"
+	    " strict, loose, sha1, ifnull(sha1_munged, sha1) AS munged,"
+	    " count(*) AS n FROM intent JOIN intent_item ON"
 	    " intent_id = intent.id WHERE mailbox_id = ?1 AND state = 0 GROUP"
 	    " BY strict) AS i WHERE n > (SELECT count(*) FROM extra WHERE"
 	    " mailbox_id = ?1 AND taken = 0 AND (extra.strict = i.strict OR"
-	    " extra.loose = i.loose))", "i", mailbox_id) == -1)
+	    " extra.loose = i.loose OR extra.sha1 = i.sha1 OR extra.sha1 ="
+	    " i.munged))", "i", mailbox_id) == -1)
 		return -1;
 	*all = missing == 0;
 	return 0;
@@ -763,8 +810,9 @@ intent_items(struct db *db, struct row_intent *in, struct arena *a,
 	size_t n = 0;
 	int rc = 0;
 
-	st = db_query(db, e, "SELECT strict, loose FROM intent_item WHERE"
-	    " intent_id = ?1 ORDER BY seq", "i", in->id);
+	st = db_query(db, e, "SELECT strict, loose, sha1, ifnull(sha1_munged,"
+	    " sha1) FROM intent_item WHERE intent_id = ?1 ORDER BY seq", "i",
+	    in->id);
 	if (st == NULL)
 		return -1;
 	while (n < in->n && (rc = db_step(db, st, e)) == 1) {
@@ -774,6 +822,14 @@ intent_items(struct db *db, struct row_intent *in, struct arena *a,
 			    sqlite3_column_blob(st, 0), DIGEST_LEN);
 			memcpy(items[n].digests.loose,
 			    sqlite3_column_blob(st, 1), DIGEST_LEN);
+		}
+		if (sqlite3_column_bytes(st, 2) == SHA1_LEN &&
+		    sqlite3_column_bytes(st, 3) == SHA1_LEN) {
+			items[n].digests.has_sha1 = true;
+			memcpy(items[n].digests.sha1,
+			    sqlite3_column_blob(st, 2), SHA1_LEN);
+			memcpy(items[n].digests.munged,
+			    sqlite3_column_blob(st, 3), SHA1_LEN);
 		}
 		n++;
 	}

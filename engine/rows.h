@@ -48,6 +48,7 @@ struct row_message {
 struct row_extra {
 	struct row_extra *next;
 	uint32_t	 uid;
+	bool		 unread;	/* only digests.sha1 is known */
 	struct digests	 digests;
 	uint64_t	 size;
 	int64_t		 date;
@@ -217,8 +218,8 @@ int	 mailbox_known_uids(struct db *, int64_t mailbox_id, uint32_t from,
 	    bool live, int (*fn)(void *, uint32_t, struct err *),
 	    void *ctx, struct err *);
 
-/* Extras.  1: *uid is the lowest untaken one equal (strict, else with loose
- * by the loose digest), not among the skip list; *intended: one of our own
+/* Extras.  1: *uid is the lowest untaken one equal (strict or SHA-1, else with
+ * loose by the loose digest), not among the skip list; *intended: one of our own
  * batches that was in doubt holds this digest. */
 int	 extra_find(struct db *, int64_t mailbox_id, const struct digests *,
 	    bool loose, const struct row_taken *skip, uint32_t *uid,
@@ -232,6 +233,15 @@ int	 extras_from(struct db *, int64_t mailbox_id, uint32_t from,
 	    struct err *);
 int	 extras_untaken(struct db *, int64_t mailbox_id, int64_t *n,
 	    struct err *);
+/* 1: the extra is untaken and known by its SHA-1 only. */
+int	 extra_is_unread(struct db *, int64_t mailbox_id, uint32_t uid,
+	    struct err *);
+/* The lowest such UID, 0: none is. */
+int	 extras_unread(struct db *, int64_t mailbox_id, uint32_t *uid,
+	    struct err *);
+/* Do all rows that an extra may have to be compared with have SHA-1?  Not
+ * those of a time when the target had no such index. */
+int	 sha1_suffices(struct db *, int64_t mailbox_id, bool *, struct err *);
 
 /* Intents. */
 /* Does every item of the mailbox's open intents have a row or an untaken

@@ -26,8 +26,10 @@
  * is one source message with an outcome; a target UID of 0 means that the
  * server did not tell it.  listed is the pass that last met a mailbox at the
  * source; one that a pass did not meet has the outcome 'gone'.  doubt counts
- * how often a message was in a batch whose answer never came.  An extra is a message at the target that is in no
- * row.  An intent is a batch whose done is not committed: state 0 open or in
+ * how often a message was in a batch whose answer never came.  An extra is a
+ * message at the target that is in no row; with sha1 alone its content was not
+ * read yet.  sha1 is there where the target's index has it, sha1_munged where
+ * the munged form differs (measure.h).  An intent is a batch whose done is not committed: state 0 open or in
  * doubt, 1 settled (kept for the look at the end of the pass).  An op is a
  * change of the target that is not a store: state 0 begun, 1 done.
  */
@@ -64,17 +66,20 @@ static const char schema[] =
 "  WHERE tgt_uid = 0 AND outcome = 1;"
 "CREATE TABLE keyword_set (id INTEGER PRIMARY KEY, words TEXT UNIQUE);"
 "CREATE TABLE extra (mailbox_id INTEGER NOT NULL, uid INTEGER NOT NULL,"
-"  strict BLOB, loose BLOB, size INTEGER, date INTEGER,"
+"  strict BLOB, loose BLOB, sha1 BLOB, size INTEGER, date INTEGER,"
 "  taken INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (mailbox_id, uid))"
 "  WITHOUT ROWID;"
 "CREATE INDEX extra_strict ON extra (mailbox_id, strict) WHERE taken = 0;"
 "CREATE INDEX extra_loose ON extra (mailbox_id, loose) WHERE taken = 0;"
+"CREATE INDEX extra_sha1 ON extra (mailbox_id, sha1) WHERE taken = 0 AND"
+"  sha1 IS NOT NULL;"
 "CREATE TABLE intent (id INTEGER PRIMARY KEY, mailbox_id INTEGER NOT NULL,"
 "  pass INTEGER, uidvalidity INTEGER, uidnext INTEGER, modseq INTEGER,"
 "  atomic INTEGER, n INTEGER, state INTEGER NOT NULL DEFAULT 0);"
 "CREATE INDEX intent_mailbox ON intent (mailbox_id);"
 "CREATE TABLE intent_item (intent_id INTEGER NOT NULL, seq INTEGER NOT NULL,"
-"  key BLOB, strict BLOB, loose BLOB, size INTEGER, want_uid INTEGER,"
+"  key BLOB, strict BLOB, loose BLOB, sha1 BLOB, sha1_munged BLOB,"
+"  size INTEGER, want_uid INTEGER,"
 "  PRIMARY KEY (intent_id, seq)) WITHOUT ROWID;"
 "CREATE TABLE doubt (mailbox_id INTEGER NOT NULL, key BLOB NOT NULL,"
 "  n INTEGER NOT NULL, PRIMARY KEY (mailbox_id, key)) WITHOUT ROWID;"

@@ -235,8 +235,10 @@ read_one(struct walk *w, const struct msg_meta *m, struct err *e)
 	if (rc == -1) {
 		if (e->scope != ERR_MESSAGE)
 			return -1;
-		if (w->adopting)
+		if (w->adopting) {
+			w->unmatched = true;
 			return 0;
+		}
 		count(w, OUT_FAILED, m, 0);
 		put_outcome(w, m, key != NULL ? key : where_key, key != NULL ?
 		    key_len : strlen(where_key), NULL, OUT_FAILED, "failed",
@@ -273,6 +275,7 @@ read_one(struct walk *w, const struct msg_meta *m, struct err *e)
 			goto done;
 	}
 	if (w->adopting) {
+		w->unmatched = true;
 		content_close(&content);
 		return 0;
 	}
@@ -415,8 +418,10 @@ walk_adopt(struct walk *w, struct err *e)
 	int rc;
 
 	w->adopting = w->extras = true;
+	w->unmatched = false;
 	rc = walk_all(w, e);
 	w->adopting = false;
+	w->p->unmatched = w->unmatched;
 	if (w->c != NULL) {
 		seq = changes_post(w->l->run->state, &w->c);
 		if (rc == 0)

@@ -21,6 +21,8 @@ struct walk {
 	uint64_t	 flushed;	/* what of it is with the writer */
 	bool		 adopting;	/* prepass: strict matches only */
 	bool		 extras;	/* some are untaken */
+	bool		 unmatched;	/* the prepass met a message that has
+					 * neither row nor equal */
 	struct { const char *rule; uint64_t n; } excluded[MAX_RULES];
 };
 

@@ -1,4 +1,4 @@
-/* Pass 1 over a content: CRLF size, strict and loose digest, oddities. */
+/* Pass 1 over a content: CRLF size, digests, oddities. */
 #include "measure.h"
 
 #include <openssl/evp.h>
@@ -24,9 +24,21 @@ enum place {
 	IN_BODY
 };
 
+/* Where the munged form stands. */
+enum munging {
+	MUNGE_LINE_START,	/* in the header, after a line end */
+	MUNGE_LINE,		/* in the header, within a line */
+	MUNGE_BODY
+};
+
 struct measure {
-	EVP_MD		*sha;
+	EVP_MD		*sha, *sha_1;	/* sha_1 NULL: not wanted yet */
 	EVP_MD_CTX	*strict, *loose;
+	EVP_MD_CTX	*sha1, *munged;
+	bool		 want_sha1;
+	bool		 with_sha1;	/* for this message */
+	bool		 has_munged;	/* the two differ by now */
+	enum munging	 munging;
 	struct crlf	 crlf;
 	uint64_t	 size, raw_size;
 	unsigned	 oddities;
@@ -72,14 +84,34 @@ measure_free(struct measure **mp)
 		return;
 	EVP_MD_CTX_free(m->strict);
 	EVP_MD_CTX_free(m->loose);
+	EVP_MD_CTX_free(m->sha1);
+	EVP_MD_CTX_free(m->munged);
 	EVP_MD_free(m->sha);
+	EVP_MD_free(m->sha_1);
 	free(m);
 	*mp = NULL;
 }
 
 void
+measure_want_sha1(struct measure *m, bool want)
+{
+	m->want_sha1 = want;
+	if (!want || m->sha_1 != NULL)
+		return;
+	m->sha_1 = EVP_MD_fetch(NULL, "SHA1", NULL);
+	m->sha1 = EVP_MD_CTX_new();
+	m->munged = EVP_MD_CTX_new();
+	die_if(m->sha_1 == NULL || m->sha1 == NULL || m->munged == NULL);
+}
+
+void
 measure_begin(struct measure *m)
 {
+	m->with_sha1 = m->want_sha1;
+	m->has_munged = false;
+	m->munging = MUNGE_LINE_START;
+	if (m->with_sha1)
+		die_if(EVP_DigestInit_ex2(m->sha1, m->sha_1, NULL) != 1);
 	die_if(EVP_DigestInit_ex2(m->strict, m->sha, NULL) != 1);
 	die_if(EVP_DigestInit_ex2(m->loose, m->sha, NULL) != 1);
 	m->crlf.last_cr = false;
@@ -352,6 +384,58 @@ look_for_oddities(struct measure *m, const char *p, size_t n)
 	m->raw_cr = end[-1] == '\r';
 }
 
+/* The first n bytes as Cyrus keeps them: the header's 8-bit ones as 'X'. */
+static void
+munged_run(struct measure *m, const char *p, size_t n)
+{
+	char out[1024];
+
+	while (n > 0) {
+		size_t k = n < sizeof out ? n : sizeof out;
+
+		for (size_t i = 0; i < k; i++)
+			out[i] = (unsigned char)p[i] >= 0x80 ? 'X' : p[i];
+		die_if(EVP_DigestUpdate(m->munged, out, k) != 1);
+		p += k;
+		n -= k;
+	}
+}
+
+/* n bytes of the CRLF form.  The second digest begins as a copy of the first
+ * where the two forms part, which they rarely do. */
+static void
+sha1_add(struct measure *m, const char *p, size_t n)
+{
+	size_t header = 0, first = n;
+
+	while (header < n && m->munging != MUNGE_BODY) {
+		char c = p[header];
+
+		if ((unsigned char)c >= 0x80 && first == n)
+			first = header;
+		if (c == '\n')
+			m->munging = m->munging == MUNGE_LINE_START ?
+			    MUNGE_BODY : MUNGE_LINE_START;
+		else if (c != '\r')
+			m->munging = MUNGE_LINE;
+		header++;
+	}
+	if (!m->has_munged && first < n) {
+		die_if(EVP_DigestUpdate(m->sha1, p, first) != 1);
+		die_if(EVP_MD_CTX_copy_ex(m->munged, m->sha1) != 1);
+		m->has_munged = true;
+		p += first;
+		header -= first;
+		n -= first;
+	}
+	die_if(EVP_DigestUpdate(m->sha1, p, n) != 1);
+	if (m->has_munged) {
+		munged_run(m, p, header);
+		die_if(EVP_DigestUpdate(m->munged, p + header, n - header) !=
+		    1);
+	}
+}
+
 void
 measure_add(struct measure *m, const char *p, size_t n, struct buf *keep)
 {
@@ -361,6 +445,8 @@ measure_add(struct measure *m, const char *p, size_t n, struct buf *keep)
 		look_for_oddities(m, p, k);
 		w = crlf_convert(&m->crlf, p, k, m->conv);
 		die_if(EVP_DigestUpdate(m->strict, m->conv, w) != 1);
+		if (m->with_sha1)
+			sha1_add(m, m->conv, w);
 		if (keep != NULL && !keep->full)
 			buf_add(keep, m->conv, w);
 		loose_add(m, p, k);
@@ -391,6 +477,17 @@ measure_end(struct measure *m, struct measured *r)
 	r->oddities = m->oddities;
 	die_if(EVP_DigestFinal_ex(m->strict, r->digests.strict, &len) != 1);
 	die_if(EVP_DigestFinal_ex(m->loose, r->digests.loose, &len) != 1);
+	r->digests.has_sha1 = m->with_sha1;
+	memset(r->digests.sha1, 0, SHA1_LEN);
+	memset(r->digests.munged, 0, SHA1_LEN);
+	if (m->with_sha1) {
+		die_if(EVP_DigestFinal_ex(m->sha1, r->digests.sha1, &len) !=
+		    1);
+		memcpy(r->digests.munged, r->digests.sha1, SHA1_LEN);
+	}
+	if (m->has_munged)
+		die_if(EVP_DigestFinal_ex(m->munged, r->digests.munged,
+		    &len) != 1);
 	if (fault_mutated("loose"))
 		memcpy(r->digests.loose, r->digests.strict, DIGEST_LEN);
 }

@@ -1,5 +1,5 @@
 /*
- * Pass 1 over a content: its CRLF size, two digests and oddities.
+ * Pass 1 over a content: its CRLF size, digests and oddities.
  *
  * strict is SHA-256 of the CRLF form (crlf.h).
  *
@@ -15,6 +15,9 @@
  *     are left out (a repair adds them).
  * The header is the run of lines from the start that look like "field:" or a
  * continuation (or a leading "From "); the first other line ends it.
+ *
+ * SHA-1 is there for stores whose index has it; munged is what Cyrus' munge8bit
+ * makes of a message: its header ends at the first empty line.
  *
  * One struct measure serves one thread and any number of contents in turn; it
  * allocates only when it is made.
@@ -36,6 +39,8 @@ struct measured {
 };
 
 struct measure	*measure_new(void);
+/* From the next message on: digests.sha1 and munged as well? */
+void		 measure_want_sha1(struct measure *, bool);
 void		 measure_free(struct measure **);
 
 void	measure_begin(struct measure *);

@@ -56,10 +56,15 @@ enum {
 };
 
 #define DIGEST_LEN	32		/* SHA-256 */
+#define SHA1_LEN	20
 
 struct digests {
 	unsigned char	strict[DIGEST_LEN];	/* of the CRLF form */
 	unsigned char	loose[DIGEST_LEN];	/* see measure.h */
+	/* Only where a store's index has SHA-1 (Cyrus): of the CRLF form, and
+	 * of it with bytes >= 0x80 in the header as 'X'. */
+	bool		has_sha1;
+	unsigned char	sha1[SHA1_LEN], munged[SHA1_LEN];
 };
 
 struct msg_meta {
@@ -75,6 +80,8 @@ struct msg_meta {
 	int64_t		 save_date;	/* or NO_DATE */
 	uint64_t	 size;		/* bytes as stored (decoded) */
 	const char	*guid;
+	const unsigned char *sha1;	/* SHA1_LEN bytes from the store's
+					 * index; NULL: it has none */
 	const char	*uidl;		/* POP3 */
 	uint32_t	 uidl_order;	/* 0: none */
 	uint64_t	 modseq;

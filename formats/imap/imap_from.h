@@ -10,7 +10,8 @@
 struct listed {
 	uint32_t	 uid;		/* 0: not seen (yet) */
 	unsigned	 flags;
-	bool		 has_size, has_flags;
+	bool		 has_size, has_flags, has_sha1;
+	unsigned char	 sha1[SHA1_LEN];
 	int64_t		 date;
 	int		 zone;
 	uint64_t	 size, modseq;

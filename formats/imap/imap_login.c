@@ -39,6 +39,7 @@ add_capability(struct imap_session *s, const char *w)
 		{ "ESEARCH", CAP_ESEARCH },
 		{ "QUOTA", CAP_QUOTA },
 		{ "STATUS=SIZE", CAP_STATUS_SIZE },
+		{ "DIGEST=SHA1", CAP_DIGEST_SHA1 },
 		/* RFC 9051 has these built in. */
 		{ "IMAP4rev2", CAP_NAMESPACE | CAP_UIDPLUS | CAP_ESEARCH |
 		    CAP_SASL_IR | CAP_SPECIAL_USE | CAP_LITERAL_MINUS |

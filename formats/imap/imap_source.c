@@ -233,6 +233,27 @@ read_flags(struct imap_from *m, struct listed *x, struct err *e)
 	return 0;
 }
 
+/* 40 hexadecimal digits; anything else is no digest. */
+static bool
+read_sha1(const struct imap_token *t, unsigned char out[SHA1_LEN])
+{
+	if ((t->type != IMAP_ATOM && t->type != IMAP_STRING) ||
+	    t->len != 2 * SHA1_LEN)
+		return false;
+	for (size_t i = 0; i < 2 * SHA1_LEN; i++) {
+		char c = t->p[i];
+		int v = c >= '0' && c <= '9' ? c - '0' :
+		    c >= 'a' && c <= 'f' ? c - 'a' + 10 :
+		    c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+
+		if (v == -1)
+			return false;
+		out[i / 2] = (unsigned char)(i % 2 == 0 ? v << 4 :
+		    out[i / 2] | v);
+	}
+	return true;
+}
+
 /* A FETCH response of the listing; parts of one message may come in several. */
 static int
 fetch_data(struct imap_session *s, struct imap_response *rs, void *ctx,
@@ -278,6 +299,10 @@ fetch_data(struct imap_session *s, struct imap_response *rs, void *ctx,
 		    imap_token_number(&t, INT64_MAX, &v) == 0) {
 			x->size = v;
 			x->has_size = true;
+		} else if (strcasecmp(item, "DIGEST.SHA1") == 0 &&
+		    t.type != IMAP_OPEN && t.type != IMAP_CLOSE &&
+		    t.type != IMAP_LITERAL && t.type != IMAP_END) {
+			x->has_sha1 = read_sha1(&t, x->sha1);
 		} else if (strcasecmp(item, "INTERNALDATE") == 0 &&
 		    t.type == IMAP_STRING) {
 			if (date_parse_internal(t.p, t.len, &d) == 0) {
@@ -338,9 +363,10 @@ next_chunk(struct imap_from *m, struct err *e)
 	for (size_t i = 0; i < m->nchunk; i++)
 		m->chunk[i].date = NO_DATE;
 	buf_init(&cmd, 200);
-	buf_addf(&cmd, "FETCH %u:%u (UID FLAGS INTERNALDATE RFC822.SIZE%s)",
+	buf_addf(&cmd, "FETCH %u:%u (UID FLAGS INTERNALDATE RFC822.SIZE%s%s)",
 	    m->base, m->base + (uint32_t)m->nchunk - 1,
-	    s->caps & CAP_CONDSTORE ? " MODSEQ" : "");
+	    s->caps & CAP_CONDSTORE ? " MODSEQ" : "",
+	    s->caps & CAP_DIGEST_SHA1 ? " DIGEST.SHA1" : "");
 	rc = imap_run(s, cmd.ptr, fetch_data, m, &rs, e);
 	buf_release(&cmd);
 	if (rc == -1)
@@ -397,6 +423,9 @@ source_imap_next(struct source *src, struct arena *a, struct msg_meta *meta,
 		meta->oddities |= ODD_NO_DATE;
 	meta->size = x->has_size ? x->size : UNKNOWN64;
 	meta->modseq = x->modseq;
+	if (x->has_sha1)
+		meta->sha1 = memcpy(arena_alloc(a, SHA1_LEN), x->sha1,
+		    SHA1_LEN);
 	meta->where = arena_printf(a, "uid %u", x->uid);
 	return 1;
 }

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/evp.h>
+
 #include "base/xmalloc.h"
 #include "mem/mem_impl.h"
 
@@ -187,6 +189,12 @@ next(struct source *sp, struct arena *a, struct msg_meta *m, struct err *e)
 	m->size = x->len;
 	m->cookie = (uint64_t)(uintptr_t)x;
 	m->where = arena_printf(a, "uid %" PRIu32, x->uid);
+	if (s->store->sha1) {
+		unsigned char *sha1 = arena_alloc(a, SHA1_LEN);
+
+		EVP_Digest(x->bytes, x->len, sha1, NULL, EVP_sha1(), NULL);
+		m->sha1 = sha1;
+	}
 	mem_unlock();
 	return 1;
 }
@@ -196,11 +204,14 @@ content(struct source *sp, const struct msg_meta *m, struct content **c,
     struct err *e)
 {
 	struct mem_message *x = (struct mem_message *)(uintptr_t)m->cookie;
+	struct mem_src *s = (struct mem_src *)sp;
 
-	(void)sp;
 	(void)e;
 	if (x->expunged)
 		return 0;
+	mem_lock();
+	s->store->nread++;
+	mem_unlock();
 	*c = content_mem(x->bytes, x->len);
 	return 1;
 }

@@ -47,6 +47,7 @@ struct mem_store {
 	bool		 no_uids;	/* results tell no UID */
 	bool		 not_atomic;
 	bool		 munge;		/* 8-bit header bytes become 'X' */
+	bool		 sha1;		/* its index has SHA-1 */
 	unsigned	 late_ms;	/* a commit shows after this time */
 	uint64_t	 quota_bytes;	/* 0: none */
 	char		 refuse[32];	/* a message holding this is refused */
@@ -58,6 +59,7 @@ struct mem_store {
 	bool		 missing;	/* the account does not exist */
 	/* counted */
 	uint64_t	 bytes_stored, nstored, ncreated, nbatches, nchanges;
+	uint64_t	 nread;		/* contents handed out */
 };
 
 extern const struct source_ops mem_source;

@@ -47,7 +47,8 @@ caps(struct target *tp, struct target_caps *c)
 	struct mem_store *s = ((struct mem_tgt *)tp)->store;
 
 	c->bits = (s->no_uids ? 0 : TGT_TELLS_UIDS) |
-	    (s->not_atomic ? 0 : TGT_ATOMIC);
+	    (s->not_atomic ? 0 : TGT_ATOMIC) |
+	    (s->sha1 ? TGT_TELLS_SHA1 : 0);
 	c->batch_messages = s->batch_messages ? s->batch_messages : 50;
 	c->window = 2;
 }

@@ -497,6 +497,87 @@ faulty_run(const char *spec)
 	return rc;
 }
 
+/* Where the target's index has SHA-1, contents are read only for what equals
+ * nothing. */
+static void
+test_look_by_sha1(void **state)
+{
+	char *want, *altered;
+	struct mem_message *x;
+
+	(void)state;
+	fx.tgt->sha1 = fx.tgt->munge = true;
+	fill_source();
+	assert_int_equal(fixture_run(&fx), 0);
+	want = target_text();
+	assert_int_equal(fixture_number(&fx, "SELECT count(*) FROM message"
+	    " WHERE length(sha1) = 20"), 23);
+	assert_int_equal(fixture_number(&fx, "SELECT count(*) FROM message"
+	    " WHERE length(sha1_munged) = 20"), 2);
+	assert_int_equal(fx.tgt->nread, 0);
+	fixture_drop_state(&fx);
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(fx.tgt->nstored, 23);
+	/* The two whose headers the server changed. */
+	assert_int_equal(fx.tgt->nread, 2);
+	assert_target_is(want);
+	assert_int_equal(fixture_number(&fx, "SELECT count(*) FROM issue WHERE"
+	    " kind = 'altered'"), 2);
+	assert_true(fixture_balanced(&fx));
+	/* A stranger's message is not read while nothing is missing; a copy
+	 * that a tool has changed is found once something is. */
+	fixture_add(fx.tgt, "Sent", 4000, "", 0, "", 1700000000);
+	fixture_drop_state(&fx);
+	fx.tgt->nread = 0;
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(fx.tgt->nread, 2);
+	fixture_add(fx.src, "Sent", 4001, "", 0, "", 1700000001);
+	x = mem_folder_get(fx.src, "Sent", false)->last;
+	altered = malloc(x->len + 20);
+	assert_non_null(altered);
+	memcpy(altered, "X-UID: 7\r\n", 10);
+	memcpy(altered + 10, x->bytes, x->len);
+	mem_add(fx.tgt, mem_folder_get(fx.tgt, "Sent", false), altered,
+	    x->len + 10, 0, "", 1700000001);
+	free(altered);
+	fx.tgt->nread = 0;
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(fx.tgt->nread, 2);
+	assert_int_equal(fx.tgt->nstored, 23);
+	assert_int_equal(fixture_number(&fx, "SELECT count(*) FROM issue WHERE"
+	    " kind = 'altered'"), 3);
+	free(want);
+}
+
+/* An intent of a time when the target told no SHA-1 is settled by content. */
+static void
+test_sha1_comes_later(void **state)
+{
+	char *want;
+
+	(void)state;
+	fill_source();
+	want = source_text();
+	assert_int_equal(faulty_run("kill@append.after_crlf:1"), -SIGKILL);
+	assert_true(fixture_number(&fx, "SELECT count(*) FROM intent") > 0);
+	fx.tgt->sha1 = true;
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_true(fx.tgt->nread > 0);
+	assert_int_equal(fx.tgt->nstored, 23);
+	assert_target_is(want);
+	/* And back: it tells none any more. */
+	fixture_drop_state(&fx);
+	mem_store_reset(fx.tgt);
+	mem_folder_get(fx.tgt, "INBOX", true);
+	fx.tgt->sha1 = true;
+	assert_int_equal(faulty_run("kill@append.after_crlf:1"), -SIGKILL);
+	fx.tgt->sha1 = false;
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(fx.tgt->nstored, 23);
+	assert_target_is(want);
+	free(want);
+}
+
 /* A loss is found, then the run is killed: the next one must still know. */
 static void
 test_kill_after_a_loss(void **state)
@@ -625,7 +706,7 @@ count_points(void)
 }
 
 struct matrix {
-	bool	 not_atomic, munge, no_uids;
+	bool	 not_atomic, munge, no_uids, sha1;
 	unsigned late_ms;
 	bool	 lose_state;	/* after the kill */
 	int	 kills, in_doubt, wrong;
@@ -641,6 +722,7 @@ matrix_reset(const struct matrix *m)
 	fx.tgt->not_atomic = m->not_atomic;
 	fx.tgt->munge = m->munge;
 	fx.tgt->no_uids = m->no_uids;
+	fx.tgt->sha1 = m->sha1;
 	fx.tgt->late_ms = m->late_ms;
 	fx.set.settle_ms = m->late_ms * 3;
 }
@@ -733,6 +815,10 @@ test_kill_variants(void **state)
 	assert_clean((struct matrix){ .not_atomic = true, .munge = true }, 3);
 	assert_clean((struct matrix){ .no_uids = true }, 3);
 	assert_clean((struct matrix){ .munge = true, .lose_state = true }, 2);
+	assert_clean((struct matrix){ .sha1 = true, .munge = true }, 2);
+	assert_clean((struct matrix){ .sha1 = true, .no_uids = true }, 3);
+	assert_clean((struct matrix){ .sha1 = true, .munge = true,
+	    .lose_state = true }, 2);
 }
 
 /* The server commits when we are long dead. */
@@ -812,6 +898,8 @@ main(void)
 		cmocka_unit_test_setup(test_new_uidvalidity, setup),
 		cmocka_unit_test_setup(test_state_lost_and_old, setup),
 		cmocka_unit_test_setup(test_no_uids, setup),
+		cmocka_unit_test_setup(test_look_by_sha1, setup),
+		cmocka_unit_test_setup(test_sha1_comes_later, setup),
 		cmocka_unit_test_setup(test_source_uidvalidity, setup),
 		cmocka_unit_test_setup(test_no_uids_and_a_loss, setup),
 		cmocka_unit_test_setup(test_target_mailbox_gone, setup),

@@ -119,10 +119,12 @@ begin(struct history *h)
 	fx->set.lanes_per_account = 1 + pick(3);
 	fx->tgt->not_atomic = pick(3) == 0;
 	fx->tgt->munge = pick(3) == 0;
+	fx->tgt->sha1 = pick(2) == 0;
 	fx->tgt->batch_messages = 1 + pick(8);
-	buf_addf(&h->told, "lanes %u/%u%s%s batch %zu:", fx->set.lanes,
+	buf_addf(&h->told, "lanes %u/%u%s%s%s batch %zu:", fx->set.lanes,
 	    fx->set.lanes_per_account, fx->tgt->not_atomic ? " not-atomic" :
-	    "", fx->tgt->munge ? " munge" : "", fx->tgt->batch_messages);
+	    "", fx->tgt->munge ? " munge" : "", fx->tgt->sha1 ? " sha1" : "",
+	    fx->tgt->batch_messages);
 }
 
 /* One pass, mostly disturbed. */

@@ -51,6 +51,41 @@ test_strict(void **state)
 }
 
 static void
+test_sha1(void **state)
+{
+	static const char stored[] = "A: \xe4\r\nB\xfc: c\r\n\r\n\xe4\r\n";
+	static const char munged[] = "A: X\r\nBX: c\r\n\r\n\xe4\r\n";
+	struct measure *m = measure_new();
+	unsigned char sha[SHA1_LEN];
+	struct measured r;
+
+	(void)state;
+	r = OF(stored);
+	assert_false(r.digests.has_sha1);
+	measure_want_sha1(m, true);
+	for (size_t step = 1; step < sizeof stored; step++) {
+		size_t n = sizeof stored - 1;
+
+		measure_begin(m);
+		for (size_t i = 0; i < n; i += step)
+			measure_add(m, stored + i, step < n - i ? step : n - i,
+			    NULL);
+		measure_end(m, &r);
+		assert_true(r.digests.has_sha1);
+		EVP_Digest(stored, n, sha, NULL, EVP_sha1(), NULL);
+		assert_memory_equal(r.digests.sha1, sha, SHA1_LEN);
+		EVP_Digest(munged, sizeof munged - 1, sha, NULL, EVP_sha1(),
+		    NULL);
+		assert_memory_equal(r.digests.munged, sha, SHA1_LEN);
+	}
+	measure_begin(m);
+	measure_add(m, "A: b\n\n\xe4\n", 8, NULL);
+	measure_end(m, &r);
+	assert_memory_equal(r.digests.sha1, r.digests.munged, SHA1_LEN);
+	measure_free(&m);
+}
+
+static void
 assert_loose(struct measured a, struct measured b, bool equal)
 {
 	assert_int_equal(memcmp(a.digests.loose, b.digests.loose, 32) == 0,
@@ -194,6 +229,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_strict),
+		cmocka_unit_test(test_sha1),
 		cmocka_unit_test(test_loose),
 		cmocka_unit_test(test_oddities),
 		cmocka_unit_test(test_repair),
