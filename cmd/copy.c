@@ -1,150 +1,18 @@
-/*
- * mailhaul copy: from the command line to a run of the pool, and its end
- * report.
- */
+/* mailhaul copy: a run of the pool over a job, and its end report. */
 #include <inttypes.h>
 #include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "accounts.h"
 #include "base/xmalloc.h"
-#include "opts.h"
-#include "pool.h"
+#include "job.h"
 #include "progress.h"
 #include "report.h"
-
-struct job {
-	struct config	*cfg;
-	struct accounts	*list;
-	struct secrets	*secrets;
-	struct rules	*rules;
-	struct settings	 set;
-	char		*selection_rule;
-	struct account	*accounts;	/* the selected ones */
-	struct account	**order;
-	struct account_stores *stores;
-	size_t		 n;
-	struct progress	 progress;
-};
-
-static void
-job_release(struct job *j)
-{
-	for (size_t i = 0; i < j->n; i++)
-		account_stores_release(&j->stores[i]);
-	free(j->accounts);
-	free(j->order);
-	free(j->stores);
-	free(j->selection_rule);
-	rules_free(&j->rules);
-	secrets_free(&j->secrets);
-	accounts_free(&j->list);
-	config_free(&j->cfg);
-}
-
-static unsigned
-small(uint64_t n)
-{
-	return n > 1000000 ? 1000000 : (unsigned)n;
-}
-
-/* The values in force that the engine needs. */
-static void
-fill_settings(struct job *j)
-{
-	const struct config *c = j->cfg;
-	struct settings *s = &j->set;
-	struct buf b;
-
-	j->rules = config_rules(c);
-	s->rules = j->rules;
-	s->lanes = small(config_num(c, CFG_LANES));
-	for (int side = SIDE_SOURCE; side <= SIDE_TARGET; side++) {
-		unsigned n = config_store_lanes(c, (enum side)side);
-
-		if (n != 0 && n < s->lanes)
-			s->lanes = n;
-	}
-	s->lanes_per_account = small(config_num(c, CFG_LANES_PER_ACCOUNT));
-	s->settle_ms = config_num(c, CFG_SETTLE) * 1000;
-	s->patience_s = small(config_num(c, CFG_PATIENCE));
-	s->max_tries = small(config_num(c, CFG_MAX_RETRIES));
-	s->min_free = config_num(c, CFG_MIN_FREE);
-	s->repair = config_bool(c, CFG_REPAIR);
-	s->remove_doubles = config_bool(c, CFG_REMOVE_DOUBLES);
-	s->create_users = config_bool(c, CFG_CREATE_USERS);
-	s->merge_existing = config_enum(c, CFG_EXISTING) == EXISTING_MERGE;
-	s->empty_ok = config_enum(c, CFG_EMPTY) == EMPTY_OK;
-	s->refuse_collisions = config_enum(c, CFG_COLLISIONS) ==
-	    COLLISIONS_REFUSE;
-	s->subscribe = (enum subscribe)config_enum(c, CFG_SUBSCRIBE);
-	s->order = (enum order)config_enum(c, CFG_ORDER);
-	s->refusal_rule = s->repair ? "repair=yes" : "repair=no";
-	buf_init(&b, 1000);
-	buf_addf(&b, "%s,%s,%s,%s",
-	    config_isset(c, CFG_NEWER_THAN) ? config_str(c, CFG_NEWER_THAN) :
-	    "", config_isset(c, CFG_OLDER_THAN) ?
-	    config_str(c, CFG_OLDER_THAN) : "",
-	    config_isset(c, CFG_MAX_SIZE) ? config_str(c, CFG_MAX_SIZE) : "",
-	    config_str(c, CFG_DELETED));
-	j->selection_rule = buf_detach(&b, NULL);
-	s->selection_rule = j->selection_rule;
-}
-
-/* URIs and secrets of the selected accounts; mistakes are counted. */
-static size_t
-fill_accounts(struct job *j, struct buf *errors)
-{
-	size_t total = accounts_count(j->list), bad = 0;
-	struct err e;
-
-	j->n = 0;
-	j->accounts = xcalloc(total, sizeof *j->accounts);
-	j->order = xcalloc(total, sizeof *j->order);
-	j->stores = xcalloc(total, sizeof *j->stores);
-	j->secrets = secrets_new(2);
-	for (size_t i = 0; i < total; i++) {
-		struct account *a = &j->accounts[j->n];
-		struct account_stores *s = &j->stores[j->n];
-		const char *quota;
-
-		if (!account_selected(j->list, i))
-			continue;
-		a->name = account_name(j->list, i);
-		a->target_user = account_column(j->list, i, "target_user");
-		if (account_stores(j->list, i, j->cfg, s, &e) == -1 ||
-		    source_check(s->uri[SIDE_SOURCE], &e) == -1 ||
-		    target_check(s->uri[SIDE_TARGET], &e) == -1 ||
-		    secret_get(j->secrets, &s->secret[SIDE_SOURCE],
-		    &a->src_password, &e) == -1 ||
-		    secret_get(j->secrets, &s->secret[SIDE_TARGET],
-		    &a->tgt_password, &e) == -1) {
-			complain(errors, a->name, "%s", e.text);
-			bad++;
-			account_stores_release(s);
-			memset(s, 0, sizeof *s);
-			memset(a, 0, sizeof *a);
-			continue;
-		}
-		quota = account_column(j->list, i, "quota");
-		if (quota != NULL && *quota != '\0' &&
-		    config_size(quota, &a->quota) == -1)
-			a->quota = 0;	/* "none": the list was checked */
-		a->src_uri = s->uri[SIDE_SOURCE];
-		a->tgt_uri = s->uri[SIDE_TARGET];
-		j->order[j->n++] = a;
-	}
-	return bad;
-}
 
 static void
 log_line(void *ctx, const char *account, const char *text)
 {
-	struct job *j = ctx;
-
-	progress_stop(&j->progress);
+	progress_stop(ctx);
 	fputs("mailhaul: ", stderr);
 	text_show(stderr, account);
 	fputs(": ", stderr);
@@ -277,8 +145,9 @@ exit_code(const struct pool_result *r, const struct totals *t)
 static int
 run_job(struct job *j, struct state *state, bool created, struct err *e)
 {
+	struct progress progress = { .quiet = true };
 	struct run run = { .state = state, .set = &j->set, .log = log_line,
-	    .log_ctx = j };
+	    .log_ctx = &progress };
 	struct pool_result result;
 	struct totals totals;
 	struct db *db;
@@ -308,12 +177,12 @@ run_job(struct job *j, struct state *state, bool created, struct err *e)
 		first_line(j, created, passes);
 	if (pass_begin(state, "copy", e) == -1)
 		goto fail;
-	progress_start(&j->progress, config_bool(j->cfg, CFG_QUIET),
+	progress_start(&progress, config_bool(j->cfg, CFG_QUIET),
 	    (uint64_t)expected);
-	if (pool_run(&run, j->order, j->n, progress_tick, &j->progress,
+	if (pool_run(&run, j->order, j->n, progress_tick, &progress,
 	    &result, e) == -1)
 		goto fail;
-	progress_stop(&j->progress);
+	progress_stop(&progress);
 	if (result.run_failed)
 		fprintf(stderr, "mailhaul: %s\n", result.err.text);
 	if (report_totals(db, &totals, e) == -1)
@@ -339,26 +208,15 @@ fail:
 int
 cmd_copy(int argc, char **argv)
 {
-	struct job j = { .cfg = NULL };
+	struct job j;
 	struct state *state = NULL;
-	struct buf errors;
 	struct err e;
 	bool created;
-	size_t bad;
 	int code;
 
-	code = opts_parse(command_find("copy"), argc, argv, &j.cfg);
+	code = job_load(&j, "copy", argc, argv);
 	if (code != OPTS_GO)
-		return code;
-	buf_init(&errors, 1 << 20);
-	bad = accounts_load(&j.list, j.cfg, fold_case, &errors);
-	if (bad == 0)
-		bad = fill_accounts(&j, &errors);
-	if (bad > 0) {
-		code = opts_complain("copy", &errors, bad);
 		goto out;
-	}
-	fill_settings(&j);
 	if (config_state_dir(j.cfg, &e) == -1 ||
 	    state_open(&state, config_state(j.cfg), &created, &e) == -1) {
 		fprintf(stderr, "mailhaul: %s\n", e.text);
@@ -372,7 +230,6 @@ cmd_copy(int argc, char **argv)
 	}
 	state_close(&state);
 out:
-	buf_release(&errors);
 	job_release(&j);
 	return code;
 }

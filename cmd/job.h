@@ -1,0 +1,34 @@
+/*
+ * A job: what the commands that work on accounts have in common, from the
+ * command line to settings and accounts that the engine takes.
+ */
+#ifndef CMD_JOB_H
+#define CMD_JOB_H
+
+#include "accounts.h"
+#include "opts.h"
+#include "pool.h"
+
+struct job {
+	struct config	*cfg;
+	struct accounts	*list;
+	struct secrets	*secrets;
+	struct rules	*rules;
+	struct settings	 set;
+	char		*selection_rule;
+	struct account	*accounts;	/* the selected ones */
+	struct account	**order;	/* as the list has them */
+	struct account_stores *stores;
+	size_t		 n;
+};
+
+/*
+ * Reads the command line of a command, its job file and account list, and the
+ * secrets of the selected accounts; nothing is opened or connected to.  OPTS_GO
+ * and everything in *j is set, or the exit code of mistakes, which have been
+ * printed.  The caller releases *j either way.
+ */
+int	job_load(struct job *j, const char *command, int argc, char **argv);
+void	job_release(struct job *);
+
+#endif
