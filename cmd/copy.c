@@ -185,7 +185,8 @@ run_job(struct job *j, struct state *state, bool created, struct err *e)
 	progress_stop(&progress);
 	if (result.run_failed)
 		fprintf(stderr, "mailhaul: %s\n", result.err.text);
-	if (report_totals(db, &totals, e) == -1)
+	if ((!result.run_failed && state_sync(state, e) == -1) ||
+	    report_totals(db, &totals, e) == -1)
 		goto fail;
 	code = exit_code(&result, &totals);
 	if (!result.run_failed && pass_end(state, code, e) == -1)

@@ -454,7 +454,8 @@ int
 account_finish(struct lane *l, struct account *a, struct err *e)
 {
 	l->account = a;
-	if (lane_open_target(l, e) == -1)
+	if (state_sync(l->run->state, e) == -1 ||
+	    lane_open_target(l, e) == -1)
 		return -1;
 	for (struct pair *p = a->pairs; p != NULL; p = p->next) {
 		if (p->state != PAIR_DONE)

@@ -60,7 +60,6 @@ struct pair_work {
 	struct tally	*tally;
 	struct target_caps caps;
 	size_t		 outstanding;
-	uint64_t	 last_seq;	/* of the state, to wait for */
 	uint32_t	 expect_uid;	/* the target's next, 0: unknown */
 	unsigned	 troubles;	/* passing refusals in a row */
 	bool		 doubt;
@@ -146,7 +145,6 @@ work_begin(struct lane *l, struct pair *p, const struct folder_state *f,
 	w->pair = p;
 	w->folder = *f;
 	w->tally = t;
-	w->last_seq = 0;
 	w->expect_uid = f->uidnext;
 	w->troubles = 0;
 	w->doubt = w->failed = false;
@@ -320,6 +318,7 @@ post_intent(struct lane *l, struct slot *s, size_t lo, size_t n)
 	in->items = items;
 	c->intent = in;
 	s->intent_seq = changes_post(l->run->state, &c);
+	state_hurry(l->run->state, s->intent_seq);
 }
 
 /*
@@ -462,7 +461,7 @@ settle_range(struct lane *l, struct slot *s, size_t lo, size_t n, bool *split)
 	}
 	atomic_fetch_add(&l->run->sent, c->sent);
 	atomic_fetch_add(&l->run->sent_bytes, c->sent_bytes);
-	w->last_seq = changes_post(l->run->state, &c);
+	changes_post(l->run->state, &c);
 	fault_point("done.posted");
 }
 
@@ -590,7 +589,7 @@ send_mended(struct lane *l, struct slot *s, size_t i, struct err *e)
 		if (rc == 0 && it->result == STORE_DONE) {
 			c = new_changes(l);
 			issue_of(c, s, i, "repaired", what);
-			l->work->last_seq = changes_post(l->run->state, &c);
+			changes_post(l->run->state, &c);
 		}
 	}
 	buf_release(&out);
@@ -786,8 +785,5 @@ work_end(struct lane *l, struct err *e)
 		slot_reset(&w->slots[i]);
 	w->open = NULL;
 	w->nagain = 0;
-	if (state_wait(l->run->state, w->last_seq, rc == 0 ? e :
-	    &ignored) == -1)
-		rc = -1;
 	return rc;
 }

@@ -243,12 +243,8 @@ copy_pair(struct walk *w, const struct folder_state *f, bool changed,
 		work_end(l, &ignored);
 	} else
 		rc = work_end(l, e);
-	if (w->c != NULL) {
-		uint64_t seq = changes_post(l->run->state, &w->c);
-
-		if (rc == 0)
-			rc = state_wait(l->run->state, seq, e);
-	}
+	if (w->c != NULL)
+		changes_post(l->run->state, &w->c);
 	if (rc == -1)
 		return -1;
 	return walk_end(w, e);
@@ -264,6 +260,12 @@ pair_run(struct lane *l, struct pair *p, struct err *e)
 	int rc;
 
 	walk_begin(&w, l, p);
+	/* What the last try posted, maybe on another lane, must be seen. */
+	if (p->begun && state_sync(l->run->state, e) == -1) {
+		walk_release(&w);
+		return PAIR_ERROR;
+	}
+	p->begun = true;
 	w.folder = account_folder(l, p, e);
 	if (w.folder != NULL && pair_rekey(l, p, w.folder, e) == 0 &&
 	    open_target_mailbox(&w, &f, e) == 0) {

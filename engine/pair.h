@@ -27,6 +27,7 @@ struct pair {
 	uint64_t	 doubt_ms;	/* when a doubt arose in this run; 0 */
 	bool		 looked_twice;	/* the next look is on a new session */
 	unsigned	 tries;
+	bool		 begun;		/* it was run before */
 	struct err	 err;
 };
 

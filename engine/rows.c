@@ -319,6 +319,7 @@ mailbox_load(struct db *db, int64_t id, struct row_mailbox *m, struct err *e)
 }
 
 struct target_arg { int64_t id; const struct row_target *t; bool made; };
+struct posted_target { struct target_arg a; struct row_target t; };
 
 static int
 apply_target(struct db *db, void *arg, struct err *e)
@@ -332,13 +333,26 @@ apply_target(struct db *db, void *arg, struct err *e)
 	    (int64_t)a->t->modseq, (int64_t)a->t->messages, (int64_t)a->made);
 }
 
+static int
+apply_posted_target(struct db *db, void *arg, struct err *e)
+{
+	struct posted_target *p = arg;
+
+	p->a.t = &p->t;
+	return apply_target(db, &p->a, e);
+}
+
 int
 mailbox_set_target(struct state *s, int64_t id, const struct row_target *t,
     bool made_by_us, struct err *e)
 {
-	struct target_arg a = { id, t, made_by_us };
+	struct posted_target *p = xcalloc(1, sizeof *p);
 
-	return state_call(s, apply_target, &a, e);
+	p->t = *t;
+	p->a.id = id;
+	p->a.made = made_by_us;
+	state_post(s, apply_posted_target, p, free);
+	return state_failed(s, e);
 }
 
 static int
@@ -375,12 +389,47 @@ apply_end(struct db *db, void *arg, struct err *e)
 	    (int64_t)m->src_uidvalidity, m->src_object);
 }
 
+struct posted_end {
+	struct arena	 arena;		/* owns what the copy points to */
+	struct mailbox_end end;
+};
+
+static int
+apply_posted_end(struct db *db, void *arg, struct err *e)
+{
+	return apply_end(db, &((struct posted_end *)arg)->end, e);
+}
+
+static void
+free_posted_end(void *arg)
+{
+	struct posted_end *p = arg;
+
+	arena_release(&p->arena);
+	free(p);
+}
+
+static const char *
+copy_text(struct arena *a, const char *s)
+{
+	return s != NULL ? arena_strdup(a, s) : NULL;
+}
+
 int
 mailbox_put_end(struct state *s, const struct mailbox_end *m, struct err *e)
 {
-	struct mailbox_end copy = *m;
+	struct posted_end *p = xcalloc(1, sizeof *p);
 
-	return state_call(s, apply_end, &copy, e);
+	arena_init(&p->arena);
+	p->end = *m;
+	p->end.outcome = copy_text(&p->arena, m->outcome);
+	p->end.error = copy_text(&p->arena, m->error);
+	p->end.src_object = copy_text(&p->arena, m->src_object);
+	if (m->token != NULL)
+		p->end.token = arena_memdup0(&p->arena, m->token,
+		    m->token_len);
+	state_post(s, apply_posted_end, p, free_posted_end);
+	return state_failed(s, e);
 }
 
 /* Messages. */
@@ -905,7 +954,11 @@ apply_op_done(struct db *db, void *arg, struct err *e)
 int
 op_done(struct state *s, int64_t id, struct err *e)
 {
-	return state_call(s, apply_op_done, &id, e);
+	int64_t *arg = xcalloc(1, sizeof *arg);
+
+	*arg = id;
+	state_post(s, apply_op_done, arg, free);
+	return state_failed(s, e);
 }
 
 int

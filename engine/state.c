@@ -19,6 +19,7 @@
 #define SCHEMA_VERSION	1
 #define APPLICATION_ID	0x6d68616c	/* "mhal" */
 #define NFS_MAGIC	0x6969
+#define MAX_WAITING	64	/* pieces of work, then they go unasked */
 
 /*
  * Numbers: outcome is enum outcome of rows.h, dates are epoch seconds, sizes
@@ -110,6 +111,7 @@ struct state {
 	/* under the mutex */
 	struct work	*first, **last;
 	uint64_t	 posted, committed, commits;
+	uint64_t	 wanted;	/* somebody waits for this number */
 	bool		 stop, failed;
 	struct err	 error;
 	int64_t		 pass;
@@ -259,7 +261,9 @@ writer(void *arg)
 		struct err e;
 		int rc = -1;
 
-		while (s->first == NULL && !s->stop)
+		while (!s->stop && (s->first == NULL ||
+		    (s->wanted <= s->committed &&
+		    s->posted - s->committed < MAX_WAITING)))
 			uv_cond_wait(&s->more, &s->mutex);
 		if (s->first == NULL)
 			break;
@@ -365,9 +369,39 @@ state_post(struct state *s, state_fn *fn, void *arg, void (*free_arg)(void *))
 	*s->last = w;
 	s->last = &w->next;
 	seq = ++s->posted;
-	uv_cond_signal(&s->more);
+	if (seq - s->committed >= MAX_WAITING)
+		uv_cond_signal(&s->more);
 	uv_mutex_unlock(&s->mutex);
 	return seq;
+}
+
+/* Under the mutex. */
+static void
+want(struct state *s, uint64_t seq)
+{
+	if (seq <= s->wanted)
+		return;
+	s->wanted = seq;
+	uv_cond_signal(&s->more);
+}
+
+void
+state_hurry(struct state *s, uint64_t seq)
+{
+	uv_mutex_lock(&s->mutex);
+	want(s, seq);
+	uv_mutex_unlock(&s->mutex);
+}
+
+int
+state_sync(struct state *s, struct err *e)
+{
+	uint64_t seq;
+
+	uv_mutex_lock(&s->mutex);
+	seq = s->posted;
+	uv_mutex_unlock(&s->mutex);
+	return state_wait(s, seq, e);
 }
 
 int
@@ -376,6 +410,7 @@ state_wait(struct state *s, uint64_t seq, struct err *e)
 	int rc = 0;
 
 	uv_mutex_lock(&s->mutex);
+	want(s, seq);
 	while (s->committed < seq)
 		uv_cond_wait(&s->done, &s->mutex);
 	if (s->failed) {

@@ -4,7 +4,8 @@
  *
  * Lanes hand work for the database to the writer (state_post), which runs all
  * that is waiting in one transaction with synchronous=FULL, and wait for their
- * own sequence number (state_wait).  They read through a connection of their
+ * own sequence number (state_wait) where they need it: a commit costs an fsync,
+ * so what nobody waits for goes along with what somebody does.  They read through a connection of their
  * own (state_reader), in short transactions, never across a network wait.
  *
  * What the tables hold is at the schema in state.c.
@@ -30,11 +31,16 @@ int	 state_open(struct state **, const char *path, bool *created,
 void	 state_close(struct state **);	/* what was posted is committed */
 
 /* arg is freed with free_arg after it has run (or failed); NULL: the caller
- * keeps it until the number has passed. */
+ * keeps it until the number has passed.  The work is done in order, with the
+ * next transaction that somebody waits for or hurries. */
 uint64_t state_post(struct state *, state_fn *, void *arg,
 	    void (*free_arg)(void *));
+/* Begins to make everything up to seq durable, without waiting for it. */
+void	 state_hurry(struct state *, uint64_t seq);
 /* 0: everything up to seq is durable. */
 int	 state_wait(struct state *, uint64_t seq, struct err *);
+/* The same for all that was posted so far, by any thread. */
+int	 state_sync(struct state *, struct err *);
 int	 state_call(struct state *, state_fn *, void *arg, struct err *);
 /* -1 and *e once the state cannot be written any more. */
 int	 state_failed(struct state *, struct err *);

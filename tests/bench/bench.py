@@ -1,6 +1,6 @@
 """make bench: what mailhaul costs, as ratios to other programs on the same data.
 
-    scripts/bench [append] [mbsync] [delay] [memory] [state]
+    scripts/bench [append] [mbsync] [many] [delay] [memory] [state]
 
 Runs that are compared take turns (A B A B); the table shows medians and the
 smallest and largest of the ratios of neighbours.  Every run goes to users that
@@ -46,6 +46,7 @@ MEAN = 14000
 SINGLES = 50 if QUICK else 150  # for clients that are slow
 BATCH = 100
 MANY = 100_000 if QUICK else 1_000_000
+CROWD, SMALL = (100, 50) if QUICK else (300, 80)  # accounts, messages of each
 HUGE = (128 if QUICK else 1024) << 20
 MIB = 1 << 20
 FLAGS = (("\\Seen", "S", 0.8), ("\\Answered", "R", 0.2), ("\\Flagged", "F", 0.05))
@@ -197,7 +198,7 @@ class Bench:
     def __init__(self):
         self.work = tempfile.mkdtemp(prefix="mhbench", dir=DIR)
         os.chmod(self.work, 0o755)
-        self.children, self.servers = [], {}
+        self.children, self.servers, self.started = [], {}, []
         self.number = 0
         self._accounts = None
         self.rows = []
@@ -208,7 +209,7 @@ class Bench:
         for child in self.children:
             if child.poll() is None:
                 child.kill()
-        for server in self.servers.values():
+        for server in self.started:
             server.destroy()
         shutil.rmtree(self.work, True)
 
@@ -228,14 +229,19 @@ class Bench:
         if kind not in self.servers:
             users = ACCOUNTS * ((2 if kind is Cyrus else 8) * RUNS + 5) + 2 * RUNS
             settings = {"ALTNAMESPACE": "yes"} if kind is Cyrus else {}
-            server = kind(self.path(kind.name[0]), USERS=users, **settings)
-            self.servers[kind] = server
-            server.start()
-            server.fresh = list(server.users)
-            server.secret = self.path("secret")
-            with open(os.open(server.secret, os.O_CREAT | os.O_WRONLY, 0o600), "w", encoding="ascii") as f:
-                f.write(server.password + "\n")
+            self.servers[kind] = self.start(kind, users, **settings)
         return self.servers[kind]
+
+    def start(self, kind, users, **settings):
+        """A server with so many fresh users."""
+        server = kind(self.path(kind.name[0]), USERS=users, **settings)
+        self.started.append(server)
+        server.start()
+        server.fresh = list(server.users)
+        server.secret = self.path("secret")
+        with open(os.open(server.secret, os.O_CREAT | os.O_WRONLY, 0o600), "w", encoding="ascii") as f:
+            f.write(server.password + "\n")
+        return server
 
     def spawn(self, *command, **kwargs):
         child = subprocess.Popen(command, **kwargs)
@@ -397,6 +403,48 @@ def mbsync(b):
         b.ratio("mbsync", f"into dovecot, against {name}", ours, theirs, goal)
 
 
+def small_accounts(b):
+    """The same messages twice: in CROWD Maildirs, and in ACCOUNTS of them."""
+    crowd, few, text = [], [b.path("few") for _ in range(ACCOUNTS)], Text("many")
+    boxes = {name: round(SMALL * part) for name, part in BOXES.items()}
+    total = {name: count * CROWD // ACCOUNTS for name, count in boxes.items()}
+
+    def folder_of(maildir, name):
+        return maildir if name == "INBOX" else os.path.join(maildir, "." + name)
+
+    for number in range(CROWD):
+        crowd.append(b.path("crowd"))
+        for name, count in boxes.items():
+            for maildir in crowd[-1], few[number % ACCOUNTS]:
+                for sub in "cur", "new", "tmp":
+                    os.makedirs(os.path.join(folder_of(maildir, name), sub), exist_ok=True)
+            for i in range(count):
+                word = f"{1_000_000_000 + i}.{number}-{name}-{i}.host:2,S"
+                path = os.path.join(folder_of(crowd[-1], name), "cur", word)
+                with open(path, "wb") as f:
+                    f.write(header(word, 1_000_000_000 + i) + text.body(int(text.rng.expovariate(1 / 4000))))
+                os.link(path, os.path.join(folder_of(few[number % ACCOUNTS], name), "cur", word))
+    return crowd, boxes, few, total
+
+
+def many(b):
+    """Many small accounts against the same messages in four."""
+    say(f"many: making {CROWD} accounts of {SMALL} messages")
+    crowd, boxes, few, total = small_accounts(b)
+    for kind in Dovecot, Cyrus:
+        settings = {"ALTNAMESPACE": "yes"} if kind is Cyrus else {}
+        server = b.start(kind, (CROWD + ACCOUNTS) * RUNS, **settings)
+        ours, theirs = [], []
+        for _ in range(RUNS):
+            for maildirs, want, rates in (crowd, boxes, ours), (few, total, theirs):
+                r, users = b.imap(server, maildirs, 8)
+                b.check(server, users[:: max(1, len(users) // 20)], want)
+                rates.append(sum(want.values()) * len(maildirs) / r.seconds)
+        what = f"{CROWD} accounts of {SMALL} into {kind.name}, against {ACCOUNTS} with the same messages"
+        b.ratio("many", what, ours, theirs, 0.7)
+        server.destroy()
+
+
 def timed(b, commands):
     """Seconds until all of them have ended well."""
     os.sync()
@@ -547,7 +595,7 @@ def strace_counts(path):
     return calls, syncs
 
 
-PARTS = {f.__name__: f for f in (append, mbsync, delay, memory, state)}
+PARTS = {f.__name__: f for f in (append, mbsync, many, delay, memory, state)}
 
 
 def main():
