@@ -106,9 +106,10 @@ fill_accounts(struct job *j, struct buf *errors)
 			continue;
 		}
 		quota = account_column(j->list, i, "quota");
-		if (quota != NULL && *quota != '\0' &&
-		    config_size(quota, &a->quota) == -1)
-			a->quota = 0;	/* "none": the list was checked */
+		if (quota == NULL || *quota == '\0')
+			quota = config_str(j->cfg, CFG_QUOTA);
+		if (config_quota(quota, &a->quota) == -1)
+			abort();	/* both were checked */
 		a->src_uri = s->uri[SIDE_SOURCE];
 		a->tgt_uri = s->uri[SIDE_TARGET];
 		j->order[j->n++] = a;

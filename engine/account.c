@@ -11,6 +11,8 @@
 #include <strings.h>
 
 #include "base/xmalloc.h"
+#include "quota.h"
+#include "user.h"
 
 /* Fewer messages in the last pass say nothing: they may just be gone. */
 #define MIN_KNOWN 3
@@ -388,19 +390,8 @@ account_prepare(struct lane *l, struct account *a, struct err *e)
 	if (rc == -1 || source_account_facts(l->src, &a->arena, &info, e) == -1 ||
 	    lane_open_target(l, e) == -1)
 		return -1;
-	rc = target_account_ensure(l->tgt, l->run->set->create_users, e);
-	if (rc == -1)
+	if (user_ensure(l, e) == -1)
 		return err_ctx(e, "target");
-	if (rc == 0) {
-		lane_note(l, "created", "user", "the target user was created");
-		/* What the session knows is from before there was a user. */
-		lane_close_target(l);
-		if (lane_open_target(l, e) == -1)
-			return -1;
-		if (a->quota != 0 && target_set_quota(l->tgt, a->quota, e) ==
-		    -1)
-			return err_ctx(e, "target");
-	}
 	if (make_pairs(l, a, &info, e) == -1)
 		return -1;
 	l->probing = true;
@@ -410,6 +401,8 @@ account_prepare(struct lane *l, struct account *a, struct err *e)
 	l->probing = false;
 	if (rc == -1)
 		return -1;
+	if (quota_before(l, &info, e) == -1)
+		return err_ctx(e, "target");
 	lane_flush_notes(l);
 	return 0;
 }
@@ -469,6 +462,8 @@ account_finish(struct lane *l, struct account *a, struct err *e)
 		if (pair_check_doubles(l, p, e) == -1)
 			return -1;
 	}
+	if (quota_after(l, e) == -1)
+		return err_ctx(e, "target");
 	lane_flush_notes(l);
 	return 0;
 }

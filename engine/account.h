@@ -22,7 +22,7 @@ struct account {
 	const char	*target_user;
 	struct uri	*src_uri, *tgt_uri;	/* filled in */
 	const char	*src_password, *tgt_password;	/* or NULL */
-	uint64_t	 quota;		/* bytes, for a user we make; 0: none */
+	struct quota_rule quota;	/* of the list, else the job's */
 
 	/* set up by the lane that prepares it */
 	struct row_account row;
@@ -38,6 +38,7 @@ struct account {
 	uint64_t	 down_ms;	/* its host is away since; 0: it is not */
 	unsigned	 lane_limit;	/* more get no session; 0: none */
 	uint64_t	 sent;		/* in this run */
+	_Atomic unsigned lifts;		/* of its quota; quota.c */
 	bool		 failed;	/* no more pairs are begun */
 	struct err	 err;		/* why, if failed */
 	const char	*outcome;	/* at the end */

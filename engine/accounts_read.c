@@ -219,8 +219,8 @@ row_is_right(struct reader *r, const struct record *rec)
 	static const char *const names[] = { "name", "user", "target_user" };
 	const struct accounts *a = r->a;
 	size_t i, c, bad = r->bad;
+	struct quota_rule quota;
 	const char *val, *why;
-	uint64_t n;
 
 	for (i = 0; i < 3; i++) {
 		if ((c = accounts_find(a, names[i])) == a->ncolumns)
@@ -234,9 +234,9 @@ row_is_right(struct reader *r, const struct record *rec)
 	}
 	c = accounts_find(a, "quota");
 	if (c < a->ncolumns && *(val = rec->fields[c]) != '\0' &&
-	    strcmp(val, "none") != 0 && config_size(val, &n) == -1)
+	    config_quota(val, &quota) == -1)
 		wrong(r, rec->line, "quota '%.40s' is no size such as 500M, "
-		    "nor none", val);
+		    "nor keep, source or none", val);
 	c = accounts_find(a, "priority");
 	if (c < a->ncolumns && *(val = rec->fields[c]) != '\0' &&
 	    (strlen(val) > 9 || strspn(val, "0123456789") != strlen(val)))

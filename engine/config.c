@@ -199,6 +199,7 @@ config_set_value(struct config *c, enum cfg id, const char *text,
 	case SET_SIZE:
 	case SET_DATE:
 	case SET_ENUM:
+	case SET_QUOTA:
 		break;
 	}
 	if (config_parse_number(s, text, &num, o->where, errors) == -1)

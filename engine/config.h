@@ -29,7 +29,7 @@ struct config;
 /* Every setting; the table itself is in config_table.c. */
 enum cfg {
 	CFG_STATE, CFG_ACCOUNTS, CFG_ONLY, CFG_LANES, CFG_LANES_PER_ACCOUNT,
-	CFG_ORDER, CFG_CREATE_USERS, CFG_EXISTING, CFG_EMPTY, CFG_SETTLE,
+	CFG_ORDER, CFG_CREATE_USERS, CFG_QUOTA, CFG_QUOTAS, CFG_EXISTING, CFG_EMPTY, CFG_SETTLE,
 	CFG_REPAIR, CFG_REMOVE_DOUBLES, CFG_FORMAT, CFG_QUIET, CFG_VERBOSE,
 	CFG_MAP, CFG_INCLUDE, CFG_EXCLUDE, CFG_SPECIAL_USE, CFG_SPECIAL_NAME,
 	CFG_INBOX_CHILDREN, CFG_COLLISIONS, CFG_SUBSCRIBE,
@@ -42,7 +42,7 @@ enum cfg {
 enum order { ORDER_LARGEST, ORDER_SMALLEST, ORDER_LIST };
 enum existing { EXISTING_ADOPT, EXISTING_MERGE };
 enum empty { EMPTY_REFUSE, EMPTY_OK };
-enum format { FORMAT_TEXT, FORMAT_JSON };
+enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_CSV };
 enum collisions { COLLISIONS_RENAME, COLLISIONS_REFUSE };
 enum subscribe { SUBSCRIBE_AUTO, SUBSCRIBE_SOURCE, SUBSCRIBE_ALL,
 	SUBSCRIBE_NONE };
@@ -57,6 +57,7 @@ enum setting_type {
 	SET_SIZE,	/* bytes, or with K M G T (1024) */
 	SET_DATE,	/* YYYY-MM-DD UTC, or an age like a duration */
 	SET_ENUM,
+	SET_QUOTA,	/* keep, source, none or fixed:SIZE */
 	SET_NAMES,	/* list: a,b,c */
 	SET_PATTERNS,	/* list: words, "quoted words" */
 	SET_RULES	/* list: one rule a time */
@@ -160,5 +161,15 @@ void	config_show(const struct config *, FILE *);
 /* Text to number for durations and sizes; -1: it is none. */
 int	config_duration(const char *text, uint64_t *seconds);
 int	config_size(const char *text, uint64_t *bytes);
+
+/* Which quota a user is to have at the target. */
+struct quota_rule {
+	enum { QUOTA_KEEP, QUOTA_SOURCE, QUOTA_FIXED, QUOTA_NONE } mode;
+	uint64_t	 bytes;		/* of QUOTA_FIXED */
+};
+/* keep, source, none, fixed:SIZE or (in lists) SIZE; -1: it is none. */
+int	config_quota(const char *text, struct quota_rule *);
+/* The other way; the caller frees. */
+char	*config_quota_text(const struct quota_rule *);
 
 #endif

@@ -9,7 +9,7 @@ static const char *const order_words[] = {
 	"largest", "smallest", "list", NULL };
 static const char *const existing_words[] = { "adopt", "merge", NULL };
 static const char *const empty_words[] = { "refuse", "ok", NULL };
-static const char *const format_words[] = { "text", "json", NULL };
+static const char *const format_words[] = { "text", "json", "csv", NULL };
 static const char *const special_words[] = { "mark", "rename", "off", NULL };
 static const char *const inbox_words[] = { "keep", "top", NULL };
 static const char *const collision_words[] = { "rename", "refuse", NULL };
@@ -34,6 +34,10 @@ static const struct setting table[CFG_COUNT] = {
 	"which accounts go first", order_words, 0, 0 },
 [CFG_CREATE_USERS] = { "job", "create-users", SET_BOOL, FOR_COPY, "no", NULL,
 	"make users that the target lacks", NULL, 0, 0 },
+[CFG_QUOTA] = { "job", "quota", SET_QUOTA, FOR_COPY, "keep", "RULE",
+	"quotas of users at the target", NULL, 0, 0 },
+[CFG_QUOTAS] = { "job", "quotas", SET_BOOL, FOR_REPORT, "no", NULL,
+	"print the quotas that users should have", NULL, 0, 0 },
 [CFG_EXISTING] = { "job", "existing", SET_ENUM, FOR_COPY, "adopt", "HOW",
 	"target accounts with mail the state does not know",
 	existing_words, 0, 0 },

@@ -98,6 +98,39 @@ parse_date(const char *text, uint64_t *out)
 	return 0;
 }
 
+int
+config_quota(const char *text, struct quota_rule *r)
+{
+	static const char fixed[] = "fixed:";
+
+	r->bytes = 0;
+	r->mode = strcmp(text, "keep") == 0 ? QUOTA_KEEP :
+	    strcmp(text, "source") == 0 ? QUOTA_SOURCE :
+	    strcmp(text, "none") == 0 ? QUOTA_NONE : QUOTA_FIXED;
+	if (r->mode != QUOTA_FIXED)
+		return 0;
+	if (strncmp(text, fixed, sizeof fixed - 1) == 0)
+		text += sizeof fixed - 1;
+	/* A limit of nothing is a mistake, or means none elsewhere. */
+	return config_size(text, &r->bytes) == -1 || r->bytes == 0 ? -1 : 0;
+}
+
+char *
+config_quota_text(const struct quota_rule *r)
+{
+	static const char *const words[] = {
+		[QUOTA_KEEP] = "keep", [QUOTA_SOURCE] = "source",
+		[QUOTA_NONE] = "none" };
+	struct buf b;
+
+	buf_init(&b, 64);
+	if (r->mode == QUOTA_FIXED)
+		buf_addf(&b, "fixed:%llu", (unsigned long long)r->bytes);
+	else
+		buf_adds(&b, words[r->mode]);
+	return buf_detach(&b, NULL);
+}
+
 static int
 parse_enum(const struct setting *s, const char *text, uint64_t *out)
 {
@@ -122,6 +155,7 @@ config_parse_number(const struct setting *s, const char *text, uint64_t *num,
     const char *where, struct buf *errors)
 {
 	const char *p = text, *want = "";
+	struct quota_rule quota;
 	struct buf words;
 	int rc = 0;
 
@@ -151,6 +185,10 @@ config_parse_number(const struct setting *s, const char *text, uint64_t *num,
 		rc = parse_enum(s, text, num);
 		words_of(s, &words);
 		want = words.ptr;
+		break;
+	case SET_QUOTA:
+		rc = config_quota(text, &quota);
+		want = "keep, source, none or fixed:SIZE";
 		break;
 	case SET_STRING:
 	case SET_PATH:

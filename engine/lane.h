@@ -25,6 +25,7 @@ struct run {
 	uint64_t		 start_ms;	/* monotonic */
 	_Atomic bool		 stop;		/* finish the batch in hand */
 	_Atomic uint64_t	 seen, sent, sent_bytes, issues;
+	_Atomic bool		 quotas_told;	/* that none can be set */
 	_Atomic uint64_t	 mailboxes, accounts_done, accounts_total;
 	void			(*log)(void *ctx, const char *account,
 				    const char *text);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/xmalloc.h"
+#include "quota.h"
 
 #define STACK_SIZE	((size_t)16 << 20)
 #define PAUSE_MIN_MS	500
@@ -385,6 +386,8 @@ copy_pairs(struct pool *pool, struct lane *l, struct account *a)
 			lane_close_stores(l);
 			return;
 		}
+		if (end == PAIR_ERROR && e.cause == CAUSE_QUOTA)
+			quota_refused(l, &e);
 		if (end == PAIR_ERROR)
 			note_error(l, a, p->src_name, &e);
 		uv_mutex_lock(&pool->mutex);

@@ -32,7 +32,10 @@
  * read yet.  sha1 is there where the target's index has it, sha1_munged where
  * the munged form differs (measure.h).  An intent is a batch whose done is not committed: state 0 open or in
  * doubt, 1 settled (kept for the look at the end of the pass).  An op is a
- * change of the target that is not a store: state 0 begun, 1 done.
+ * change of the target that is not a store: state 0 begun, 1 done.  A quota
+ * row has bytes: the limit at the source (NULL: not known), the one wished for
+ * (NULL: leave it), the most that the mail has needed, the one the target was
+ * given last (NULL: none yet); -1 is no limit.  why: it cannot be given.
  */
 static const char schema[] =
 "CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
@@ -42,7 +45,10 @@ static const char schema[] =
 "CREATE TABLE account (id INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL,"
 "  target_user TEXT, source TEXT, target TEXT, stage TEXT NOT NULL"
 "  DEFAULT 'new', outcome TEXT NOT NULL DEFAULT 'new', error TEXT,"
-"  pass INTEGER, quota INTEGER);"
+"  pass INTEGER);"
+"CREATE TABLE quota (account_id INTEGER PRIMARY KEY, rule TEXT NOT NULL,"
+"  source INTEGER, wish INTEGER, need INTEGER NOT NULL DEFAULT 0,"
+"  given INTEGER, why TEXT);"
 "CREATE TABLE mailbox (id INTEGER PRIMARY KEY, account_id INTEGER NOT NULL,"
 "  src_key BLOB NOT NULL, src_name TEXT NOT NULL, tgt_name TEXT NOT NULL,"
 "  tgt_key TEXT NOT NULL, src_uidvalidity INTEGER DEFAULT 0,"

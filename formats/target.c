@@ -78,7 +78,14 @@ target_caps(struct target *t, struct target_caps *caps)
 int
 target_account_ensure(struct target *t, bool create, struct err *e)
 {
-	return t->ops->account_ensure(t, create, e);
+	int rc;
+
+	if (!create)
+		return t->ops->account_ensure(t, false, e);
+	fault_point("user.before");
+	rc = t->ops->account_ensure(t, true, e);
+	fault_point("user.made");
+	return rc;
 }
 
 int
@@ -181,11 +188,20 @@ target_mark_use(struct target *t, const char *name, unsigned use,
 }
 
 int
-target_set_quota(struct target *t, uint64_t bytes, struct err *e)
+target_set_quota(struct target *t, uint64_t bytes, bool *changed,
+    struct err *e)
 {
-	if (t->ops->set_quota == NULL)
+	int rc;
+
+	*changed = false;
+	if (t->ops->set_quota == NULL) {
+		err_set(e, ERR_ACCOUNT, "this kind of target sets no quotas");
 		return 0;
-	return t->ops->set_quota(t, bytes, e);
+	}
+	fault_point("quota.before");
+	rc = t->ops->set_quota(t, bytes, changed, e);
+	fault_point("quota.set");
+	return rc;
 }
 
 int

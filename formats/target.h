@@ -132,8 +132,11 @@ int	target_subscribe(struct target *, const char *name, bool on,
 /* 1: marked; 0: this target cannot. */
 int	target_mark_use(struct target *, const char *name, unsigned special_use,
 	    struct err *);
-/* bytes; 1: set, 0: this target cannot. */
-int	target_set_quota(struct target *, uint64_t bytes, struct err *);
+/* The user's limit in bytes (rounded up as the target counts), UNKNOWN64: none.
+ * 1: it is so now, *changed if it was not before; 0: the target cannot, or the
+ * login may not: *e says why. */
+int	target_set_quota(struct target *, uint64_t bytes, bool *changed,
+	    struct err *);
 
 /*
  * Hand a batch over; it may return before the batch is durable.  Every batch

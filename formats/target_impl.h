@@ -33,8 +33,8 @@ struct target_ops {
 		    struct err *);			/* optional */
 	int	(*mark_use)(struct target *, const char *, unsigned,
 		    struct err *);			/* optional */
-	int	(*set_quota)(struct target *, uint64_t, struct err *);
-							/* optional */
+	int	(*set_quota)(struct target *, uint64_t, bool *,
+		    struct err *);			/* optional */
 	int	(*submit)(struct target *, struct store_batch *, struct err *);
 	int	(*reap)(struct target *, bool, struct store_batch **,
 		    struct err *);

@@ -24,6 +24,8 @@ enum err_cause {
 	CAUSE_OTHER = 0,
 	CAUSE_AUTH,	/* a login was refused: the secret may be wrong */
 	CAUSE_QUOTA,	/* over quota at the target */
+	CAUSE_DISK,	/* the target cannot store: a full or sick disk; with
+			 * ERR_HOST it is not this account's alone */
 	CAUSE_LIMIT,	/* a limit of the server: time may not help */
 	CAUSE_MISSING,	/* the account (user, directory) does not exist */
 	CAUSE_CHANGED,	/* the source changed under us: measure again */

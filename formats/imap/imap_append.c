@@ -11,6 +11,7 @@
 #include "base/fault.h"
 #include "base/xmalloc.h"
 #include "crlf.h"
+#include "imap/imap_trouble.h"
 
 #define CHUNK		((size_t)64 << 10)
 #define BATCH_MESSAGES	100
@@ -127,15 +128,6 @@ die(struct imap_appender *a, const struct err *e)
 	return -1;
 }
 
-static bool
-is_quota(const struct imap_response *rs)
-{
-	return strcasecmp(rs->code, "OVERQUOTA") == 0 ||
-	    strcasestr(rs->text, "over quota") != NULL ||
-	    strcasestr(rs->text, "quota exceeded") != NULL ||
-	    strcasestr(rs->text, "exceeds quota") != NULL;
-}
-
 /*
  * What a NO means for the n items of a command.  Nothing of it is stored.
  */
@@ -143,13 +135,16 @@ static enum store_result
 refusal(struct imap_appender *a, const struct flight *f,
     const struct imap_response *rs, size_t n, struct err *e)
 {
+	enum imap_trouble what = imap_trouble(rs->code, rs->text);
+
 	imap_no(rs, ERR_MESSAGE, e, "APPEND");
-	if (is_quota(rs)) {
-		e->scope = ERR_ACCOUNT;
-		e->cause = CAUSE_QUOTA;
-		e->retry = false;
+	/* Something broken may be broken for one message alone: only what is
+	 * refused by itself tells of the store. */
+	if (what == IMAP_STORE_FAILS && n > 1)
+		return STORE_SPLIT;
+	imap_store_failed(a->s, rs->code, rs->text, e);
+	if (what == IMAP_OVER_QUOTA || e->scope == ERR_HOST)
 		return STORE_NOT_SENT;
-	}
 	if (imap_no_mailbox(rs->code, rs->text) ||
 	    strcasecmp(rs->code, "NOPERM") == 0) {
 		e->scope = ERR_MAILBOX;
@@ -171,10 +166,8 @@ refusal(struct imap_appender *a, const struct flight *f,
 		e->retry = true;
 		return STORE_NOT_SENT;
 	}
-	if (strcasecmp(rs->code, "UNAVAILABLE") == 0 ||
-	    strcasecmp(rs->code, "INUSE") == 0) {
+	if (what == IMAP_BUSY) {
 		e->scope = ERR_ACCOUNT;
-		e->retry = true;
 		return STORE_NOT_SENT;
 	}
 	if (strcasecmp(rs->code, "LIMIT") == 0)
@@ -217,9 +210,10 @@ answered(struct imap_appender *a, struct flight *f, struct store_item *items,
 	err_clear(&e);
 	for (size_t i = 0; i < n; i++)
 		open += items[i].result == STORE_PENDING;
-	if (rs->status == IMAP_OK)
+	if (rs->status == IMAP_OK) {
 		take_uids(a, rs, items, n, open);
-	else
+		imap_store_worked(a->s);
+	} else
 		r = refusal(a, f, rs, open, &e);
 	for (size_t i = 0; i < n; i++) {
 		/* What it stored, the mailbox now has. */

@@ -5,6 +5,7 @@
 
 #include "base/xmalloc.h"
 #include "imap/imap_from.h"
+#include "imap/imap_quota.h"
 
 #define IMAP_LIST_S	600	/* STATUS of a mailbox may take its time, */
 #define IMAP_LISTS_S	3600	/* and there may be many */
@@ -353,28 +354,6 @@ imap_from_list(struct source *src, struct arena *a,
 /* What concerns the account: quota and subscriptions. */
 
 static int
-quota_data(struct imap_session *s, struct imap_response *rs, void *ctx,
-    struct err *e)
-{
-	uint64_t *limit = ctx, v;
-	struct imap_token t;
-	int after = 0;		/* tokens since STORAGE */
-
-	if (rs->kind != IMAP_DATA || strcmp(rs->name, "QUOTA") != 0)
-		return 0;
-	do {
-		if (imap_read_token(&s->r, &t, e) == -1)
-			return -1;
-		if (after > 0 && ++after == 3 &&
-		    imap_token_number(&t, INT64_MAX / 1024, &v) == 0)
-			*limit = v * 1024;
-		if (imap_is(&t, "STORAGE"))
-			after = 1;
-	} while (t.type != IMAP_END);
-	return 0;
-}
-
-static int
 lsub_data(struct imap_session *s, struct imap_response *rs, void *ctx,
     struct err *e)
 {
@@ -393,8 +372,8 @@ imap_from_facts(struct source *src, struct arena *a,
 	const char **names;
 	size_t n = 0;
 
-	if (m->s->caps & CAP_QUOTA && imap_run(m->s, "GETQUOTAROOT \"INBOX\"",
-	    quota_data, &info->quota_bytes, &rs, e) == -1)
+	if (m->s->caps & CAP_QUOTA && imap_quota_of_inbox(m->s,
+	    &info->quota_bytes, e) == -1)
 		return -1;
 	if (imap_run(m->s, "LSUB \"\" \"*\"", lsub_data, &l, &rs, e) == -1) {
 		boxes_release(&l);

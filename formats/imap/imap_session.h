@@ -61,6 +61,7 @@ struct imap_session {
 	struct imap_guard guard;	/* the last small command's answer */
 	struct imap_etpan *x;
 	bool		 dead;		/* nothing more can be sent */
+	bool		 target;	/* it is written to */
 	unsigned	 timeout_s;
 	unsigned	 tag;		/* the last one used */
 	unsigned	 caps;

@@ -20,6 +20,10 @@ struct imap_store {
 /* Remembers why the session died; returns rc. */
 int	imap_store_noted(struct imap_store *, int rc, const struct err *);
 
+/* Appends, quoted, the owner's INBOX as an admin spells it. */
+int	imap_owners_inbox(const struct imap_session *admin, const char *user,
+	    struct buf *out, struct err *);
+
 /* As in target.h. */
 int	imap_store_change_flags(struct target *, struct flag_change *, size_t n,
 	    struct err *);

@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "imap/imap_impl.h"
+#include "imap/imap_trouble.h"
 
 #define RESPONSE_MAX	((uint64_t)1 << 20)
 
@@ -228,6 +229,17 @@ imap_no(const struct imap_response *rs, enum err_scope scope, struct err *e,
 
 /* Mailboxes. */
 
+/* A NO to a command that opens one: at a target a full disk shows here too. */
+static int
+not_opened(struct imap_session *s, const struct imap_response *rs,
+    const char *what, const char *name, struct err *e)
+{
+	imap_no(rs, ERR_MAILBOX, e, "%s %.100s", what, name);
+	if (s->target)
+		imap_store_failed(s, rs->code, rs->text, e);
+	return -1;
+}
+
 static int
 status_data(struct imap_session *s, struct imap_response *rs, void *ctx,
     struct err *e)
@@ -293,7 +305,7 @@ imap_status(struct imap_session *s, const char *name, struct imap_box *box,
 	}
 	buf_release(&cmd);
 	if (rc == 0 && !imap_no_mailbox(rs.code, rs.text))
-		return imap_no(&rs, ERR_MAILBOX, e, "STATUS %.100s", name);
+		return not_opened(s, &rs, "STATUS", name, e);
 	return rc;
 }
 
@@ -359,8 +371,7 @@ imap_select(struct imap_session *s, const char *name, bool readonly,
 	if (rc != 1) {
 		imap_words_release(&sel->keywords);
 		if (rc == 0 && !imap_no_mailbox(rs.code, rs.text))
-			return imap_no(&rs, ERR_MAILBOX, e, "open %.100s",
-			    name);
+			return not_opened(s, &rs, "open", name, e);
 		return rc;
 	}
 	sel->readonly = strcmp(rs.code, "READ-ONLY") == 0;

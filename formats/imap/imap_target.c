@@ -11,9 +11,9 @@
 
 #include "base/mutf7.h"
 #include "base/xmalloc.h"
+#include "imap/imap_quota.h"
 #include "imap/imap_store.h"
-
-#define KIB		1024
+#include "imap/imap_trouble.h"
 
 static struct imap_store *
 store(struct target *t)
@@ -106,6 +106,7 @@ target_imap_open(struct target **tp, const struct store_conf *conf,
 		free(m);
 		return -1;
 	}
+	m->s->target = true;
 	imap_appender_init(&m->a, m->s);
 	if (name_rules(m, e) == -1) {
 		imap_session_close(&m->s);
@@ -153,9 +154,8 @@ target_imap_broken(struct target *t, struct err *e)
 
 /* Accounts. */
 
-/* The owner's mailbox as an admin spells it: the user's INBOX. */
-static int
-owners_inbox(const struct imap_session *admin, const char *user,
+int
+imap_owners_inbox(const struct imap_session *admin, const char *user,
     struct buf *out, struct err *e)
 {
 	char sep = admin->sep != '\0' ? admin->sep : '/';
@@ -181,54 +181,55 @@ owners_inbox(const struct imap_session *admin, const char *user,
 	return rc;
 }
 
-/* Runs a command on the owner's INBOX in a session of the admin's own: 1, or
- * 0 for NO with the words in *e. */
+static bool
+already(const struct imap_session *s)
+{
+	return strcasecmp(s->guard.code, "ALREADYEXISTS") == 0 ||
+	    strcasestr(s->guard.text, "already exists") != NULL;
+}
+
+/* CREATE of the owner's INBOX in a session of the admin's own; Cyrus gives the
+ * owner all rights. */
 static int
-as_admin(struct imap_store *m, const char *verb, const char *rest,
-    struct err *e)
+make_user(struct imap_store *m, struct err *e)
 {
 	const char *user = uri_opt(m->t.conf.uri, "authzid");
+	const char *part = uri_opt(m->t.conf.uri, "partition");
 	struct imap_session *admin;
 	struct buf cmd;
 	int rc;
 
+	if (part == NULL)
+		part = "";
+	for (const char *p = part; *p != '\0'; p++)
+		if ((!isalnum((unsigned char)*p) && *p != '-' && *p != '_' &&
+		    *p != '.') || p - part > 60)
+			return err_set(e, ERR_ACCOUNT, "partition=%.60s: no "
+			    "such name", part);
 	if (imap_session_open(&admin, &m->t.conf, true, e) == -1)
 		return err_ctx(e, "the admin's own session");
 	buf_init(&cmd, 1 << 12);
-	buf_addf(&cmd, "%s ", verb);
-	rc = owners_inbox(admin, user, &cmd, e);
+	buf_adds(&cmd, "CREATE ");
+	rc = imap_owners_inbox(admin, user, &cmd, e);
 	if (rc == 0) {
-		buf_adds(&cmd, rest);
+		buf_addf(&cmd, "%s%s", part[0] != '\0' ? " " : "", part);
 		rc = imap_small(admin, cmd.ptr, e);
-		if (rc == 0 && strcasecmp(admin->guard.code,
-		    "ALREADYEXISTS") == 0)
+		if (rc == 0 && already(admin))
 			rc = 1;
-		if (rc == 0)
-			imap_small_no(admin, ERR_ACCOUNT, e, "%s %.100s",
-			    verb, user);
+		else if (rc == 0) {
+			imap_small_no(admin, ERR_ACCOUNT, e, "CREATE %.100s",
+			    user);
+			if (strcasestr(admin->guard.text, "partition") != NULL)
+				err_ctx(e, "the target has no partition "
+				    "\"%s\" for user %.100s, nothing was "
+				    "done", part, user);
+			imap_store_failed(admin, admin->guard.code,
+			    admin->guard.text, e);
+			rc = -1;
+		}
 	}
 	buf_release(&cmd);
 	imap_session_close(&admin);
-	return rc;
-}
-
-static int
-make_user(struct imap_store *m, struct err *e)
-{
-	const char *part = uri_opt(m->t.conf.uri, "partition");
-	char rest[80] = "";
-	int rc;
-
-	if (part != NULL && part[0] != '\0') {
-		for (const char *p = part; *p != '\0'; p++)
-			if ((!isalnum((unsigned char)*p) && *p != '-' &&
-			    *p != '_' && *p != '.') || p - part > 60)
-				return err_set(e, ERR_ACCOUNT, "partition="
-				    "%.60s: no such name", part);
-		rest[0] = ' ';
-		memcpy(rest + 1, part, strlen(part) + 1);
-	}
-	rc = as_admin(m, "CREATE", rest, e);
 	return rc == 1 ? 0 : -1;
 }
 
@@ -265,29 +266,6 @@ target_imap_account_ensure(struct target *t, bool create, struct err *e)
 		return err_set(e, ERR_ACCOUNT, "user %.100s was made, but has "
 		    "no INBOX", user);
 	return rc == 1 ? 0 : -1;
-}
-
-static int
-target_imap_set_quota(struct target *t, uint64_t bytes, struct err *e)
-{
-	struct imap_store *m = store(t);
-	const char *authzid = uri_opt(t->conf.uri, "authzid");
-	char rest[60];
-	struct buf b;
-	int rc;
-
-	if (authzid == NULL || authzid[0] == '\0' ||
-	    !(m->s->caps & CAP_QUOTA))
-		return 0;
-	buf_init(&b, sizeof rest - 1);
-	buf_addf(&b, " (STORAGE %llu)", (unsigned long long)
-	    ((bytes + KIB - 1) / KIB));
-	memcpy(rest, b.ptr, b.len + 1);
-	buf_release(&b);
-	rc = as_admin(m, "SETQUOTA", rest, e);
-	if (rc == 0)
-		target_warn(t, NULL, NULL, "quota not set: %s", e->text);
-	return rc;
 }
 
 /* Mailboxes. */
@@ -384,13 +362,6 @@ command(struct imap_store *m, const char *verb, const char *name,
 	return rc;
 }
 
-static bool
-already(const struct imap_session *s)
-{
-	return strcasecmp(s->guard.code, "ALREADYEXISTS") == 0 ||
-	    strcasestr(s->guard.text, "already exists") != NULL;
-}
-
 /* The names of special uses, with blanks between. */
 static void
 use_names(struct buf *out, unsigned use, const char *backslash)
@@ -442,8 +413,10 @@ target_imap_folder_create(struct target *t, const char *name,
 	if (rc == 0) {
 		if (already(m->s))
 			return 0;
-		return imap_small_no(m->s, ERR_MAILBOX, e, "CREATE %.100s",
-		    name);
+		imap_small_no(m->s, ERR_MAILBOX, e, "CREATE %.100s", name);
+		imap_store_failed(m->s, m->s->guard.code, m->s->guard.text,
+		    e);
+		return -1;
 	}
 	return rc == 1 ? 0 : -1;
 }
@@ -564,7 +537,7 @@ const struct target_ops imap_target = {
 	.folder_delete = target_imap_folder_delete,
 	.subscribe = target_imap_subscribe,
 	.mark_use = target_imap_mark_use,
-	.set_quota = target_imap_set_quota,
+	.set_quota = imap_store_set_quota,
 	.submit = target_imap_submit,
 	.reap = target_imap_reap,
 	.broken = target_imap_broken,

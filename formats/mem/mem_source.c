@@ -63,6 +63,8 @@ account_facts(struct source *sp, struct arena *a, struct account_info *info,
 	info->subscriptions = list;
 	info->nsubscriptions = n;
 	info->has_subscriptions = n > 0;
+	if (s->store->quota_bytes != 0)
+		info->quota_bytes = s->store->quota_bytes;
 	return 0;
 }
 

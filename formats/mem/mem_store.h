@@ -49,7 +49,9 @@ struct mem_store {
 	bool		 munge;		/* 8-bit header bytes become 'X' */
 	bool		 sha1;		/* its index has SHA-1 */
 	unsigned	 late_ms;	/* a commit shows after this time */
-	uint64_t	 quota_bytes;	/* 0: none */
+	uint64_t	 quota_bytes;	/* 0: none; as a source: it is told */
+	bool		 no_quota;	/* the login may not set it */
+	unsigned	 nquota;	/* times that it was changed */
 	char		 refuse[32];	/* a message holding this is refused */
 	char		 hangup[32];	/* one that breaks the session */
 	bool		 refuse_nul;	/* one with a NUL byte, too */

@@ -402,6 +402,24 @@ expunge(struct target *tp, const uint32_t *uids, size_t n, struct err *e)
 	return 0;
 }
 
+static int
+set_quota(struct target *tp, uint64_t bytes, bool *changed, struct err *e)
+{
+	struct mem_store *s = ((struct mem_tgt *)tp)->store;
+	uint64_t want = bytes == UNKNOWN64 ? 0 : bytes;
+
+	if (s->no_quota) {
+		err_set(e, ERR_ACCOUNT, "not an admin");
+		return 0;
+	}
+	mem_lock();
+	*changed = s->quota_bytes != want;
+	s->nquota += *changed;
+	s->quota_bytes = want;
+	mem_unlock();
+	return 1;
+}
+
 static const char *const schemes[] = { "mem", NULL };
 static const char *const options[] = { NULL };
 
@@ -411,5 +429,5 @@ const struct target_ops mem_target = {
 	.account_ensure = account_ensure, .name = name,
 	.folder_open = folder_open, .folder_close = folder_close,
 	.folder_create = folder_create, .subscribe = subscribe,
-	.submit = submit, .reap = reap, .broken = broken, .expunge = expunge,
+	.set_quota = set_quota, .submit = submit, .reap = reap, .broken = broken, .expunge = expunge,
 };

@@ -187,7 +187,7 @@ class TestCyrus(RealServers, Case):
         users = [self.user, "spirit", "phantom"]
         for user in users:
             mail.write_maildir(self.haul.path("mail", user), {"INBOX": 4}, mean=200)
-        rows = f"user,quota,partition\n{users[0]},,\nspirit,5M,fast\nphantom,none,\n"
+        rows = f"user,quota,partition\n{users[0]},,\nspirit,50M,fast\nphantom,none,\n"
         words = self.haul.job("maildir:" + self.haul.path("mail/{user}"), self.haul.admin(self.server, "{user}"), rows)
         run = self.haul.copy(*words)
         self.assertEqual(run.code, ACCOUNTS, run)
@@ -204,7 +204,7 @@ class TestCyrus(RealServers, Case):
         self.assertIn(b"/spool/fast/", self.server.tool("mbpath", "user/spirit"))
         self.assertIn(b"/spool/default/", self.server.tool("mbpath", "user/phantom"))
         admin = self.server.admin_login()
-        self.assertIn(b"5120", b"".join(admin.getquota("user/spirit")[1]))
+        self.assertIn(b"51200", b"".join(admin.getquota("user/spirit")[1]))
         self.assertEqual(admin.getquota("user/phantom")[0], "NO")
         admin.logout()
 

@@ -1,0 +1,13 @@
+/*
+ * The user at the target: there, or made by us.
+ */
+#ifndef ENGINE_USER_H
+#define ENGINE_USER_H
+
+#include "lane.h"
+
+/* The lane's target is open.  A missing user is made if the run may do that;
+ * the target is opened anew then.  -1: *e, CAUSE_MISSING if there is none. */
+int	user_ensure(struct lane *, struct err *);
+
+#endif
