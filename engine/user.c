@@ -10,19 +10,20 @@ user_name(const struct account *a)
 	    a->target_user : a->name;
 }
 
-/* Was he being made when an earlier run ended? */
+/* Was he being made when an earlier run ended?  0: no. */
 static int
-finish_op(struct lane *l, struct err *e)
+open_op(struct lane *l, int64_t *op, struct err *e)
 {
-	int64_t op;
-
-	if (db_number(l->reader, e, &op, 0, "SELECT id FROM op WHERE"
+	return db_number(l->reader, e, op, 0, "SELECT id FROM op WHERE"
 	    " account_id = ?1 AND kind = 'user' AND state = 0 LIMIT 1", "i",
-	    l->account->row.id) == -1)
-		return -1;
-	if (op == 0)
-		return 0;
+	    l->account->row.id);
+}
+
+static int
+made(struct lane *l, int64_t op, struct err *e)
+{
 	lane_note(l, "created", "user", "the target user was created");
+	lane_flush_notes(l);
 	return op_done(l->run->state, op, e);
 }
 
@@ -34,12 +35,15 @@ user_ensure(struct lane *l, struct err *e)
 	int rc;
 
 	rc = target_account_ensure(l->tgt, false, e);
-	if (rc == 1)
-		return finish_op(l, e);
-	if (!l->run->set->create_users || e->cause != CAUSE_MISSING)
+	if (rc == -1 && (!l->run->set->create_users ||
+	    e->cause != CAUSE_MISSING))
 		return -1;
-	if (op_begin(l->run->state, a->row.id, 0, "user", user_name(a), NULL,
-	    &op, e) == -1)
+	if (open_op(l, &op, e) == -1)
+		return -1;
+	if (rc == 1)
+		return op != 0 ? made(l, op, e) : 0;
+	if (op == 0 && op_begin(l->run->state, a->row.id, 0, "user",
+	    user_name(a), NULL, &op, e) == -1)
 		return -1;
 	rc = target_account_ensure(l->tgt, true, e);
 	if (rc == -1) {
@@ -50,11 +54,8 @@ user_ensure(struct lane *l, struct err *e)
 			op_done(l->run->state, op, &ignored);
 		return -1;
 	}
-	if (op_done(l->run->state, op, e) == -1)
+	if (made(l, op, e) == -1)
 		return -1;
-	if (rc == 1)
-		return 0;
-	lane_note(l, "created", "user", "the target user was created");
 	/* What the session knows is from before there was a user. */
 	lane_close_target(l);
 	return lane_open_target(l, e);

@@ -15,20 +15,18 @@ resource(struct imap_reader *r, struct imap_quota *q, const char *name,
     struct err *e)
 {
 	struct imap_token t;
-	bool ok = true;
 	uint64_t v = 0;
+	int rc = -1;
 
 	for (int i = 0; i < 2; i++) {
 		if (imap_read_token(r, &t, e) == -1)
 			return -1;
 		if (t.type != IMAP_ATOM)
 			return imap_protocol(r, "a quota without numbers", e);
-		/* A limit of -1 is one that is not there. */
-		ok = imap_token_number(&t, INT64_MAX / IMAP_QUOTA_KIB, &v) ==
-		    0 && ok;
+		rc = imap_token_number(&t, INT64_MAX / IMAP_QUOTA_KIB, &v);
 	}
-	if (!ok)
-		return 0;
+	if (rc == -1)
+		return 0;	/* a limit of -1 is one that is not there */
 	if (q->n == IMAP_QUOTA_MAX || strlen(name) >= sizeof q->res[0].name) {
 		q->more = true;
 		return 0;

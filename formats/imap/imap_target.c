@@ -410,6 +410,8 @@ target_imap_folder_create(struct target *t, const char *name,
 			target_warn(t, name, NULL, "not marked: %s", e2.text);
 	}
 	buf_release(&rest);
+	if (rc == -1)
+		imap_store_lost(m->s, e);
 	if (rc == 0) {
 		if (already(m->s))
 			return 0;

@@ -125,6 +125,38 @@ imap_host_works(const char *host)
 	pthread_mutex_unlock(&failures_mutex);
 }
 
+bool
+imap_host_failed(const char *host, int64_t now_s)
+{
+	bool any = false;
+
+	pthread_mutex_lock(&failures_mutex);
+	for (struct failure *f = failures; f != NULL && !any; f = f->next)
+		any = strcmp(f->host, host) == 0 &&
+		    now_s - f->when_s <= REMEMBER_S;
+	pthread_mutex_unlock(&failures_mutex);
+	return any;
+}
+
+static int64_t
+now_s(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec;
+}
+
+static void
+doubt_the_disk(struct err *e)
+{
+	char words[sizeof e->text];
+
+	memcpy(words, e->text, sizeof words);
+	snprintf(e->text, sizeof e->text, "%.400s (is the target's disk "
+	    "full?)", words);
+}
+
 static void
 names(const struct imap_session *s, char host[300], char user[300])
 {
@@ -143,8 +175,7 @@ imap_store_failed(const struct imap_session *s, const char *code,
     const char *text, struct err *e)
 {
 	enum imap_trouble what = imap_trouble(code, text);
-	char host[300], user[300], words[sizeof e->text];
-	struct timespec now;
+	char host[300], user[300];
 
 	switch (what) {
 	case IMAP_OVER_QUOTA:
@@ -159,10 +190,9 @@ imap_store_failed(const struct imap_session *s, const char *code,
 		break;
 	case IMAP_STORE_FAILS:
 		names(s, host, user);
-		clock_gettime(CLOCK_MONOTONIC, &now);
 		e->cause = CAUSE_DISK;
 		e->retry = true;
-		if (imap_host_fails(host, user, (int64_t)now.tv_sec))
+		if (imap_host_fails(host, user, now_s()))
 			e->scope = ERR_HOST;
 		break;
 	case IMAP_BUSY:
@@ -171,12 +201,22 @@ imap_store_failed(const struct imap_session *s, const char *code,
 	case IMAP_NO_TROUBLE:
 		break;
 	}
-	if (e->cause == CAUSE_DISK) {
-		memcpy(words, e->text, sizeof words);
-		snprintf(e->text, sizeof e->text, "%.400s (is the target's disk "
-		    "full?)", words);
-	}
+	if (e->cause == CAUSE_DISK)
+		doubt_the_disk(e);
 	return what;
+}
+
+void
+imap_store_lost(const struct imap_session *s, struct err *e)
+{
+	char host[300], user[300];
+
+	names(s, host, user);
+	if (!s->dead || !e->retry || !imap_host_failed(host, now_s()))
+		return;
+	e->scope = ERR_HOST;
+	e->cause = CAUSE_DISK;
+	doubt_the_disk(e);
 }
 
 void

@@ -32,11 +32,17 @@ enum imap_trouble imap_trouble(const char *code, const char *text);
  * answer) its scope and cause.  Returns what it is. */
 enum imap_trouble imap_store_failed(const struct imap_session *,
 	    const char *code, const char *text, struct err *);
+/* The session ended without an answer to a command that stores something, as
+ * Cyrus does when it makes a mailbox on a full disk: where stores have failed
+ * just before, it is the same. */
+void	imap_store_lost(const struct imap_session *, struct err *);
 /* A store worked: what failed before was not the host. */
 void	imap_store_worked(const struct imap_session *);
 
 /* The same over names, for tests: notes a failure; true: it is the host's. */
 bool	imap_host_fails(const char *host, const char *user, int64_t now_s);
 void	imap_host_works(const char *host);
+/* Has a store of anybody failed there? */
+bool	imap_host_failed(const char *host, int64_t now_s);
 
 #endif

@@ -4,55 +4,12 @@ the next one goes on as if nothing had been.
 
 import os
 import re
-import subprocess
-import tempfile
 import unittest
 
 import kills
 from haul import AGAIN
 from kills import Migration, Place
-
-
-class Tmpfs:
-    """A file system of a few kB, below a temporary directory."""
-
-    def __init__(self, kib):
-        self.directory = tempfile.mkdtemp(prefix="mht", dir="/tmp")
-        try:
-            self.mount(f"size={kib}k,mode=700")
-        except BaseException:
-            os.rmdir(self.directory)
-            raise
-
-    def mount(self, options):
-        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", self.directory], check=True, capture_output=True)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *unused):
-        subprocess.run(["umount", self.directory], check=True)
-        os.rmdir(self.directory)
-
-    def free(self):
-        fs = os.statvfs(self.directory)
-        return fs.f_bavail * fs.f_frsize
-
-    def fill(self, leave):
-        """Somebody else's file takes all but so many bytes."""
-        with open(os.path.join(self.directory, "ballast"), "wb") as f:
-            f.write(b"\0" * max(self.free() - leave, 0))
-
-    def make_room(self):
-        os.unlink(os.path.join(self.directory, "ballast"))
-
-
-def tmpfs(kib):
-    """None where nobody lets us mount one."""
-    try:
-        return Tmpfs(kib)
-    except (OSError, subprocess.CalledProcessError):
-        return None
+from tmpfs import Tmpfs, tmpfs
 
 
 class TestFull(unittest.TestCase):

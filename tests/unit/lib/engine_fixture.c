@@ -134,6 +134,7 @@ run_child(struct fixture *f)
 	struct err e;
 	bool created;
 
+	a.quota = f->quota;
 	snprintf(text, sizeof text, "mem:%s", f->src->name);
 	if (uri_parse(&a.src_uri, text, &e) == -1)
 		abort();

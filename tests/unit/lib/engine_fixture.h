@@ -15,6 +15,7 @@ struct fixture {
 	struct mem_store *src, *tgt;
 	struct settings	 set;
 	struct rules	*rules;
+	struct quota_rule quota;	/* of the account */
 };
 
 void	fixture_start(struct fixture *);
