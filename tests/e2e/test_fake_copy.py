@@ -213,6 +213,8 @@ class TestRefusals(unittest.TestCase):
                 ("trycreate", lambda: job("NO [TRYCREATE] Who has taken it away", ACCOUNTS)),
                 ("noperm", lambda: job("NO [NOPERM] Not for you", ACCOUNTS)),
                 ("disk", lambda: job("NO [SERVERBUG] System I/O error", ACCOUNTS)),
+                # in so many words: the host's, which may be waited for
+                ("full disk", lambda: job("NO [ALERT] No space left on device", AGAIN)),
             ]
         )
 
