@@ -129,7 +129,7 @@ mistakes(void **state)
 	bad(&status, "status --repair --state", 2, "--state needs a value");
 	/* Five mistakes, five lines. */
 	bad(&copy, "copy mbox:x nul: --lanes 0 --settle=x --set a --format y",
-	    5, "--format: format is 'y', but must be text or json\n");
+	    5, "--format: format is 'y', but must be text, json or csv\n");
 	bad(&copy, "copy mbox:x nul:", 1, "TARGET: 'nul:' is no kind of");
 }
 
