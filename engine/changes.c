@@ -1,7 +1,6 @@
 /* Changes that a lane makes to the state: collected, then applied at once. */
 #include "rows.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -169,20 +168,25 @@ drop_extra(struct db *db, const struct changes *c, uint32_t uid,
 	    " ?2", "ii", c->mailbox_id, (int64_t)uid);
 }
 
-/* Gives the UID to a row of ours without one that has this digest.  1: done.
- * The columns apart, so that the index on strict serves. */
+/* By which digest a row without a UID is found, one after the other: apart, so
+ * that the index on strict serves. */
+enum { BY_STRICT, BY_SHA1, BY_LOOSE, BY_MUNGED };
+
+#define LOCATE(column) "UPDATE message SET tgt_uid = ?3 WHERE mailbox_id ="	\
+	" ?1 AND key = (SELECT key FROM message WHERE mailbox_id = ?1 AND "	\
+	column " = ?2 AND tgt_uid = 0 AND outcome = 1 LIMIT 1)"
+
+/* Gives the UID to a row of ours without one that has this digest.  1: done. */
 static int
-locate(struct db *db, const struct changes *c, const char *column,
-    const void *digest, size_t len, uint32_t uid, struct err *e)
+locate(struct db *db, const struct changes *c, int by, const void *digest,
+    size_t len, uint32_t uid, struct err *e)
 {
-	char sql[256];
+	static const char *const sqls[] = { LOCATE("strict"), LOCATE("sha1"),
+	    LOCATE("loose"), LOCATE("sha1_munged") };
+	const char *sql = sqls[by];
 
 	if (digest == NULL)
 		return 0;
-	snprintf(sql, sizeof sql, "UPDATE message SET tgt_uid = ?3 WHERE"
-	    " mailbox_id = ?1 AND key = (SELECT key FROM message WHERE"
-	    " mailbox_id = ?1 AND %s = ?2 AND tgt_uid = 0 AND outcome = 1"
-	    " LIMIT 1)", column);
 	if (db_run(db, e, sql, "ibi", c->mailbox_id, digest, len,
 	    (int64_t)uid) == -1)
 		return -1;
@@ -202,10 +206,11 @@ put_extra(struct db *db, const struct changes *c, const struct row_extra *x,
 	const void *sha1 = sha1_of(&x->digests);
 	int rc;
 
-	if ((rc = locate(db, c, "strict", strict, DIGEST_LEN, x->uid, e)) == 0 &&
-	    (rc = locate(db, c, "sha1", sha1, SHA1_LEN, x->uid, e)) == 0 &&
-	    (rc = locate(db, c, "loose", loose, DIGEST_LEN, x->uid, e)) == 0)
-		rc = locate(db, c, "sha1_munged", sha1, SHA1_LEN, x->uid, e);
+	if ((rc = locate(db, c, BY_STRICT, strict, DIGEST_LEN, x->uid,
+	    e)) == 0 &&
+	    (rc = locate(db, c, BY_SHA1, sha1, SHA1_LEN, x->uid, e)) == 0 &&
+	    (rc = locate(db, c, BY_LOOSE, loose, DIGEST_LEN, x->uid, e)) == 0)
+		rc = locate(db, c, BY_MUNGED, sha1, SHA1_LEN, x->uid, e);
 	if (rc != 0)
 		return rc == 1 ? drop_extra(db, c, x->uid, e) : -1;
 	return db_run(db, e, "INSERT OR REPLACE INTO extra (mailbox_id, uid,"

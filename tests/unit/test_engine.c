@@ -457,15 +457,17 @@ test_look_by_sha1(void **state)
 
 /* A server that tells no UIDs: the second pass finds them by content. */
 static void
-test_no_uids(void **state)
+no_uids(bool sha1, bool munge)
 {
 	char *want;
 
-	(void)state;
+	setup(NULL);
 	fx.tgt->no_uids = true;
+	fx.tgt->sha1 = sha1;
+	fx.tgt->munge = munge;
 	fill_source();
-	want = source_text();
 	assert_int_equal(fixture_run(&fx), 0);
+	want = target_text();
 	assert_int_equal(fixture_run(&fx), 0);
 	assert_int_equal(fx.tgt->nstored, 23);
 	assert_int_equal(fixture_number(&fx,
@@ -474,6 +476,16 @@ test_no_uids(void **state)
 	    "SELECT count(*) FROM extra WHERE taken = 0"), 0);
 	assert_target_is(want);
 	free(want);
+}
+
+static void
+test_no_uids(void **state)
+{
+	(void)state;
+	no_uids(false, false);
+	no_uids(true, false);
+	no_uids(false, true);
+	no_uids(true, true);
 }
 
 /* The source numbers its messages anew: they are paired by content. */
