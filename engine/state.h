@@ -16,6 +16,7 @@
 #include "db.h"
 
 struct state;
+struct log;		/* log.h */
 
 /*
  * Runs on the writer thread inside the transaction.  -1 ends the run: the
@@ -57,5 +58,9 @@ uint64_t state_commits(struct state *);
 /* The number of this pass (pass.id), set by pass_begin() in rows.h. */
 int64_t	 state_pass(struct state *);
 void	 state_set_pass(struct state *, int64_t);
+/* Where what is put into the state is told (journal.h); borrowed, NULL: nowhere.
+ * To be set before there are lanes. */
+struct log *state_log(const struct state *);
+void	 state_set_log(struct state *, struct log *);
 
 #endif
