@@ -140,10 +140,12 @@ authenticate(struct imap_session *s, const char *mech, const struct buf *ir,
 
 		if (imap_response(s, rs, e) == -1)
 			return -1;
-		if (rs->kind == IMAP_TAGGED && imap_tag_is(rs, tag)) {
-			/* A server that says again what it was told. */
+		/* A server may say again what it was told. */
+		if (rs->kind != IMAP_DATA)
 			imap_hide(s->r.tok.ptr + (rs->text - s->r.tok.ptr),
 			    ir->ptr);
+		imap_hide(s->bye, ir->ptr);
+		if (rs->kind == IMAP_TAGGED && imap_tag_is(rs, tag)) {
 			if (rs->status == IMAP_BAD) {
 				s->dead = true;
 				return imap_no(rs, ERR_ACCOUNT, e,

@@ -89,6 +89,8 @@ put(struct imap_trace *t, char direction, char *words)
 	char line[KEPT + 100];
 
 	hide_password(t, words);
+	if (t->auth && direction != '>')
+		hide_codes(words);
 	snprintf(line, sizeof line, "s%u %c %.*s", t->number, direction,
 	    KEPT + 60, words);
 	t->conf->trace(t->conf->trace_ctx, line);
@@ -286,8 +288,6 @@ end_response(struct imap_trace *t, bool complete)
 
 	snprintf(words, sizeof words, "%s%s%s", t->in.ptr, t->in.full ?
 	    " ..." : "", complete ? "" : " (not to its end)");
-	if (t->auth)
-		hide_codes(words);
 	put(t, '<', words);
 	t->in_line = false;
 	buf_reset(&t->in);
