@@ -3,15 +3,16 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/uri.h"
+#include "base/xmalloc.h"
 
-#define NAME_BYTES	1000	/* bytes of a name that are worth a line */
-
+/* What a line names; nothing is cut, for a cut name is another file. */
 struct names {
-	char	account[NAME_BYTES], mailbox[NAME_BYTES], target_name[NAME_BYTES];
-	char	source_host[256], target_host[256];
+	char	*account, *mailbox, *target_name;
+	char	 source_host[256], target_host[256];
 };
 
 void
@@ -28,57 +29,47 @@ journal_host(const char *text, char *host, size_t size)
 	uri_free(&u);
 }
 
-/* false: there is no such account. */
+static void
+release(struct names *n)
+{
+	free(n->account);
+	free(n->mailbox);
+	free(n->target_name);
+}
+
+/* Of an account, or of a mailbox and its account if mailbox is not 0.  false:
+ * there is none, and nothing to release. */
 static bool
-find_account(struct db *db, int64_t id, struct names *n)
+find(struct db *db, int64_t account, int64_t mailbox, struct names *n)
 {
 	sqlite3_stmt *st;
 	struct err e;
 	bool found;
 
 	memset(n, 0, sizeof *n);
-	st = db_query(db, &e, "SELECT name, ifnull(source, ''),"
-	    " ifnull(target, '') FROM account WHERE id = ?1", "i", id);
+	if (mailbox != 0)
+		st = db_query(db, &e, "SELECT name, ifnull(account.source, ''),"
+		    " ifnull(account.target, ''), src_name, tgt_name FROM"
+		    " mailbox JOIN account ON account.id = account_id WHERE"
+		    " mailbox.id = ?1", "i", mailbox);
+	else
+		st = db_query(db, &e, "SELECT name, ifnull(source, ''),"
+		    " ifnull(target, ''), '', '' FROM account WHERE id = ?1",
+		    "i", account);
 	if (st == NULL)
 		return false;
 	found = db_step(db, st, &e) == 1;
 	if (found) {
-		snprintf(n->account, sizeof n->account, "%s", db_text(st, 0));
+		n->account = xstrdup(db_text(st, 0));
 		journal_host(db_text(st, 1), n->source_host,
 		    sizeof n->source_host);
 		journal_host(db_text(st, 2), n->target_host,
 		    sizeof n->target_host);
+		n->mailbox = xstrdup(db_text(st, 3));
+		n->target_name = xstrdup(db_text(st, 4));
 	}
 	db_done(st);
 	return found;
-}
-
-/* *account: whose it is. */
-static bool
-find_mailbox(struct db *db, int64_t id, struct names *n)
-{
-	char mailbox[NAME_BYTES], target[NAME_BYTES];
-	int64_t account = 0;
-	sqlite3_stmt *st;
-	struct err e;
-	bool found;
-
-	st = db_query(db, &e, "SELECT account_id, src_name, tgt_name FROM"
-	    " mailbox WHERE id = ?1", "i", id);
-	if (st == NULL)
-		return false;
-	found = db_step(db, st, &e) == 1;
-	if (found) {
-		account = sqlite3_column_int64(st, 0);
-		snprintf(mailbox, sizeof mailbox, "%s", db_text(st, 1));
-		snprintf(target, sizeof target, "%s", db_text(st, 2));
-	}
-	db_done(st);
-	if (!found || !find_account(db, account, n))
-		return false;
-	memcpy(n->mailbox, mailbox, sizeof mailbox);
-	memcpy(n->target_name, target, sizeof target);
-	return true;
 }
 
 static const char *
@@ -127,24 +118,24 @@ end_line(struct log *log, enum log_files to, const char *event,
 void
 journal_account_end(struct log *log, struct db *db, int64_t id)
 {
-	struct log_about about = { NULL, NULL, NULL, NULL };
 	sqlite3_stmt *st;
 	struct names n;
 	struct err e;
 
-	if (log == NULL || !find_account(db, id, &n))
+	if (log == NULL || !find(db, id, 0, &n))
 		return;
-	about.account = n.account;
+	const struct log_about about = { .account = n.account };
 	st = db_query(db, &e, "SELECT account.outcome, ifnull(account.error,"
 	    " ''), sum(m.source), sum(m.copied), sum(m.present),"
 	    " sum(m.excluded), sum(m.refused), sum(m.failed), sum(m.vanished)"
 	    " FROM account LEFT JOIN mailbox AS m ON m.account_id = account.id"
 	    " AND m.outcome <> 'gone' WHERE account.id = ?1", "i", id);
-	if (st == NULL)
-		return;
-	if (db_step(db, st, &e) == 1)
-		end_line(log, LOG_BOTH, "account-end", &about, st);
-	db_done(st);
+	if (st != NULL) {
+		if (db_step(db, st, &e) == 1)
+			end_line(log, LOG_BOTH, "account-end", &about, st);
+		db_done(st);
+	}
+	release(&n);
 }
 
 void
@@ -153,7 +144,7 @@ journal_mailbox_begin(struct log *log, struct db *db, int64_t id,
 {
 	struct names n;
 
-	if (log == NULL || t->uidvalidity == 0 || !find_mailbox(db, id, &n))
+	if (log == NULL || t->uidvalidity == 0 || !find(db, 0, id, &n))
 		return;
 	const struct log_about about = { n.account, n.mailbox,
 	    or_null(n.target_host), NULL };
@@ -161,6 +152,7 @@ journal_mailbox_begin(struct log *log, struct db *db, int64_t id,
 	    "UIDVALIDITY %" PRIu32 ", UIDNEXT %" PRIu32 ", %" PRIu64
 	    " messages there", n.target_name, t->uidvalidity, t->uidnext,
 	    t->messages);
+	release(&n);
 }
 
 void
@@ -170,18 +162,19 @@ journal_mailbox_end(struct log *log, struct db *db, int64_t id)
 	struct names n;
 	struct err e;
 
-	if (log == NULL || !find_mailbox(db, id, &n))
+	if (log == NULL || !find(db, 0, id, &n))
 		return;
 	const struct log_about about = { n.account, n.mailbox,
 	    or_null(n.target_host), NULL };
 	st = db_query(db, &e, "SELECT outcome, ifnull(error, ''), source,"
 	    " copied, present, excluded, refused, failed, vanished FROM"
 	    " mailbox WHERE id = ?1", "i", id);
-	if (st == NULL)
-		return;
-	if (db_step(db, st, &e) == 1)
-		end_line(log, LOG_ACCOUNT, "mailbox-end", &about, st);
-	db_done(st);
+	if (st != NULL) {
+		if (db_step(db, st, &e) == 1)
+			end_line(log, LOG_ACCOUNT, "mailbox-end", &about, st);
+		db_done(st);
+	}
+	release(&n);
 }
 
 /* Whose trouble it is: the source's or the target's host. */
@@ -200,8 +193,7 @@ journal_issue(struct log *log, struct db *db, int64_t account_id,
 {
 	struct names n;
 
-	if (log == NULL || !(i->mailbox_id != 0 ? find_mailbox(db,
-	    i->mailbox_id, &n) : find_account(db, account_id, &n)))
+	if (log == NULL || !find(db, account_id, i->mailbox_id, &n))
 		return;
 	const struct log_about about = { n.account, or_null(n.mailbox),
 	    host_of(&n, i), i->where != NULL && strcmp(i->where, i->reason) !=
@@ -210,4 +202,5 @@ journal_issue(struct log *log, struct db *db, int64_t account_id,
 	    strcmp(i->kind, "renamed") == 0 ? log_event : log_warn)(log,
 	    LOG_ACCOUNT, i->kind, &about, "%s", i->reason != NULL ?
 	    i->reason : "");
+	release(&n);
 }

@@ -142,7 +142,7 @@ add_value(struct buf *line, const char *key, const char *value)
 	if (value == NULL)
 		return;
 	for (const char *p = value; *p != '\0' && bare; p++)
-		bare = is_plain(*p) || *p == '/' || *p == ':' ||
+		bare = is_plain(*p) || *p == '/' ||
 		    (unsigned char)*p >= 0x80;
 	buf_addf(line, " %s=%s", key, bare ? "" : "\"");
 	if (!add_text(line, value, limit, !bare))
