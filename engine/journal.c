@@ -11,7 +11,7 @@
 
 /* What a line names; nothing is cut, for a cut name is another file. */
 struct names {
-	char	*account, *mailbox, *target_name;
+	char	*account, *mailbox;
 	char	 source_host[256], target_host[256];
 };
 
@@ -34,7 +34,6 @@ release(struct names *n)
 {
 	free(n->account);
 	free(n->mailbox);
-	free(n->target_name);
 }
 
 /* Of an account, or of a mailbox and its account if mailbox is not 0.  false:
@@ -49,12 +48,12 @@ find(struct db *db, int64_t account, int64_t mailbox, struct names *n)
 	memset(n, 0, sizeof *n);
 	if (mailbox != 0)
 		st = db_query(db, &e, "SELECT name, ifnull(account.source, ''),"
-		    " ifnull(account.target, ''), src_name, tgt_name FROM"
+		    " ifnull(account.target, ''), src_name FROM"
 		    " mailbox JOIN account ON account.id = account_id WHERE"
 		    " mailbox.id = ?1", "i", mailbox);
 	else
 		st = db_query(db, &e, "SELECT name, ifnull(source, ''),"
-		    " ifnull(target, ''), '', '' FROM account WHERE id = ?1",
+		    " ifnull(target, ''), '' FROM account WHERE id = ?1",
 		    "i", account);
 	if (st == NULL)
 		return false;
@@ -66,7 +65,6 @@ find(struct db *db, int64_t account, int64_t mailbox, struct names *n)
 		journal_host(db_text(st, 2), n->target_host,
 		    sizeof n->target_host);
 		n->mailbox = xstrdup(db_text(st, 3));
-		n->target_name = xstrdup(db_text(st, 4));
 	}
 	db_done(st);
 	return found;
@@ -135,23 +133,6 @@ journal_account_end(struct log *log, struct db *db, int64_t id)
 			end_line(log, LOG_BOTH, "account-end", &about, st);
 		db_done(st);
 	}
-	release(&n);
-}
-
-void
-journal_mailbox_begin(struct log *log, struct db *db, int64_t id,
-    const struct row_target *t)
-{
-	struct names n;
-
-	if (log == NULL || t->uidvalidity == 0 || !find(db, 0, id, &n))
-		return;
-	const struct log_about about = { n.account, n.mailbox,
-	    or_null(n.target_host), NULL };
-	log_event(log, LOG_ACCOUNT, "mailbox-begin", &about, "to %s, "
-	    "UIDVALIDITY %" PRIu32 ", UIDNEXT %" PRIu32 ", %" PRIu64
-	    " messages there", n.target_name, t->uidvalidity, t->uidnext,
-	    t->messages);
 	release(&n);
 }
 

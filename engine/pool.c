@@ -687,6 +687,8 @@ on_tick(uv_timer_t *t)
 			eventfd_write(pool->cancel_fd, 1);
 	} else
 		check_space(pool);
+	/* For status and the logs: neither is long behind. */
+	state_hurry(pool->run->state, 0);
 	if (state_failed(pool->run->state, &e) == -1) {
 		uv_mutex_lock(&pool->mutex);
 		fail_run(pool, &e);

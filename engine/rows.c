@@ -354,12 +354,7 @@ mailbox_load(struct db *db, int64_t id, struct row_mailbox *m, struct err *e)
 	return 0;
 }
 
-struct target_arg {
-	int64_t id;
-	const struct row_target *t;
-	bool made;
-	struct log *log;
-};
+struct target_arg { int64_t id; const struct row_target *t; bool made; };
 struct posted_target { struct target_arg a; struct row_target t; };
 
 static int
@@ -367,7 +362,6 @@ apply_target(struct db *db, void *arg, struct err *e)
 {
 	struct target_arg *a = arg;
 
-	journal_mailbox_begin(a->log, db, a->id, a->t);
 	return db_run(db, e, "UPDATE mailbox SET tgt_uidvalidity = ?2,"
 	    " tgt_uidnext = ?3, tgt_modseq = ?4, tgt_messages = ?5,"
 	    " made_by_us = max(made_by_us, ?6) WHERE id = ?1", "iiiiii",
@@ -393,7 +387,6 @@ mailbox_set_target(struct state *s, int64_t id, const struct row_target *t,
 	p->t = *t;
 	p->a.id = id;
 	p->a.made = made_by_us;
-	p->a.log = state_log(s);
 	state_post(s, apply_posted_target, p, free);
 	return state_failed(s, e);
 }
@@ -408,7 +401,7 @@ apply_end_rows(struct db *db, void *arg, struct err *e)
 	    m->error, m->pass, m->token, m->token_len) == -1)
 		return -1;
 	if (m->set_target) {
-		struct target_arg a = { m->id, &m->target, false, NULL };
+		struct target_arg a = { m->id, &m->target, false };
 
 		if (apply_target(db, &a, e) == -1)
 			return -1;

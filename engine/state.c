@@ -402,7 +402,7 @@ void
 state_hurry(struct state *s, uint64_t seq)
 {
 	uv_mutex_lock(&s->mutex);
-	want(s, seq);
+	want(s, seq != 0 ? seq : s->posted);
 	uv_mutex_unlock(&s->mutex);
 }
 

@@ -36,7 +36,8 @@ void	 state_close(struct state **);	/* what was posted is committed */
  * next transaction that somebody waits for or hurries. */
 uint64_t state_post(struct state *, state_fn *, void *arg,
 	    void (*free_arg)(void *));
-/* Begins to make everything up to seq durable, without waiting for it. */
+/* Begins to make everything up to seq durable, without waiting for it; 0: all
+ * that was posted so far. */
 void	 state_hurry(struct state *, uint64_t seq);
 /* 0: everything up to seq is durable. */
 int	 state_wait(struct state *, uint64_t seq, struct err *);
