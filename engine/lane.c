@@ -245,13 +245,18 @@ lane_open_eyes(struct lane *l, bool fresh, struct err *e)
 
 	if (fresh)
 		source_close(&l->eyes);
-	if (l->eyes != NULL || source_open(&l->eyes, &c, e) == 0)
+	if (l->eyes != NULL)
 		return 0;
-	if (!e->retry || l->tgt == NULL)
-		return -1;
-	/* Maybe the server counts sessions: look with the only one. */
-	lane_close_target(l);
-	return source_open(&l->eyes, &c, e);
+	if (source_open(&l->eyes, &c, e) == -1) {
+		if (!e->retry || l->tgt == NULL)
+			return -1;
+		/* Maybe the server counts sessions: look with the only one. */
+		lane_close_target(l);
+		if (source_open(&l->eyes, &c, e) == -1)
+			return -1;
+	}
+	log_opened(l, "target, to look at it,", c.uri);
+	return 0;
 }
 
 int

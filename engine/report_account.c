@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "report_names.h"
 #include "text.h"
 
 struct facts {
@@ -111,17 +112,19 @@ put_head(FILE *out, const char *name, const struct facts *f, long running)
 }
 
 static int
-put_mailboxes(struct db *db, FILE *out, int64_t account, struct err *e)
+put_mailboxes(struct db *db, FILE *out, const struct facts *f, struct err *e)
 {
 	sqlite3_stmt *st;
+	struct buf name;
 	int rc;
 
 	st = db_query(db, e, "SELECT outcome, source, copied, present,"
 	    " excluded, refused, failed, vanished, src_name, tgt_name,"
 	    " ifnull(error, '') FROM mailbox WHERE account_id = ?1 ORDER BY"
-	    " outcome = 'gone', id", "i", account);
+	    " outcome = 'gone', id", "i", f->id);
 	if (st == NULL)
 		return -1;
+	buf_init(&name, 1 << 16);
 	fprintf(out, "\n%-10s %8s %8s %8s %8s %7s %6s %8s  %s\n", "mailboxes",
 	    "source", "copied", "present", "excluded", "refused", "failed",
 	    "vanished", "old name -> new name");
@@ -135,7 +138,8 @@ put_mailboxes(struct db *db, FILE *out, int64_t account, struct err *e)
 		text_show(out, db_text(st, 8));
 		if (*db_text(st, 9) != '\0') {
 			fputs(" -> ", out);
-			text_show(out, db_text(st, 9));
+			report_name(&name, db_text(st, 9), f->target_uri);
+			text_show(out, name.ptr);
 		}
 		if (*db_text(st, 10) != '\0') {
 			fputs(": ", out);
@@ -144,6 +148,7 @@ put_mailboxes(struct db *db, FILE *out, int64_t account, struct err *e)
 		putc('\n', out);
 	}
 	db_done(st);
+	buf_release(&name);
 	return rc;
 }
 
@@ -435,7 +440,7 @@ report_account(struct db *db, FILE *out, const char *name,
 	if (read_facts(db, name, &f, e) == -1)
 		return -1;
 	put_head(out, name, &f, call->running);
-	if (put_mailboxes(db, out, f.id, e) == -1 ||
+	if (put_mailboxes(db, out, &f, e) == -1 ||
 	    put_all_issues(db, out, f.id, e) == -1 ||
 	    put_history(db, out, f.id, e) == -1)
 		return -1;

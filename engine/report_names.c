@@ -31,9 +31,8 @@ put_field(FILE *out, const char *s, char end)
 	fprintf(out, end == ',' ? "\"," : "\"\r\n");
 }
 
-/* The target's name as mail programs show it. */
-static void
-visible(struct buf *out, const char *name, const char *target)
+void
+report_name(struct buf *out, const char *name, const char *target)
 {
 	size_t scheme = strcspn(target, ":");
 
@@ -116,7 +115,7 @@ report_names(struct db *db, FILE *out, enum format format,
 	while ((rc = db_step(db, st, e)) == 1) {
 		if (wanted != NULL && !wanted(ctx, db_text(st, 0)))
 			continue;
-		visible(&fresh, db_text(st, 3), db_text(st, 4));
+		report_name(&fresh, db_text(st, 3), db_text(st, 4));
 		put_row(out, format, st, fresh.ptr);
 	}
 	buf_release(&fresh);

@@ -23,4 +23,7 @@ int	report_names(struct db *, FILE *, enum format,
 	    bool (*wanted)(const void *ctx, const char *account),
 	    const void *ctx, struct err *);
 
+/* A mailbox name of the target (a URI) as mail programs show it, in out. */
+void	report_name(struct buf *out, const char *name, const char *target);
+
 #endif

@@ -240,6 +240,13 @@ test_report(void **state)
 	has(text, "mailhaul copy --state /");
 	free(text);
 
+	/* Names as people see them. */
+	sql("UPDATE account SET target = 'imaps://joe@x'; UPDATE mailbox SET"
+	    " tgt_name = 'INBOX/Entw&APw-rfe' WHERE src_name = 'Old Mail'");
+	text = report(&call);
+	has(text, "Old Mail -> INBOX/Entw\u00fcrfe\n");
+	free(text);
+
 	/* Every other state of things. */
 	sql("UPDATE account SET outcome = 'empty', error = 'no message; say"
 	    " empty=ok'");
