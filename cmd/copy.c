@@ -222,11 +222,6 @@ cmd_copy(int argc, char **argv)
 	code = job_load(&j, "copy", argc, argv);
 	if (code != OPTS_GO)
 		goto out;
-	if (config_enum(j.cfg, CFG_FORMAT) == FORMAT_CSV) {
-		code = usage_error("copy", "--format csv is of report "
-		    "--quotas");
-		goto out;
-	}
 	if (config_state_dir(j.cfg, &e) == -1 ||
 	    state_open(&state, config_state(j.cfg), &created, &e) == -1) {
 		fprintf(stderr, "mailhaul: %s\n", e.text);
