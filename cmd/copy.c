@@ -8,6 +8,7 @@
 #include "job.h"
 #include "progress.h"
 #include "report.h"
+#include "runlog.h"
 
 static void
 log_line(void *ctx, const char *account, const char *text)
@@ -177,6 +178,8 @@ run_job(struct job *j, struct state *state, bool created, struct err *e)
 		first_line(j, created, passes);
 	if (pass_begin(state, "copy", e) == -1)
 		goto fail;
+	runlog_begin(j->log, j->cfg, created, state_pass(state), j->n,
+	    accounts_count(j->list));
 	progress_start(&progress, config_bool(j->cfg, CFG_QUIET),
 	    (uint64_t)expected);
 	if (pool_run(&run, j->order, j->n, progress_tick, &progress,
@@ -189,6 +192,7 @@ run_job(struct job *j, struct state *state, bool created, struct err *e)
 	    report_totals(db, &totals, e) == -1)
 		goto fail;
 	code = exit_code(&result, &totals);
+	runlog_end(j->log, code, &result, &totals);
 	if (!result.run_failed && pass_end(state, code, e) == -1)
 		goto fail;
 	if (print_report(j, db, e) == -1)
@@ -218,17 +222,14 @@ cmd_copy(int argc, char **argv)
 	code = job_load(&j, "copy", argc, argv);
 	if (code != OPTS_GO)
 		goto out;
-	if (config_enum(j.cfg, CFG_FORMAT) == FORMAT_CSV) {
-		code = usage_error("copy", "--format csv is of report "
-		    "--quotas");
-		goto out;
-	}
 	if (config_state_dir(j.cfg, &e) == -1 ||
 	    state_open(&state, config_state(j.cfg), &created, &e) == -1) {
 		fprintf(stderr, "mailhaul: %s\n", e.text);
 		code = e.retry ? EXIT_AGAIN : EXIT_MISUSE;
 		goto out;
 	}
+	j.log = runlog_open(j.cfg);
+	state_set_log(state, j.log);
 	code = run_job(&j, state, created, &e);
 	if (code == -1) {
 		fprintf(stderr, "mailhaul: %s\n", e.text);

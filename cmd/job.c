@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/xmalloc.h"
+#include "runlog.h"
 
 void
 job_release(struct job *j)
@@ -18,6 +19,7 @@ job_release(struct job *j)
 	rules_free(&j->rules);
 	secrets_free(&j->secrets);
 	accounts_free(&j->list);
+	log_free(&j->log);
 	config_free(&j->cfg);
 }
 
@@ -132,6 +134,13 @@ job_load(struct job *j, const char *command, int argc, char **argv)
 	bad = accounts_load(&j->list, j->cfg, fold_case, &errors);
 	if (bad == 0)
 		bad = fill_accounts(j, &errors);
+	if (bad == 0)
+		bad = runlog_trace(j->cfg, j->accounts, j->n, &errors);
+	if (config_enum(j->cfg, CFG_FORMAT) == FORMAT_CSV) {
+		complain(&errors, config_where(j->cfg, CFG_FORMAT), "%s prints "
+		    "no csv", command);
+		bad++;
+	}
 	if (bad > 0)
 		code = opts_complain(command, &errors, bad);
 	else

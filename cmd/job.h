@@ -20,6 +20,7 @@ struct job {
 	struct account	**order;	/* as the list has them */
 	struct account_stores *stores;
 	size_t		 n;
+	struct log	*log;		/* or NULL; made by who runs the job */
 };
 
 /*

@@ -1,46 +1,137 @@
 /* mailhaul report and mailhaul status: what the state tells, read beside a
  * running copy. */
 #include <stdio.h>
+#include <stdlib.h>
 
+#include "accounts.h"
+#include "base/xmalloc.h"
 #include "opts.h"
 #include "quota.h"
 #include "report.h"
+#include "report_account.h"
+#include "report_names.h"
 
-typedef int print_fn(struct db *, FILE *, long running, struct err *);
+typedef int print_fn(const struct config *, struct db *, FILE *,
+    long running, struct err *);
+
+/* The accounts of the state that --only means. */
+struct selection {
+	char	**names;
+	size_t	  n;
+};
 
 static int
-print_report_text(struct db *db, FILE *out, long running, struct err *e)
+select_accounts(const struct config *cfg, struct db *db, struct selection *s,
+    struct err *e)
 {
-	(void)running;
+	sqlite3_stmt *st = db_query(db, e, "SELECT name FROM account ORDER BY"
+	    " name", "");
+	int rc;
+
+	if (st == NULL)
+		return -1;
+	while ((rc = db_step(db, st, e)) == 1)
+		if (account_wanted(cfg, db_text(st, 0))) {
+			s->names = xreallocarray(s->names, s->n + 1,
+			    sizeof *s->names);
+			s->names[s->n++] = xstrdup(db_text(st, 0));
+		}
+	db_done(st);
+	if (rc == 0 && s->n == 0)
+		return err_set(e, ERR_ACCOUNT, "the state knows no account "
+		    "of that name (--only)");
+	return rc;
+}
+
+/* With --only each account has a report of its own. */
+static int
+print_accounts(const struct config *cfg, struct db *db, FILE *out,
+    long running, struct err *e)
+{
+	const struct report_call call = { .job = config_job(cfg),
+	    .state = config_state(cfg), .running = running };
+	struct selection s = { NULL, 0 };
+	int rc = select_accounts(cfg, db, &s, e);
+
+	for (size_t i = 0; i < s.n; i++) {
+		if (i > 0)
+			fputs("\n\n", out);
+		if (rc == 0)
+			rc = report_account(db, out, s.names[i], &call, e);
+		free(s.names[i]);
+	}
+	free(s.names);
+	return rc;
+}
+
+static bool
+is_wanted(const void *cfg, const char *account)
+{
+	return account_wanted(cfg, account);
+}
+
+static int
+print_quotas(struct db *db, FILE *out, enum format format, struct err *e)
+{
+	switch (format) {
+	case FORMAT_CSV:
+		return quota_report_csv(db, out, e);
+	case FORMAT_JSON:
+		return quota_report_json(db, out, e);
+	case FORMAT_TEXT:
+		break;
+	}
+	return quota_report_text(db, out, e);
+}
+
+static int
+print_report(const struct config *cfg, struct db *db, FILE *out, long running,
+    struct err *e)
+{
+	enum format format = (enum format)config_enum(cfg, CFG_FORMAT);
+
+	if (config_bool(cfg, CFG_QUOTAS))
+		return print_quotas(db, out, format, e);
+	if (config_bool(cfg, CFG_RENAMES))
+		return report_names(db, out, format, is_wanted, cfg, e);
+	if (format == FORMAT_JSON)
+		return report_json(db, out, e);
+	if (config_list(cfg, CFG_ONLY) > 0)
+		return print_accounts(cfg, db, out, running, e);
 	return report_text(db, out, e);
 }
 
 static int
-print_report_json(struct db *db, FILE *out, long running, struct err *e)
+print_status(const struct config *cfg, struct db *db, FILE *out, long running,
+    struct err *e)
 {
-	(void)running;
-	return report_json(db, out, e);
+	return (config_enum(cfg, CFG_FORMAT) == FORMAT_JSON ? status_json :
+	    status_text)(db, out, running, e);
+}
+
+/* Which formats there are depends on what is asked for. */
+static const char *
+check_format(const struct config *cfg)
+{
+	enum format format = (enum format)config_enum(cfg, CFG_FORMAT);
+	bool names = config_bool(cfg, CFG_RENAMES);
+
+	if (config_bool(cfg, CFG_QUOTAS))
+		return names ? "give --quotas or --renames" : NULL;
+	if (format == FORMAT_CSV && !names)
+		return "--format csv is of report --quotas and --renames";
+	if (format == FORMAT_JSON && names)
+		return "--renames prints text or csv";
+	if (format == FORMAT_JSON && config_list(cfg, CFG_ONLY) > 0)
+		return "report --only prints text";
+	return NULL;
 }
 
 static int
-print_quotas(const struct config *cfg, struct db *db, struct err *e)
-{
-	switch ((enum format)config_enum(cfg, CFG_FORMAT)) {
-	case FORMAT_CSV:
-		return quota_report_csv(db, stdout, e);
-	case FORMAT_JSON:
-		return quota_report_json(db, stdout, e);
-	case FORMAT_TEXT:
-		break;
-	}
-	return quota_report_text(db, stdout, e);
-}
-
-static int
-print_from_state(const char *command, int argc, char **argv, print_fn *text,
-    print_fn *json)
+print_from_state(const char *command, int argc, char **argv, print_fn *print)
 {
 	struct config *cfg;
+	const char *wrong;
 	struct db *db;
 	struct err e;
 	long running;
@@ -50,22 +141,19 @@ print_from_state(const char *command, int argc, char **argv, print_fn *text,
 	if (code != OPTS_GO)
 		return code;
 	code = EXIT_DONE;
-	if (config_state(cfg) == NULL)
+	if ((wrong = check_format(cfg)) != NULL)
+		code = usage_error(command, "%s", wrong);
+	else if (config_state(cfg) == NULL)
 		code = usage_error(command, "which state? Give --state FILE, "
 		    "--job JOB.ini, or the source and target of the copy");
-	else if (config_enum(cfg, CFG_FORMAT) == FORMAT_CSV &&
-	    !config_bool(cfg, CFG_QUOTAS))
-		code = usage_error(command, "--format csv is of report "
-		    "--quotas");
 	else if (state_read_only(config_state(cfg), &db, &running, &e) == -1) {
 		fprintf(stderr, "mailhaul: %s\n", e.text);
 		code = EXIT_MISUSE;
 	} else {
-		if ((config_bool(cfg, CFG_QUOTAS) ? print_quotas(cfg, db,
-		    &e) : (config_enum(cfg, CFG_FORMAT) == FORMAT_JSON ?
-		    json : text)(db, stdout, running, &e)) == -1) {
+		if (print(cfg, db, stdout, running, &e) == -1) {
 			fprintf(stderr, "mailhaul: %s\n", e.text);
-			code = EXIT_INTERNAL;
+			code = e.scope == ERR_ACCOUNT ? EXIT_MISUSE :
+			    EXIT_INTERNAL;
 		}
 		db_close(&db);
 	}
@@ -76,13 +164,11 @@ print_from_state(const char *command, int argc, char **argv, print_fn *text,
 int
 cmd_report(int argc, char **argv)
 {
-	return print_from_state("report", argc, argv, print_report_text,
-	    print_report_json);
+	return print_from_state("report", argc, argv, print_report);
 }
 
 int
 cmd_status(int argc, char **argv)
 {
-	return print_from_state("status", argc, argv, status_text,
-	    status_json);
+	return print_from_state("status", argc, argv, print_status);
 }

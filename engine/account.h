@@ -22,6 +22,7 @@ struct account {
 	const char	*target_user;
 	struct uri	*src_uri, *tgt_uri;	/* filled in */
 	const char	*src_password, *tgt_password;	/* or NULL */
+	bool		 trace;		/* its protocol is wanted */
 	struct quota_rule quota;	/* of the list, else the job's */
 
 	/* set up by the lane that prepares it */

@@ -193,8 +193,8 @@ fold_case(char *s)
 
 /* Choosing */
 
-static bool
-matches(const char *pattern, const char *name)
+bool
+account_matches(const char *pattern, const char *name)
 {
 	return strcmp(pattern, name) == 0 || fnmatch(pattern, name, 0) == 0;
 }
@@ -205,7 +205,7 @@ account_wanted(const struct config *c, const char *name)
 	size_t k, n = config_list(c, CFG_ONLY);
 
 	for (k = 0; k < n; k++)
-		if (matches(config_item(c, CFG_ONLY, k), name))
+		if (account_matches(config_item(c, CFG_ONLY, k), name))
 			return true;
 	return n == 0;
 }
@@ -226,7 +226,7 @@ accounts_select(struct accounts *a, const struct config *c,
 		pattern = config_item(c, CFG_ONLY, k);
 		found = false;
 		for (i = 0; i < a->nrows; i++)
-			if (matches(pattern, account_name(a, i)))
+			if (account_matches(pattern, account_name(a, i)))
 				found = a->rows[i].selected = true;
 		if (!found) {
 			complain(errors, config_where(c, CFG_ONLY),

@@ -79,6 +79,8 @@ size_t	accounts_check(const struct accounts *, const struct config *,
 size_t	accounts_select(struct accounts *, const struct config *,
 	    struct buf *errors);
 
+/* The name, or a pattern that fits it. */
+bool	account_matches(const char *pattern, const char *name);
 /* Whether CFG_ONLY, if it is set, has this name. */
 bool	account_wanted(const struct config *, const char *name);
 

@@ -6,6 +6,7 @@
 
 #include "base/fault.h"
 #include "base/xmalloc.h"
+#include "journal.h"
 
 struct changes *
 changes_new(int64_t account_id, int64_t mailbox_id, int64_t pass)
@@ -287,9 +288,11 @@ apply_changes(struct db *db, void *arg, struct err *e)
 	for (struct row_extra *x = c->extras; x != NULL; x = x->next)
 		if (put_extra(db, c, x, e) == -1)
 			return -1;
-	for (struct row_issue *i = c->issues; i != NULL; i = i->next)
+	for (struct row_issue *i = c->issues; i != NULL; i = i->next) {
 		if (put_issue(db, c, i, e) == -1)
 			return -1;
+		journal_issue(c->log, db, c->account_id, i);
+	}
 	if (c->intent != NULL && put_intent(db, c, c->intent, e) == -1)
 		return -1;
 	if (c->drop_intent != 0 && drop_intent(db, c->drop_intent, e) == -1)
@@ -314,7 +317,10 @@ free_changes(void *arg)
 uint64_t
 changes_post(struct state *s, struct changes **cp)
 {
-	uint64_t seq = state_post(s, apply_changes, *cp, free_changes);
+	uint64_t seq;
+
+	(*cp)->log = state_log(s);
+	seq = state_post(s, apply_changes, *cp, free_changes);
 
 	*cp = NULL;
 	return seq;

@@ -10,6 +10,7 @@ static const char *const order_words[] = {
 static const char *const existing_words[] = { "adopt", "merge", NULL };
 static const char *const empty_words[] = { "refuse", "ok", NULL };
 static const char *const format_words[] = { "text", "json", "csv", NULL };
+static const char *const log_words[] = { "auto", "on", "off", NULL };
 static const char *const special_words[] = { "mark", "rename", "off", NULL };
 static const char *const inbox_words[] = { "keep", "top", NULL };
 static const char *const collision_words[] = { "rename", "refuse", NULL };
@@ -24,7 +25,7 @@ static const struct setting table[CFG_COUNT] = {
 	"the state of this migration", NULL, 0, 0 },
 [CFG_ACCOUNTS] = { "job", "accounts", SET_PATH, FOR_COPY, NULL, "LIST",
 	"the account list (CSV)", NULL, 0, 0 },
-[CFG_ONLY] = { "job", "only", SET_NAMES, FOR_COPY, NULL,
+[CFG_ONLY] = { "job", "only", SET_NAMES, FOR_COPY | FOR_REPORT, NULL,
 	"NAME,PATTERN", "only these accounts", NULL, 0, 0 },
 [CFG_LANES] = { "job", "lanes", SET_NUMBER, FOR_COPY, "8", "N",
 	"work on N mailboxes at a time", NULL, 1, 256 },
@@ -53,10 +54,18 @@ static const struct setting table[CFG_COUNT] = {
 	NULL, "expunge late copies of our own batches", NULL, 0, 0 },
 [CFG_FORMAT] = { "job", "format", SET_ENUM, ALL, "text", "FORMAT",
 	"of what goes to standard output", format_words, 0, 0 },
+[CFG_RENAMES] = { "job", "renames", SET_BOOL, FOR_REPORT, "no", NULL,
+	"list old and new names of mailboxes", NULL, 0, 0 },
 [CFG_QUIET] = { "job", "quiet", SET_BOOL, FOR_COPY, "no", NULL,
 	"no progress on standard error", NULL, 0, 0 },
 [CFG_VERBOSE] = { "job", "verbose", SET_BOOL, FOR_COPY, "no", NULL,
 	"say more on standard error", NULL, 0, 0 },
+[CFG_LOG] = { "job", "log", SET_ENUM, FOR_COPY, "auto", "WHEN",
+	"logs of the run and of each account", log_words, 0, 0 },
+[CFG_LOG_DIR] = { "job", "log-dir", SET_PATH, FOR_COPY, NULL, "DIRECTORY",
+	"where they go, if not beside the state", NULL, 0, 0 },
+[CFG_TRACE] = { "job", "trace", SET_NAMES, FOR_COPY, NULL, "NAME,PATTERN",
+	"write down their protocol", NULL, 0, 0 },
 [CFG_MAP] = { "folders", "map", SET_RULES, FOR_COPY, NULL, "'OLD -> NEW'",
 	"rename a mailbox", NULL, 0, 0 },
 [CFG_INCLUDE] = { "folders", "include", SET_PATTERNS, FOR_COPY, NULL,

@@ -11,6 +11,7 @@
 
 #include "account.h"
 #include "batch.h"
+#include "journal.h"
 
 uint64_t
 now_ms(void)
@@ -125,6 +126,32 @@ store_warned(void *ctx, const char *mailbox, const char *where,
 		lane_note(l, "warn", where, "%s", text);
 }
 
+/* store_trace_fn of both stores. */
+static void
+store_traced(void *ctx, const char *line)
+{
+	struct lane *l = ctx;
+
+	log_trace(state_log(l->run->state), l->account->name, line);
+}
+
+/* A store was opened, which for servers is a login. */
+static void
+log_opened(struct lane *l, const char *side, const struct uri *uri)
+{
+	struct log *log = state_log(l->run->state);
+	const struct log_about about = { .account = l->account->name,
+	    .host = uri->host };
+	char *text;
+
+	if (log == NULL)
+		return;
+	text = uri_show(uri);
+	log_event(log, LOG_ACCOUNT, uri->host != NULL ? "login" : "open",
+	    &about, "%s %s", side, text);
+	free(text);
+}
+
 static struct store_conf
 conf_of(struct lane *l, struct uri *uri, const char *password)
 {
@@ -132,6 +159,11 @@ conf_of(struct lane *l, struct uri *uri, const char *password)
 		.uri = uri, .password = password, .warn = store_warned,
 		.warn_ctx = l, .cancel_fd = l->cancel_fd,
 	};
+
+	if (l->account->trace) {
+		c.trace = store_traced;
+		c.trace_ctx = l;
+	}
 
 	return c;
 }
@@ -171,6 +203,7 @@ lane_open_source(struct lane *l, struct err *e)
 		return 0;
 	if (source_open(&l->src, &c, e) == -1)
 		return err_ctx(e, "source");
+	log_opened(l, "source", c.uri);
 	arena_reset(&l->listing);
 	if (source_list(l->src, &l->listing, &l->folders, &l->nfolders, e) ==
 	    -1) {
@@ -200,6 +233,7 @@ lane_open_target(struct lane *l, struct err *e)
 		return err_ctx(e, "target");
 	target_caps(l->tgt, &caps);
 	measure_want_sha1(l->measure, (caps.bits & TGT_TELLS_SHA1) != 0);
+	log_opened(l, "target", c.uri);
 	return 0;
 }
 
@@ -211,13 +245,18 @@ lane_open_eyes(struct lane *l, bool fresh, struct err *e)
 
 	if (fresh)
 		source_close(&l->eyes);
-	if (l->eyes != NULL || source_open(&l->eyes, &c, e) == 0)
+	if (l->eyes != NULL)
 		return 0;
-	if (!e->retry || l->tgt == NULL)
-		return -1;
-	/* Maybe the server counts sessions: look with the only one. */
-	lane_close_target(l);
-	return source_open(&l->eyes, &c, e);
+	if (source_open(&l->eyes, &c, e) == -1) {
+		if (!e->retry || l->tgt == NULL)
+			return -1;
+		/* Maybe the server counts sessions: look with the only one. */
+		lane_close_target(l);
+		if (source_open(&l->eyes, &c, e) == -1)
+			return -1;
+	}
+	log_opened(l, "target, to look at it,", c.uri);
+	return 0;
 }
 
 int

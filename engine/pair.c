@@ -9,6 +9,7 @@
 
 #include "account.h"
 #include "base/fault.h"
+#include "log.h"
 #include "look.h"
 #include "walk.h"
 
@@ -201,6 +202,18 @@ look_for_loose(struct walk *w, struct err *e)
 	return target_mailbox_again(w, e);
 }
 
+static void
+log_begin(struct lane *l, const struct pair *p, const struct folder_state *f)
+{
+	const struct log_about about = { l->account->name, p->src_name,
+	    l->account->tgt_uri->host, NULL };
+
+	log_event(state_log(l->run->state), LOG_ACCOUNT, "mailbox-begin",
+	    &about, "to %s, UIDVALIDITY %" PRIu32 ", UIDNEXT %" PRIu32 ", %"
+	    PRIu64 " messages there", p->tgt_name, f->uidvalidity, f->uidnext,
+	    f->messages);
+}
+
 /* With both mailboxes open and all doubts settled. */
 static int
 copy_pair(struct walk *w, const struct folder_state *f, bool changed,
@@ -215,6 +228,7 @@ copy_pair(struct walk *w, const struct folder_state *f, bool changed,
 	int64_t extras;
 	int rc;
 
+	log_begin(l, w->p, f);
 	if (mailbox_set_target(l->run->state, w->p->id, &seen, false, e) == -1)
 		return -1;
 	buf_init(&token, 1 << 20);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/xmalloc.h"
+#include "journal.h"
 #include "quota.h"
 
 #define STACK_SIZE	((size_t)16 << 20)
@@ -227,6 +228,20 @@ secret_is_bad(struct pool *pool, const struct account *a)
 	    (t != NULL && t->refused >= MAX_REFUSED);
 }
 
+/* An account, or one of its mailboxes, is left alone until due_ms. */
+static void
+log_pause(const struct pool *pool, const struct account *a,
+    const char *mailbox, uint64_t due_ms, const char *why)
+{
+	const struct log_about about = { .account = a->name,
+	    .mailbox = mailbox };
+	uint64_t now = now_ms(), ms = due_ms > now ? due_ms - now : 0;
+
+	log_warn(state_log(pool->run->state), LOG_BOTH, "pause", &about,
+	    "again in %" PRIu64 ".%" PRIu64 " s: %s", ms / 1000,
+	    ms % 1000 / 100, why);
+}
+
 /*
  * An error that reaches beyond a mailbox.  True: the account may go on after
  * a pause; false: it has failed.  Under the mutex.
@@ -259,6 +274,7 @@ may_retry(struct pool *pool, struct account *a, const struct err *e)
 	if (e->scope != ERR_HOST && a->tries > set->max_tries)
 		return false;
 	a->due_ms = now + pause_ms(a->tries);
+	log_pause(pool, a, NULL, a->due_ms, e->text);
 	return true;
 }
 
@@ -275,9 +291,16 @@ static void
 note_error(struct lane *l, const struct account *a, const char *mailbox,
     const struct err *e)
 {
+	const struct uri *u = strncmp(e->text, "source: ", 8) == 0 ?
+	    a->src_uri : a->tgt_uri;
+	const struct log_about about = { a->name, mailbox, u->host, NULL };
 	char text[640];
 
-	if (l->run->log == NULL || e->cause == CAUSE_CANCELLED)
+	if (e->cause == CAUSE_CANCELLED)
+		return;
+	log_warn(state_log(l->run->state), LOG_BOTH, "error", &about, "%s",
+	    e->text);
+	if (l->run->log == NULL)
 		return;
 	snprintf(text, sizeof text, "%s%s%s", mailbox != NULL ? mailbox : "",
 	    mailbox != NULL ? ": " : "", e->text);
@@ -309,6 +332,8 @@ pair_ended(struct pool *pool, struct lane *l, struct account *a,
 		atomic_fetch_add(&pool->run->mailboxes, 1);
 		return true;
 	case PAIR_WAIT:
+		log_pause(pool, a, p->src_name, p->due_ms, "the server may "
+		    "still store what was sent last (settle)");
 		p->state = PAIR_LATER;
 		return true;
 	case PAIR_STOPPED:
@@ -321,6 +346,7 @@ pair_ended(struct pool *pool, struct lane *l, struct account *a,
 		if (e->retry && ++p->tries < PAIR_TRIES) {
 			p->state = PAIR_LATER;
 			p->due_ms = now_ms() + pause_ms(p->tries);
+			log_pause(pool, a, p->src_name, p->due_ms, e->text);
 			return true;
 		}
 		p->state = PAIR_FAILED;
@@ -661,6 +687,8 @@ on_tick(uv_timer_t *t)
 			eventfd_write(pool->cancel_fd, 1);
 	} else
 		check_space(pool);
+	/* For status and the logs: neither is long behind. */
+	state_hurry(pool->run->state, 0);
 	if (state_failed(pool->run->state, &e) == -1) {
 		uv_mutex_lock(&pool->mutex);
 		fail_run(pool, &e);
@@ -675,6 +703,10 @@ on_signal(uv_signal_t *s, int number)
 
 	if (number == SIGHUP)
 		return;		/* a lost terminal does not stop a run */
+	log_warn(state_log(pool->run->state), LOG_RUN, "signal", NULL,
+	    "%s: %s", number == SIGINT ? "SIGINT" : "SIGTERM",
+	    pool->interrupts == 0 ? "the batches in hand are finished" :
+	    "the run ends at once");
 	if (pool->interrupts++ > 0)
 		_exit(75);	/* still safe: that is what the state is for */
 	uv_mutex_lock(&pool->mutex);

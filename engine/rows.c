@@ -11,6 +11,7 @@
 
 #include "base/fault.h"
 #include "base/xmalloc.h"
+#include "journal.h"
 
 static _Atomic int64_t last_intent;
 
@@ -84,10 +85,32 @@ pass_end(struct state *s, int exit_code, struct err *e)
 
 /* Accounts. */
 
+/* What a pass did to an account: begun without an end was cut off. */
+static int
+history_begin(struct db *db, int64_t account_id, int64_t pass, struct err *e)
+{
+	return db_run(db, e, "INSERT OR IGNORE INTO history (account_id, pass,"
+	    " begun) VALUES (?1, ?2, ?3)", "iii", account_id, pass,
+	    (int64_t)time(NULL));
+}
+
+static int
+history_end(struct db *db, int64_t account_id, int64_t pass, struct err *e)
+{
+	return db_run(db, e, "UPDATE history SET ended = ?3, (outcome, error)"
+	    " = (SELECT outcome, error FROM account WHERE id = ?1), (source,"
+	    " copied, present, excluded, refused, failed, vanished) = (SELECT"
+	    " sum(source), sum(copied), sum(present), sum(excluded),"
+	    " sum(refused), sum(failed), sum(vanished) FROM mailbox WHERE"
+	    " account_id = ?1 AND outcome <> 'gone') WHERE account_id = ?1 AND"
+	    " pass = ?2", "iii", account_id, pass, (int64_t)time(NULL));
+}
+
 struct account_arg {
 	const char *name, *user, *source, *target;
 	int64_t pass;
 	struct row_account *row;
+	struct log *log;
 };
 
 static int
@@ -120,9 +143,13 @@ apply_account(struct db *db, void *arg, struct err *e)
 	db_done(st);
 	if (rc != 1)
 		return -1;
-	return db_run(db, e, "UPDATE account SET pass = ?2, outcome ="
+	if (db_run(db, e, "UPDATE account SET pass = ?2, outcome ="
 	    " 'running', error = NULL WHERE id = ?1", "ii", a->row->id,
-	    a->pass);
+	    a->pass) == -1 || history_begin(db, a->row->id, a->pass, e) == -1)
+		return -1;
+	journal_account_begin(a->log, a->name, a->source, a->target,
+	    a->row->stage);
+	return 0;
 }
 
 int
@@ -131,13 +158,17 @@ account_put(struct state *s, const char *name, const char *target_user,
     struct err *e)
 {
 	struct account_arg a = { name, target_user, source, target,
-	    state_pass(s), row };
+	    state_pass(s), row, state_log(s) };
 
 	memset(row, 0, sizeof *row);
 	return state_call(s, apply_account, &a, e);
 }
 
-struct outcome_arg { int64_t id; const char *outcome, *error; };
+struct outcome_arg {
+	int64_t id, pass;
+	const char *outcome, *error;
+	struct log *log;
+};
 
 /* Mailboxes whose walk never ended have no sums; what is in rows is told. */
 static int
@@ -159,18 +190,23 @@ apply_outcome(struct db *db, void *arg, struct err *e)
 	if (count_open_mailboxes(db, a->id, e) == -1)
 		return -1;
 
-	return db_run(db, e, "UPDATE account SET outcome = ?2, error = ?3,"
+	if (db_run(db, e, "UPDATE account SET outcome = ?2, error = ?3,"
 	    " stage = CASE WHEN stage = 'new' AND EXISTS (SELECT 1 FROM message"
 	    " JOIN mailbox ON mailbox.id = mailbox_id WHERE account_id = ?1 AND"
 	    " message.outcome IN (1, 2)) THEN 'loading' ELSE stage END WHERE"
-	    " id = ?1", "iss", a->id, a->outcome, a->error);
+	    " id = ?1", "iss", a->id, a->outcome, a->error) == -1 ||
+	    history_end(db, a->id, a->pass, e) == -1)
+		return -1;
+	journal_account_end(a->log, db, a->id);
+	return 0;
 }
 
 int
 account_outcome(struct state *s, int64_t id, const char *outcome,
     const char *error, struct err *e)
 {
-	struct outcome_arg a = { id, outcome, error };
+	struct outcome_arg a = { id, state_pass(s), outcome, error,
+	    state_log(s) };
 
 	return state_call(s, apply_outcome, &a, e);
 }
@@ -356,7 +392,7 @@ mailbox_set_target(struct state *s, int64_t id, const struct row_target *t,
 }
 
 static int
-apply_end(struct db *db, void *arg, struct err *e)
+apply_end_rows(struct db *db, void *arg, struct err *e)
 {
 	const struct mailbox_end *m = arg;
 
@@ -387,6 +423,17 @@ apply_end(struct db *db, void *arg, struct err *e)
 	    (int64_t)m->counts[OUT_FAILED], (int64_t)m->counts[OUT_VANISHED],
 	    (int64_t)m->stripped, (int64_t)m->bytes, (int64_t)m->crlf_bytes,
 	    (int64_t)m->src_uidvalidity, m->src_object);
+}
+
+static int
+apply_end(struct db *db, void *arg, struct err *e)
+{
+	const struct mailbox_end *m = arg;
+
+	if (apply_end_rows(db, arg, e) == -1)
+		return -1;
+	journal_mailbox_end(m->log, db, m->id);
+	return 0;
 }
 
 struct posted_end {
@@ -422,6 +469,7 @@ mailbox_put_end(struct state *s, const struct mailbox_end *m, struct err *e)
 
 	arena_init(&p->arena);
 	p->end = *m;
+	p->end.log = state_log(s);
 	p->end.outcome = copy_text(&p->arena, m->outcome);
 	p->end.error = copy_text(&p->arena, m->error);
 	p->end.src_object = copy_text(&p->arena, m->src_object);

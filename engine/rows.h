@@ -103,6 +103,7 @@ struct changes {
 	int64_t		 drop_intent;		/* 0: none */
 	uint32_t	 uidnext;		/* 0: leave; else move up to */
 	uint64_t	 sent, sent_bytes;	/* added to the pass */
+	struct log	*log;			/* set by changes_post() */
 };
 
 struct changes	*changes_new(int64_t account_id, int64_t mailbox_id,
@@ -188,6 +189,7 @@ struct mailbox_end {
 	const char	*src_object;
 	bool		 set_target;
 	struct row_target target;
+	struct log	*log;		/* set by mailbox_put_end() */
 };
 int	 mailbox_put_end(struct state *, const struct mailbox_end *,
 	    struct err *);

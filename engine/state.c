@@ -25,7 +25,8 @@
  * Numbers: outcome is enum outcome of rows.h, dates are epoch seconds, sizes
  * are bytes, kw are keyword_set ids.  A mailbox row is a pair.  A message row
  * is one source message with an outcome; a target UID of 0 means that the
- * server did not tell it.  listed is the pass that last met a mailbox at the
+ * server did not tell it.  history has a row for each pass over an account,
+ * with the sums at its end (ended NULL: it was cut off).  listed is the pass that last met a mailbox at the
  * source; one that a pass did not meet has the outcome 'gone'.  doubt counts
  * how often a message was in a batch whose answer never came.  An extra is a
  * message at the target that is in no row; with sha1 alone its content was not
@@ -49,6 +50,11 @@ static const char schema[] =
 "CREATE TABLE quota (account_id INTEGER PRIMARY KEY, rule TEXT NOT NULL,"
 "  source INTEGER, wish INTEGER, need INTEGER NOT NULL DEFAULT 0,"
 "  given INTEGER, why TEXT);"
+"CREATE TABLE history (account_id INTEGER NOT NULL, pass INTEGER NOT NULL,"
+"  begun INTEGER, ended INTEGER, outcome TEXT, error TEXT, source INTEGER,"
+"  copied INTEGER, present INTEGER, excluded INTEGER, refused INTEGER,"
+"  failed INTEGER, vanished INTEGER, PRIMARY KEY (account_id, pass))"
+"  WITHOUT ROWID;"
 "CREATE TABLE mailbox (id INTEGER PRIMARY KEY, account_id INTEGER NOT NULL,"
 "  src_key BLOB NOT NULL, src_name TEXT NOT NULL, tgt_name TEXT NOT NULL,"
 "  tgt_key TEXT NOT NULL, src_uidvalidity INTEGER DEFAULT 0,"
@@ -121,6 +127,7 @@ struct state {
 	bool		 stop, failed;
 	struct err	 error;
 	int64_t		 pass;
+	struct log	*log;		/* never changed while lanes run */
 };
 
 /* Opens PATH.lock and takes it; the pid in it is for people only. */
@@ -395,7 +402,7 @@ void
 state_hurry(struct state *s, uint64_t seq)
 {
 	uv_mutex_lock(&s->mutex);
-	want(s, seq);
+	want(s, seq != 0 ? seq : s->posted);
 	uv_mutex_unlock(&s->mutex);
 }
 
@@ -508,4 +515,16 @@ void
 state_set_pass(struct state *s, int64_t pass)
 {
 	s->pass = pass;
+}
+
+struct log *
+state_log(const struct state *s)
+{
+	return s->log;
+}
+
+void
+state_set_log(struct state *s, struct log *log)
+{
+	s->log = log;
 }

@@ -16,6 +16,7 @@
 #include "db.h"
 
 struct state;
+struct log;		/* log.h */
 
 /*
  * Runs on the writer thread inside the transaction.  -1 ends the run: the
@@ -35,7 +36,8 @@ void	 state_close(struct state **);	/* what was posted is committed */
  * next transaction that somebody waits for or hurries. */
 uint64_t state_post(struct state *, state_fn *, void *arg,
 	    void (*free_arg)(void *));
-/* Begins to make everything up to seq durable, without waiting for it. */
+/* Begins to make everything up to seq durable, without waiting for it; 0: all
+ * that was posted so far. */
 void	 state_hurry(struct state *, uint64_t seq);
 /* 0: everything up to seq is durable. */
 int	 state_wait(struct state *, uint64_t seq, struct err *);
@@ -57,5 +59,9 @@ uint64_t state_commits(struct state *);
 /* The number of this pass (pass.id), set by pass_begin() in rows.h. */
 int64_t	 state_pass(struct state *);
 void	 state_set_pass(struct state *, int64_t);
+/* Where what is put into the state is told (journal.h); borrowed, NULL: nowhere.
+ * To be set before there are lanes. */
+struct log *state_log(const struct state *);
+void	 state_set_log(struct state *, struct log *);
 
 #endif

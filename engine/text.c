@@ -97,12 +97,11 @@ complain(struct buf *errors, const char *where, const char *fmt, ...)
 	va_end(ap);
 }
 
-/* Bytes of the character at s that may be shown as it is, or 0. */
-static size_t
-shown(const char *s)
+size_t
+text_shown(const char *s)
 {
 	const unsigned char *u = (const unsigned char *)s;
-	size_t n, left = strlen(s);
+	size_t n, left = strnlen(s, 4);
 
 	if (*u < 0x80)
 		return *u >= 0x20 && *u != 0x7f;
@@ -123,7 +122,7 @@ void
 text_show(FILE *out, const char *s)
 {
 	while (*s != '\0') {
-		size_t n = shown(s);
+		size_t n = text_shown(s);
 
 		if (n > 0)
 			fwrite(s, 1, n, out);

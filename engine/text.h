@@ -28,6 +28,9 @@ bool	is_blank(char c);		/* ' ' or a tab */
 /* For a terminal: controls, bytes that are no UTF-8 and marks that change the
  * direction of writing are shown as \xNN. */
 void	text_show(FILE *, const char *s);
+/* How many bytes the character at s has that text_show() shows as it is; 0: it
+ * is not. */
+size_t	text_shown(const char *s);
 
 /* A mistake, as one line "WHERE: WHAT"; WHERE may be "". */
 void	complain(struct buf *errors, const char *where, const char *fmt, ...)

@@ -30,6 +30,11 @@ struct source;
 typedef void store_warn_fn(void *ctx, const char *mailbox, const char *where,
     const char *text);
 
+/* One line of the protocol with a server, for people who look for a fault: a
+ * session's name, a direction and words.  No secret, no content of messages, no
+ * line end.  Called as store_warn_fn is. */
+typedef void store_trace_fn(void *ctx, const char *line);
+
 /* What both kinds of stores are opened with.  Everything is borrowed until
  * close. */
 struct store_conf {
@@ -37,6 +42,8 @@ struct store_conf {
 	const char	*password;	/* NULL: none */
 	store_warn_fn	*warn;		/* never NULL */
 	void		*warn_ctx;
+	store_trace_fn	*trace;		/* NULL: none is wanted */
+	void		*trace_ctx;
 	int		 cancel_fd;	/* readable: stop waiting; or -1 */
 	unsigned	 timeout_s;	/* per wait on the network; 0: 60 */
 };

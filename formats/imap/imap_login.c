@@ -11,6 +11,7 @@
 
 #include "base/xmalloc.h"
 #include "imap/imap_impl.h"
+#include "imap/imap_trace.h"
 
 #define NAMESPACES_MAX	1000
 
@@ -139,6 +140,11 @@ authenticate(struct imap_session *s, const char *mech, const struct buf *ir,
 
 		if (imap_response(s, rs, e) == -1)
 			return -1;
+		/* A server may say again what it was told. */
+		if (rs->kind != IMAP_DATA)
+			imap_hide(s->r.tok.ptr + (rs->text - s->r.tok.ptr),
+			    ir->ptr);
+		imap_hide(s->bye, ir->ptr);
 		if (rs->kind == IMAP_TAGGED && imap_tag_is(rs, tag)) {
 			if (rs->status == IMAP_BAD) {
 				s->dead = true;
@@ -567,11 +573,17 @@ establish(struct imap_session *s, struct imap_tls *starttls, bool as_admin,
 		if (imap_starttls(s, e) == -1 || imap_stream_tls(s->st,
 		    starttls, s->conf->uri->host, e) == -1)
 			return -1;
+		imap_trace_note(s->trace, "TLS");
 		/* What was said in the clear may have been anybody's. */
 		if (capabilities(s, "", "", e) == -1)
 			return -1;
 	}
-	if (log_in(s, as_admin, e) == -1 || introduce(s, e) == -1)
+	if (log_in(s, as_admin, e) == -1) {
+		if (s->conf->password != NULL)
+			imap_hide(e->text, s->conf->password);
+		return -1;
+	}
+	if (introduce(s, e) == -1)
 		return -1;
 	if (s->caps & CAP_LITERAL_PLUS && literal_minus_known(s)) {
 		s->caps &= ~(unsigned)CAP_LITERAL_PLUS;
@@ -586,6 +598,7 @@ session_free(struct imap_session *s)
 	imap_etpan_free(s);
 	imap_reader_release(&s->r);
 	imap_stream_free(&s->st);
+	imap_trace_free(&s->trace);
 	imap_words_release(&s->mechs);
 	imap_words_release(&s->others);
 	free(s->prefix);
@@ -606,8 +619,14 @@ session_start(struct imap_session **sp, struct imap_stream *st,
 	s->appendlimit = UNKNOWN64;
 	imap_reader_init(&s->r, st);
 	s->guard.r = &s->r;
+	s->r.trace = s->trace = imap_trace_new(conf);
+	imap_stream_trace(st, s->trace);
+	imap_trace_note(s->trace, "a session of %s at %s begins%s",
+	    conf->uri->user != NULL ? conf->uri->user : "nobody",
+	    conf->uri->host, imap_stream_is_tls(st) ? ", with TLS" : "");
 	if (imap_etpan_new(s, e) == -1 ||
 	    establish(s, starttls, as_admin, e) == -1) {
+		imap_trace_note(s->trace, "%s", e->text);
 		session_free(s);
 		return -1;
 	}

@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "imap/imap_text.h"
+#include "imap/imap_trace.h"
 
 void
 imap_reader_init(struct imap_reader *r, struct imap_stream *st)
@@ -210,8 +211,8 @@ find_status(const char *w, bool tagged, enum imap_status *st)
 	return false;
 }
 
-int
-imap_read_response(struct imap_reader *r, struct imap_response *rs,
+static int
+read_response(struct imap_reader *r, struct imap_response *rs,
     uint64_t budget, struct err *e)
 {
 	uint64_t v;
@@ -269,6 +270,16 @@ imap_read_response(struct imap_reader *r, struct imap_response *rs,
 	if (skip_blank(r, e) == -1 || read_text(r, e) == -1)
 		return -1;
 	split_text(r, rs);
+	return 0;
+}
+
+int
+imap_read_response(struct imap_reader *r, struct imap_response *rs,
+    uint64_t budget, struct err *e)
+{
+	if (read_response(r, rs, budget, e) == -1)
+		return -1;
+	imap_trace_response(r->trace, rs);
 	return 0;
 }
 
@@ -405,8 +416,8 @@ skip_literal(struct imap_reader *r, struct err *e)
 	return 0;
 }
 
-int
-imap_read_token(struct imap_reader *r, struct imap_token *t, struct err *e)
+static int
+read_token(struct imap_reader *r, struct imap_token *t, struct err *e)
 {
 	int c;
 
@@ -473,6 +484,15 @@ literal8:
 		return imap_protocol(r, "response too long", e);
 	t->type = IMAP_LITERAL;
 	r->left = t->size;
+	return 0;
+}
+
+int
+imap_read_token(struct imap_reader *r, struct imap_token *t, struct err *e)
+{
+	if (read_token(r, t, e) == -1)
+		return -1;
+	imap_trace_token(r->trace, t, r->depth);
 	return 0;
 }
 

@@ -25,6 +25,7 @@
 
 struct imap_reader {
 	struct imap_stream *st;	/* borrowed */
+	struct imap_trace *trace;	/* borrowed, or NULL */
 	struct buf	 tok;	/* the token, or a response's text */
 	uint64_t	 left;	/* literal bytes not yet read */
 	uint64_t	 budget;	/* bytes it may still have, 0: any */

@@ -60,6 +60,7 @@ struct imap_session {
 	struct imap_reader r;
 	struct imap_guard guard;	/* the last small command's answer */
 	struct imap_etpan *x;
+	struct imap_trace *trace;	/* or NULL */
 	bool		 dead;		/* nothing more can be sent */
 	bool		 target;	/* it is written to */
 	unsigned	 timeout_s;

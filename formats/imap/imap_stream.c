@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/xmalloc.h"
+#include "imap/imap_trace.h"
 
 #define IN_MIN		((size_t)32 << 10)	/* read at once */
 #define IN_MAX		((size_t)1 << 20)	/* kept while writing */
@@ -38,6 +39,7 @@ struct imap_stream {
 	char	 peer[160];		/* host:port, for people */
 	bool	 memory;
 	struct buf *sent;
+	struct imap_trace *trace;
 };
 
 static int64_t
@@ -328,6 +330,12 @@ imap_stream_free(struct imap_stream **sp)
 	free(s->in);
 	free(s->out);
 	free(s);
+}
+
+void
+imap_stream_trace(struct imap_stream *s, struct imap_trace *t)
+{
+	s->trace = t;
 }
 
 bool
@@ -650,6 +658,7 @@ int
 imap_stream_write(struct imap_stream *s, const void *p, size_t n,
     struct err *e)
 {
+	imap_trace_sent(s->trace, p, n);
 	if (s->memory) {
 		if (s->sent != NULL)
 			buf_add(s->sent, p, n);

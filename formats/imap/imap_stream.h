@@ -20,6 +20,7 @@
 #include "imap/imap_tls.h"
 
 struct imap_stream;
+struct imap_trace;
 
 /* Tries every address in turn.  The name is looked up with getaddrinfo(),
  * which keeps nobody else waiting and has limits of its own. */
@@ -35,6 +36,8 @@ void	imap_stream_free(struct imap_stream **);
  * direction: they came without protection. */
 int	imap_stream_tls(struct imap_stream *, struct imap_tls *,
 	    const char *host, struct err *);
+/* Shows the trace what is written from now on; borrowed, NULL: nothing. */
+void	imap_stream_trace(struct imap_stream *, struct imap_trace *);
 bool	imap_stream_is_tls(const struct imap_stream *);
 
 /* From now on: no single wait longer than wait_s, and all of them together no

@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "imap/imap_impl.h"
+#include "imap/imap_trace.h"
 #include "imap/imap_trouble.h"
 
 #define RESPONSE_MAX	((uint64_t)1 << 20)
@@ -32,6 +33,7 @@ imap_broken(struct imap_session *s, struct err *e)
 	s->dead = true;
 	if (s->bye[0] != '\0')
 		imap_add_bye(s, s->bye, e);
+	imap_trace_note(s->trace, "%s", e->text);
 	return -1;
 }
 

@@ -263,3 +263,14 @@ imap_words_release(struct imap_words *s)
 	free(s->w);
 	memset(s, 0, sizeof *s);
 }
+
+void
+imap_hide(char *text, const char *secret)
+{
+	size_t n = strlen(secret);
+
+	while (n >= 4 && (text = strstr(text, secret)) != NULL) {
+		memset(text, '*', n);
+		text += n;
+	}
+}

@@ -56,6 +56,9 @@ int	imap_set_parse(const char *p, size_t len, uint32_t *uids, size_t max,
 	    size_t *n);
 
 void	imap_base64(struct buf *out, const void *p, size_t n);
+/* A secret becomes stars wherever a text repeats it; one of less than 4 bytes
+ * is in every word, and stays. */
+void	imap_hide(char *text, const char *secret);
 
 /* A set of words compared without case. */
 struct imap_words { char **w; size_t n, cap; };

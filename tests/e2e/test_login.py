@@ -30,12 +30,14 @@ class Case(unittest.TestCase):
         return run
 
     def tell_nothing(self, run):
-        """No secret in the output, nor in the state."""
+        """No secret in the output, nor in state and logs."""
         for secret in PASSWORD, ADMIN_PASSWORD:
             self.assertNotIn(secret, run.err + run.out)
-        for name in os.listdir(self.haul.directory):
-            if ".db" in name:
-                with open(self.haul.path(name), "rb") as f:
+        for root, _, names in os.walk(self.haul.directory):
+            for name in (os.path.join(root, n) for n in names):
+                if ".db" not in name:
+                    continue
+                with open(name, "rb") as f:
                     data = f.read()
                 for secret in PASSWORD, ADMIN_PASSWORD:
                     self.assertNotIn(secret.encode(), data, name)

@@ -12,6 +12,7 @@
 
 #include "base/buf.h"
 #include "base/xmalloc.h"
+#include "log.h"
 
 #define REGION ((size_t)256 << 20)
 
@@ -58,7 +59,8 @@ remove_dir(const char *dir, bool itself)
 		if (d->d_name[0] == '.')
 			continue;
 		snprintf(path, sizeof path, "%s/%s", dir, d->d_name);
-		unlink(path);
+		if (unlink(path) == -1)
+			remove_dir(path, true);
 	}
 	closedir(handle);
 	if (itself)
@@ -123,9 +125,24 @@ print_log(void *ctx, const char *account, const char *text)
 		fprintf(stderr, "# %s: %s\n", account, text);
 }
 
+static void
+print_complaint(void *ctx, const char *text)
+{
+	print_log(ctx, "log", text);
+}
+
+static int
+failed_run(const struct err *e)
+{
+	print_log(NULL, "run", e->text);
+	return 75;
+}
+
 static int
 run_child(struct fixture *f)
 {
+	struct log *log = f->log ? log_new(f->state, NULL, true,
+	    print_complaint, NULL) : NULL;
 	struct run run = { .set = &f->set, .log = print_log };
 	struct account a = { .name = "joe", .target_user = "joe" };
 	struct account *list[] = { &a };
@@ -141,21 +158,20 @@ run_child(struct fixture *f)
 	snprintf(text, sizeof text, "mem:%s", f->tgt->name);
 	if (uri_parse(&a.tgt_uri, text, &e) == -1)
 		abort();
-	if (state_open(&run.state, f->state, &created, &e) == -1 ||
-	    pass_begin(run.state, "test", &e) == -1 ||
-	    pool_run(&run, list, 1, NULL, NULL, &r, &e) == -1) {
-		print_log(NULL, "run", e.text);
-		return 75;
-	}
-	if (r.run_failed) {
-		print_log(NULL, "run", r.err.text);
-		return 75;
-	}
+	if (state_open(&run.state, f->state, &created, &e) == -1)
+		return failed_run(&e);
+	state_set_log(run.state, log);
+	if (pass_begin(run.state, "test", &e) == -1 ||
+	    pool_run(&run, list, 1, NULL, NULL, &r, &e) == -1)
+		return failed_run(&e);
+	if (r.run_failed)
+		return failed_run(&r.err);
 	if (a.failed)
 		print_log(NULL, "joe", a.err.text);
 	if (pass_end(run.state, 0, &e) == -1)
 		return 75;
 	state_close(&run.state);
+	log_free(&log);
 	uri_free(&a.src_uri);
 	uri_free(&a.tgt_uri);
 	if (r.stopped > 0)

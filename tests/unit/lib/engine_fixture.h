@@ -14,6 +14,7 @@ struct fixture {
 	char		 state[80];
 	struct mem_store *src, *tgt;
 	struct settings	 set;
+	bool		 log;		/* write logs beside the state */
 	struct rules	*rules;
 	struct quota_rule quota;	/* of the account */
 };
