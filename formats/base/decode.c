@@ -26,6 +26,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "base/tempfile.h"
 #include "base/xmalloc.h"
 #include "message.h"
 
@@ -470,42 +471,6 @@ decode_content(int fd, bool owned, enum decode_kind kind, struct err *e)
 	return &d->c;
 }
 
-static int
-open_temp(struct err *e)
-{
-	const char *dir = getenv("TMPDIR");
-	char path[4096];
-	int fd, n;
-
-	if (dir == NULL || dir[0] == '\0')
-		dir = "/var/tmp";
-	fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	if (fd == -1 && (errno == EOPNOTSUPP || errno == EISDIR)) {
-		n = snprintf(path, sizeof path, "%s/mailhaul.XXXXXX", dir);
-		if (n > 0 && (size_t)n < sizeof path &&
-		    (fd = mkostemp(path, O_CLOEXEC)) != -1)
-			unlink(path);
-	}
-	if (fd == -1)
-		return err_sys(e, ERR_RUN, "temporary file in %s", dir);
-	return fd;
-}
-
-static int
-write_all(int fd, const char *p, size_t n)
-{
-	ssize_t put;
-
-	for (; n > 0; p += put, n -= (size_t)put) {
-		put = write(fd, p, n);
-		if (put == -1 && errno == EINTR)
-			put = 0;
-		if (put == -1)
-			return -1;
-	}
-	return 0;
-}
-
 int
 decode_fd_to_temp(int fd, int *tmpfd, uint64_t *size, struct err *e)
 {
@@ -520,13 +485,13 @@ decode_fd_to_temp(int fd, int *tmpfd, uint64_t *size, struct err *e)
 		return err_sys(e, ERR_MAILBOX, "read");
 	if ((c = decode_content(fd, false, kind, e)) == NULL)
 		return -1;
-	if ((*tmpfd = open_temp(e)) == -1) {
+	if ((*tmpfd = tempfile_open(e)) == -1) {
 		content_close(&c);
 		return -1;
 	}
 	chunk = xmalloc(CHUNK);
 	while ((n = content_read(c, chunk, CHUNK, e)) > 0) {
-		if (write_all(*tmpfd, chunk, (size_t)n) == -1) {
+		if (tempfile_write(*tmpfd, chunk, (size_t)n) == -1) {
 			n = err_sys(e, ERR_MAILBOX, "temporary file (TMPDIR)");
 			break;
 		}
