@@ -252,8 +252,13 @@ count_folder(struct lane *l, struct account *a, size_t number,
 	    " account_id = ?1 AND src_key = ?2", "ib", a->row.id, key,
 	    strlen(key)) == -1)
 		return -1;
-	if (pair_count(l, f, id, enough, n, e) == -1)
-		return e->scope <= ERR_MAILBOX ? 0 : -1;
+	if (pair_count(l, f, id, enough, n, e) == -1) {
+		if (e->scope > ERR_MAILBOX)
+			return -1;
+		/* One that is locked for now is not one without mail. */
+		if (e->retry)
+			*n = enough;
+	}
 	return 0;
 }
 
@@ -310,8 +315,12 @@ check_same_store(struct lane *l, struct account *a, struct err *e)
 	if (l->run->set->merge_existing)
 		return 0;
 	for (struct pair *p = a->pairs; p != NULL; p = p->next) {
-		if (pair_recognise(l, p, &known, &met, e) == -1)
+		if (pair_recognise(l, p, &known, &met, e) == -1) {
+			/* Its own turn tells more. */
+			if (e->scope <= ERR_MAILBOX && e->retry)
+				continue;
 			return -1;
+		}
 		if (met)
 			return 0;
 		any = any || known;

@@ -132,6 +132,12 @@ work_take_doubt(struct lane *l, const struct pair *p)
 	return doubt;
 }
 
+uint32_t
+work_uidnext(const struct lane *l)
+{
+	return l->work->expect_uid;
+}
+
 void
 work_begin(struct lane *l, struct pair *p, const struct folder_state *f,
     struct tally *t)
@@ -400,7 +406,13 @@ settle_range(struct lane *l, struct slot *s, size_t lo, size_t n, bool *split)
 			*split = true;
 			break;
 		case STORE_NOT_SENT:
-			if (it->err.cause == CAUSE_CHANGED) {
+			if (it->err.cause == CAUSE_CHANGED &&
+			    !w->pair->stable) {
+				/* The walk begins again, and meets it as it
+				 * is then. */
+				w->pair->stable = true;
+				w->tally->counts[OUT_FAILED]++;
+			} else if (it->err.cause == CAUSE_CHANGED) {
 				row_of(c, s, i, OUT_FAILED);
 				issue_of(c, s, i, "failed", it->err.text);
 				w->tally->counts[OUT_FAILED]++;

@@ -36,6 +36,8 @@ int	work_send(struct lane *, const struct msg_meta *, const void *key,
 /* Submits what is left and waits until everything is durable.  -1 as above;
  * it must be called once in any case: it leaves nothing outstanding. */
 int	work_end(struct lane *, struct err *);
+/* The UID that the target gives next, as far as work_end() knows; 0: unknown. */
+uint32_t work_uidnext(const struct lane *);
 /* A batch of this pair went out and its answer never came; told once. */
 bool	work_take_doubt(struct lane *, const struct pair *);
 

@@ -13,6 +13,8 @@
 #include "look.h"
 #include "walk.h"
 
+#define WALKS	5	/* through a mailbox that changes under us */
+
 /* Opens the target mailbox, making it if it is not there. */
 static int
 open_target_mailbox(struct walk *w, struct folder_state *f, struct err *e)
@@ -214,6 +216,63 @@ log_begin(struct lane *l, const struct pair *p, const struct folder_state *f)
 	    f->messages);
 }
 
+bool
+pair_changed(struct pair *p, struct folder_info *f, const struct err *e)
+{
+	if (e->scope != ERR_MAILBOX || e->cause != CAUSE_CHANGED || !e->retry)
+		return false;
+	if (p != NULL)
+		p->stable = true;
+	f->stable = true;
+	return true;
+}
+
+/*
+ * Once through the open source mailbox: everything is sent or known.  1: the
+ * source changed meanwhile, in a way that leaves nothing in doubt.
+ */
+static int
+walk_once(struct walk *w, struct folder_state *f, struct err *e)
+{
+	struct lane *l = w->l;
+	bool stable = w->p->stable, changed = false;
+	struct err end;
+	int64_t extras;
+	int rc, ended;
+
+	if (extras_untaken(l->reader, w->p->id, &extras, e) == -1)
+		return -1;
+	w->extras = extras > 0;
+	if (w->extras && !w->p->adopted && !fault_mutated("look") &&
+	    walk_adopt(w, e) == -1)
+		return pair_changed(w->p, w->folder, e) ? 1 : -1;
+	if (w->extras && look_for_loose(w, e) == -1)
+		return -1;
+	work_begin(l, w->p, f, &w->tally);
+	rc = walk_all(w, e);
+	if (rc == -1)
+		changed = pair_changed(w->p, w->folder, e);
+	ended = work_end(l, &end);
+	f->uidnext = work_uidnext(l);
+	if (rc == 0 && ended == -1)
+		*e = end;
+	if (w->c != NULL)
+		changes_post(l->run->state, &w->c);
+	if (ended == -1)
+		return -1;
+	/* What was sent is known by its digest, and will be met again. */
+	w->row.any_row = true;
+	if (rc == -1)
+		return changed ? 1 : -1;
+	if (stable == w->p->stable)
+		return 0;
+	/* A message that was sent later than it was read had changed. */
+	err_retry(e, ERR_MAILBOX, "the source changed while it was read");
+	e->cause = CAUSE_CHANGED;
+	w->folder->stable = true;
+	return 1;
+}
+
 /* With both mailboxes open and all doubts settled. */
 static int
 copy_pair(struct walk *w, const struct folder_state *f, bool changed,
@@ -223,9 +282,9 @@ copy_pair(struct walk *w, const struct folder_state *f, bool changed,
 	struct row_target seen = { f->uidvalidity, f->uidnext, f->modseq,
 	    f->messages };
 	enum delta delta;
+	struct folder_state now = *f;
 	struct buf token;
 	bool use_token;
-	int64_t extras;
 	int rc;
 
 	log_begin(l, w->p, f);
@@ -234,33 +293,31 @@ copy_pair(struct walk *w, const struct folder_state *f, bool changed,
 	buf_init(&token, 1 << 20);
 	use_token = w->row.complete && !changed &&
 	    token_unwrap(l->run->set, &w->row.token, &token);
-	rc = source_folder_open(l->src, w->folder, use_token ? &token :
-	    NULL, 0, &delta, e);
+	for (unsigned tries = 1;; tries++) {
+		rc = source_folder_open(l->src, w->folder, use_token ? &token :
+		    NULL, 0, &delta, e);
+		if (rc == -1)
+			rc = pair_changed(w->p, w->folder, e) ? 1 : -1;
+		else if (delta == DELTA_UNCHANGED)
+			break;
+		else
+			rc = walk_once(w, &now, e);
+		if (rc != 1 || tries == WALKS)
+			break;
+		lane_note(l, "warn", "changed", "the source mailbox was "
+		    "rewritten while it was read: it is read again, from a "
+		    "copy");
+		source_folder_close(l->src);
+		use_token = false;
+		/* What this walk posted must be seen by the next. */
+		if ((rc = state_sync(l->run->state, e)) == -1)
+			break;
+	}
 	buf_release(&token);
-	if (rc == -1)
+	if (rc != 0)
 		return -1;
 	if (delta == DELTA_UNCHANGED)
 		return unchanged(w, e);
-	if (extras_untaken(l->reader, w->p->id, &extras, e) == -1)
-		return -1;
-	w->extras = extras > 0;
-	if (w->extras && !w->p->adopted && !fault_mutated("look") &&
-	    walk_adopt(w, e) == -1)
-		return -1;
-	if (w->extras && look_for_loose(w, e) == -1)
-		return -1;
-	work_begin(l, w->p, f, &w->tally);
-	rc = walk_all(w, e);
-	if (rc == -1) {
-		struct err ignored;
-
-		work_end(l, &ignored);
-	} else
-		rc = work_end(l, e);
-	if (w->c != NULL)
-		changes_post(l->run->state, &w->c);
-	if (rc == -1)
-		return -1;
 	return walk_end(w, e);
 }
 
@@ -281,6 +338,8 @@ pair_run(struct lane *l, struct pair *p, struct err *e)
 	}
 	p->begun = true;
 	w.folder = account_folder(l, p, e);
+	if (w.folder != NULL)
+		w.folder->stable = p->stable;
 	if (w.folder != NULL && pair_rekey(l, p, w.folder, e) == 0 &&
 	    open_target_mailbox(&w, &f, e) == 0) {
 		rc = look_first(&w, &f, &changed, e);

@@ -28,6 +28,8 @@ struct pair {
 	bool		 looked_twice;	/* the next look is on a new session */
 	unsigned	 tries;
 	bool		 begun;		/* it was run before */
+	bool		 stable;	/* the source changed under us: now it
+					 * must not */
 	struct err	 err;
 };
 
@@ -45,6 +47,9 @@ enum pair_end pair_run(struct lane *, struct pair *, struct err *);
  * was taken. */
 int	pair_adopt(struct lane *, struct pair *, uint64_t *there,
 	    uint64_t *taken, struct err *);
+/* Did the source mailbox change while it was read?  Then it is worth reading
+ * again at once, and this tells the source to keep it as it is. */
+bool	pair_changed(struct pair *, struct folder_info *, const struct err *);
 /* Messages in a source mailbox, by the state if it has not changed (id 0: it
  * is new there), else counted, no further than to enough. */
 int	pair_count(struct lane *, struct folder_info *, int64_t id,

@@ -8,8 +8,8 @@
 #include "look.h"
 #include "walk.h"
 
-int
-pair_adopt(struct lane *l, struct pair *p, uint64_t *there, uint64_t *taken,
+static int
+adopt(struct lane *l, struct pair *p, uint64_t *there, uint64_t *taken,
     struct err *e)
 {
 	struct folder_state f;
@@ -27,6 +27,8 @@ pair_adopt(struct lane *l, struct pair *p, uint64_t *there, uint64_t *taken,
 	walk_begin(&w, l, p);
 	rc = -1;
 	w.folder = account_folder(l, p, e);
+	if (w.folder != NULL)
+		w.folder->stable = p->stable;
 	if (w.folder == NULL ||
 	    mailbox_load(l->reader, p->id, &w.row, e) == -1 ||
 	    look(l, p, 0, false, &found, e) == -1 ||
@@ -43,6 +45,8 @@ pair_adopt(struct lane *l, struct pair *p, uint64_t *there, uint64_t *taken,
 	if (source_folder_open(l->src, w.folder, NULL, 0, &delta, e) == -1)
 		goto out;
 	rc = walk_adopt(&w, e);
+	if (rc == -1)
+		pair_changed(p, w.folder, e);
 	if (rc == 0)
 		rc = extras_untaken(l->reader, p->id, &left, e);
 	if (rc == 0)
@@ -55,7 +59,21 @@ out:
 }
 
 int
-pair_count(struct lane *l, struct folder_info *f, int64_t id, uint64_t enough,
+pair_adopt(struct lane *l, struct pair *p, uint64_t *there, uint64_t *taken,
+    struct err *e)
+{
+	bool stable = p->stable;
+	int rc = adopt(l, p, there, taken, e);
+
+	/* Once more, if the source changed under us. */
+	if (rc == -1 && p->stable != stable &&
+	    (rc = state_sync(l->run->state, e)) == 0)
+		rc = adopt(l, p, there, taken, e);
+	return rc;
+}
+
+static int
+count(struct lane *l, struct folder_info *f, int64_t id, uint64_t enough,
     uint64_t *n, struct err *e)
 {
 	struct row_mailbox row = { .complete = false };
@@ -93,6 +111,19 @@ pair_count(struct lane *l, struct folder_info *f, int64_t id, uint64_t enough,
 	return rc == -1 ? -1 : 0;
 }
 
+int
+pair_count(struct lane *l, struct folder_info *f, int64_t id, uint64_t enough,
+    uint64_t *n, struct err *e)
+{
+	bool stable = f->stable;
+	int rc = count(l, f, id, enough, n, e);
+
+	if (rc == -1 && !stable && pair_changed(NULL, f, e))
+		rc = count(l, f, id, enough, n, e);
+	f->stable = stable;
+	return rc;
+}
+
 /* Is this message in a row, by its key or its digest? */
 static int
 is_known(struct walk *w, const struct msg_meta *m, bool *met, struct err *e)
@@ -123,8 +154,8 @@ is_known(struct walk *w, const struct msg_meta *m, bool *met, struct err *e)
 	return rc == -1 ? -1 : 0;
 }
 
-int
-pair_recognise(struct lane *l, struct pair *p, bool *known, bool *met,
+static int
+recognise(struct lane *l, struct pair *p, bool *known, bool *met,
     struct err *e)
 {
 	enum delta delta;
@@ -137,6 +168,8 @@ pair_recognise(struct lane *l, struct pair *p, bool *known, bool *met,
 	walk_begin(&w, l, p);
 	buf_init(&token, 1 << 20);
 	w.folder = account_folder(l, p, e);
+	if (w.folder != NULL)
+		w.folder->stable = p->stable;
 	if (w.folder == NULL ||
 	    mailbox_load(l->reader, p->id, &w.row, e) == -1)
 		goto out;
@@ -157,9 +190,23 @@ pair_recognise(struct lane *l, struct pair *p, bool *known, bool *met,
 			rc = -1;
 	}
 	rc = rc == -1 ? -1 : 0;
+	if (rc == -1)
+		pair_changed(p, w.folder, e);
 out:
 	buf_release(&token);
 	walk_release(&w);
+	return rc;
+}
+
+int
+pair_recognise(struct lane *l, struct pair *p, bool *known, bool *met,
+    struct err *e)
+{
+	bool stable = p->stable;
+	int rc = recognise(l, p, known, met, e);
+
+	if (rc == -1 && p->stable != stable)
+		rc = recognise(l, p, known, met, e);
 	return rc;
 }
 

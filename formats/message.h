@@ -108,6 +108,8 @@ struct folder_info {
 	bool		 subscribed;
 	bool		 noselect;	/* a level without messages */
 	const char	*refused;	/* why it cannot be read, else NULL */
+	bool		 stable;	/* set by the caller: it changed while it
+					 * was read; now let it not */
 	uint64_t	 cookie;	/* the source's own */
 };
 

@@ -4,23 +4,24 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
-#include <stdio.h>
+#include <linux/fs.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/decode.h"
+#include "base/tempfile.h"
 #include "base/xmalloc.h"
 #include "mbox/mbox_parse.h"
 
-/* A lock file older than this is left over from a crash. */
-#define STALE_S		300
-/* Bytes at either end that a fingerprint covers. */
+/* Bytes that a fingerprint covers. */
 #define PRINT_BYTES	4096
 #define ASK_BYTES	((uint64_t)32 << 20)
+#define HOLD_MS		250	/* others wait no longer, where we may choose */
+#define SETTLE_MS	2500	/* for a file's times to be told apart */
+#define COPY_CHUNK	((size_t)1 << 20)
 
 int
 mbox_openat(int dirfd, const char *path, int flags)
@@ -165,157 +166,367 @@ hash(uint64_t h, const char *p, size_t n)
 	return h;
 }
 
+/* Of up to PRINT_BYTES from off on; -1: there are not that many. */
 static int
-fingerprint(int fd, uint64_t size, uint64_t *print)
+print_of(int fd, uint64_t off, uint64_t end, uint64_t *print)
 {
 	char p[PRINT_BYTES];
-	size_t n = size < sizeof p ? (size_t)size : sizeof p;
-	uint64_t h = 0xcbf29ce484222325ULL;
+	size_t n = end - off < sizeof p ? (size_t)(end - off) : sizeof p;
 
-	if (pread_full(fd, p, n, 0) != (ssize_t)n)
+	if (pread_full(fd, p, n, off) != (ssize_t)n)
 		return -1;
-	h = hash(h, p, n);
-	if (pread_full(fd, p, n, size - n) != (ssize_t)n)
-		return -1;
-	*print = hash(h, p, n);
+	*print = hash(0xcbf29ce484222325ULL, p, n);
 	return 0;
 }
 
-static bool
-lock_file_there(int dirfd, const char *name)
-{
-	struct stat st;
-	char *lock;
-	size_t len = strlen(name);
-	int rc;
-
-	lock = xmalloc(len + sizeof ".lock");
-	memcpy(lock, name, len);
-	memcpy(lock + len, ".lock", sizeof ".lock");
-	rc = fstatat(dirfd, lock, &st, AT_SYMLINK_NOFOLLOW);
-	free(lock);
-	return rc == 0 && time(NULL) - st.st_mtim.tv_sec < STALE_S;
-}
-
-/* Waits for wait_ms, or until the run is to stop: then true, and *e. */
-static bool
-cancelled(int cancel_fd, int wait_ms, struct err *e)
-{
-	struct pollfd pfd = { .fd = cancel_fd, .events = POLLIN };
-
-	if (poll(&pfd, 1, wait_ms) <= 0)
-		return false;
-	err_retry(e, ERR_RUN, "stopped");
-	e->cause = CAUSE_CANCELLED;
-	return true;
-}
-
-/* The file's state while nobody holds a lock: 1, or 0 when somebody does. */
 static int
-stat_unlocked(int fd, int dirfd, const char *name, struct stat *st)
+take_prints(int fd, uint64_t size, uint64_t pos, struct mbox_print *p)
 {
-	struct flock fl = { .l_type = F_RDLCK, .l_whence = SEEK_SET };
-	bool free_now = true;
-	int rc = 0;
+	uint64_t half = PRINT_BYTES / 2;
 
-	/* File systems without locks answer with other errors: nobody can
-	 * hold one then. */
-	if (fcntl(fd, F_OFD_SETLK, &fl) == -1 &&
-	    (errno == EAGAIN || errno == EACCES))
-		free_now = false;
-	else if (flock(fd, LOCK_SH | LOCK_NB) == -1 && errno == EWOULDBLOCK)
-		free_now = false;
-	if (fstat(fd, st) == -1)
-		rc = -1;
-	/* Only now: a lock file that comes later means no harm. */
-	if (free_now && lock_file_there(dirfd, name))
-		free_now = false;
-	flock(fd, LOCK_UN);
-	fl.l_type = F_UNLCK;
-	fcntl(fd, F_OFD_SETLK, &fl);
-	return rc == -1 ? -1 : free_now;
+	p->pos = pos > size ? size : pos;
+	if (print_of(fd, 0, size, &p->head) == -1 ||
+	    print_of(fd, size > PRINT_BYTES ? size - PRINT_BYTES : 0, size,
+	    &p->tail) == -1)
+		return -1;
+	return print_of(fd, p->pos > half ? p->pos - half : 0, size,
+	    &p->around);
 }
 
-static int
-stat_waiting(struct mbox_file *f, int dirfd, const char *name,
-    unsigned wait_ms, int cancel_fd, struct err *e)
-{
-	unsigned waited = 0;
-	int rc;
-
-	while ((rc = stat_unlocked(f->orig, dirfd, name, &f->st)) == 0 &&
-	    waited < wait_ms) {
-		if (cancelled(cancel_fd, 50, e))
-			return -1;
-		waited += 50;
-	}
-	if (rc == -1)
-		return err_sys(e, ERR_MAILBOX, "stat");
-	f->locked = rc == 0;
-	return 0;
-}
-
-/* Changed so shortly ago that a further change may leave the same times? */
 static bool
+same_prints(int fd, uint64_t size, const struct mbox_print *old)
+{
+	struct mbox_print p;
+
+	return take_prints(fd, size, old->pos, &p) == 0 &&
+	    p.head == old->head && p.tail == old->tail &&
+	    p.around == old->around;
+}
+
+static bool
+same_time(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+/* mtime alone can be set back, and UW's programs set it to whole seconds. */
+static bool
+same_state(const struct stat *a, const struct stat *b)
+{
+	return a->st_size == b->st_size &&
+	    same_time(&a->st_mtim, &b->st_mtim) &&
+	    same_time(&a->st_ctim, &b->st_ctim);
+}
+
+static uint64_t
+clock_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+/* Changed so shortly ago that a further change may leave the same times?  How
+ * long that lasts, at most; 0: no. */
+static unsigned
 just_changed(const struct stat *st)
 {
-	struct timespec now;
+	struct timespec now, last = st->st_ctim;
 	int64_t age_ms, grain_ms = 50;
 
+	if (st->st_mtim.tv_sec > last.tv_sec)
+		last = st->st_mtim;
 	/* File systems that count seconds. */
 	if (st->st_mtim.tv_nsec == 0 && st->st_ctim.tv_nsec == 0)
 		grain_ms = 2000;
 	clock_gettime(CLOCK_REALTIME, &now);
-	age_ms = (int64_t)(now.tv_sec - st->st_mtim.tv_sec) * 1000 +
-	    (now.tv_nsec - st->st_mtim.tv_nsec) / 1000000;
-	return age_ms < grain_ms && age_ms > -grain_ms;
+	age_ms = (int64_t)(now.tv_sec - last.tv_sec) * 1000 +
+	    (now.tv_nsec - last.tv_nsec) / 1000000;
+	return age_ms < grain_ms && age_ms > -grain_ms ?
+	    (unsigned)(grain_ms - age_ms) : 0;
+}
+
+/* The file's state, taken when every further change must show in it.  *racy:
+ * it did not come to rest. */
+static int
+stat_at_rest(struct mbox_file *f, struct stat *st, bool *racy, struct err *e)
+{
+	uint64_t end = clock_ms() + SETTLE_MS;
+	unsigned ms;
+
+	for (;;) {
+		if (fstat(f->orig, st) == -1)
+			return err_sys(e, ERR_MAILBOX, "stat");
+		ms = just_changed(st);
+		*racy = ms > 0;
+		if (ms == 0 || clock_ms() >= end)
+			return 0;
+		/* Who respects our lock does not change it meanwhile. */
+		if (mbox_pause(f->conf.cancel_fd, (int)ms, e))
+			return -1;
+	}
+}
+
+/* Does its name still lead to it? */
+static bool
+same_file(const struct mbox_file *f)
+{
+	struct stat st;
+
+	return fstatat(f->dirfd, f->name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    st.st_dev == f->st.st_dev && st.st_ino == f->st.st_ino;
+}
+
+/* Is what was there when it was opened still there?  Mail may have been
+ * appended since; programs that remove mail or write flags shift what comes
+ * last. */
+static bool
+unharmed(const struct mbox_file *f, const struct stat *st)
+{
+	if (!same_file(f))
+		return false;
+	if (same_state(st, &f->seen))
+		return true;
+	return (uint64_t)st->st_size > f->size &&
+	    same_prints(f->orig, f->size, &f->print);
+}
+
+int
+mbox_file_rewritten(struct err *e)
+{
+	err_retry(e, ERR_MAILBOX, "the file was rewritten while it was read");
+	e->cause = CAUSE_CHANGED;
+	return -1;
+}
+
+/* Holding. */
+
+static bool
+is_live(const struct mbox_file *f)
+{
+	return f->fd == f->orig;
+}
+
+bool
+mbox_file_held(const struct mbox_file *f)
+{
+	return f->holds > 0;
 }
 
 static int
-decode_copy(struct mbox_file *f, struct err *e)
+take_lock(struct mbox_file *f, struct err *e)
 {
-	struct stat after;
+	int rc = mbox_lock_take(&f->lock, f->conf.wait_ms, f->conf.cancel_fd,
+	    e);
 
-	if (decode_fd_to_temp(f->orig, &f->fd, &f->size, e) == -1) {
-		f->fd = -1;
-		if (e->scope == ERR_MESSAGE)
-			e->scope = ERR_MAILBOX;
+	f->since_ms = clock_ms();
+	return rc;
+}
+
+static void
+drop_lock(struct mbox_file *f)
+{
+	struct err e;
+
+	/* Only a lock file needs the user's rights. */
+	if (f->lock.dot && asuser_enter(f->conf.as, &e) == 0) {
+		mbox_lock_drop(&f->lock);
+		asuser_leave(f->conf.as);
+	} else
+		mbox_lock_drop(&f->lock);
+}
+
+static int
+hold(struct mbox_file *f, struct err *e)
+{
+	struct stat st;
+	bool racy;
+
+	if (take_lock(f, e) == -1 || stat_at_rest(f, &st, &racy, e) == -1)
 		return -1;
-	}
-	if (fstat(f->orig, &after) == -1)
-		return err_sys(e, ERR_MAILBOX, "stat");
-	if (after.st_size != f->st.st_size ||
-	    after.st_mtim.tv_sec != f->st.st_mtim.tv_sec ||
-	    after.st_mtim.tv_nsec != f->st.st_mtim.tv_nsec)
+	if (!unharmed(f, &st))
 		return mbox_file_rewritten(e);
+	if (!racy)
+		f->seen = st;
 	return 0;
 }
 
 int
-mbox_file_open(struct mbox_file *f, int fd, int dirfd, const char *name,
-    unsigned wait_ms, int cancel_fd, struct err *e)
+mbox_file_hold(struct mbox_file *f, struct err *e)
+{
+	int rc;
+
+	if (!is_live(f))
+		return 0;
+	if (f->holds > 0) {
+		f->holds++;
+		return 0;
+	}
+	if (asuser_enter(f->conf.as, e) == -1)
+		return -1;
+	rc = hold(f, e);
+	if (rc == 0)
+		f->holds = 1;
+	else
+		mbox_lock_drop(&f->lock);
+	asuser_leave(f->conf.as);
+	return rc;
+}
+
+int
+mbox_file_release(struct mbox_file *f, struct err *e)
+{
+	struct mbox_print p;
+	struct stat st;
+	bool good;
+
+	if (!is_live(f))
+		return 0;
+	assert(f->holds > 0);
+	if (--f->holds > 0)
+		return 0;
+	if (asuser_enter(f->conf.as, e) == -1) {
+		drop_lock(f);
+		return -1;
+	}
+	/* The prints before the state: so they are of that state. */
+	good = take_prints(f->orig, f->size, f->pos, &p) == 0 &&
+	    fstat(f->orig, &st) == 0 && unharmed(f, &st);
+	if (good)
+		f->print = p;
+	mbox_lock_drop(&f->lock);
+	asuser_leave(f->conf.as);
+	return good ? 0 : mbox_file_rewritten(e);
+}
+
+void
+mbox_file_let_go(struct mbox_file *f)
+{
+	if (f->holds > 0 && --f->holds == 0)
+		drop_lock(f);
+}
+
+bool
+mbox_file_same(const struct mbox_file *f)
+{
+	struct stat st;
+
+	return same_file(f) && fstat(f->orig, &st) == 0 &&
+	    same_state(&st, &f->st);
+}
+
+/* Opening. */
+
+/* The bytes that count, in a file of our own. */
+static int
+copy_bytes(struct mbox_file *f, struct err *e)
+{
+	struct err again;
+	uint64_t done = 0;
+	ssize_t n = 1;
+	char *p;
+
+	asuser_pause(f->conf.as);
+	f->fd = tempfile_open(e);
+	if (asuser_resume(f->conf.as, f->fd == -1 ? &again : e) == -1 ||
+	    f->fd == -1) {
+		if (e->scope > ERR_MAILBOX)
+			e->scope = ERR_MAILBOX;
+		return -1;
+	}
+	/* Where the file system can share the bytes, that is enough. */
+	if (ioctl(f->fd, FICLONE, f->orig) == 0)
+		return 0;
+	p = xmalloc(COPY_CHUNK);
+	while (done < f->size && n > 0) {
+		size_t want = f->size - done < COPY_CHUNK ?
+		    (size_t)(f->size - done) : COPY_CHUNK;
+
+		if (mbox_pause(f->conf.cancel_fd, 0, e)) {
+			n = -1;
+			break;
+		}
+		n = pread_full(f->orig, p, want, done);
+		if (n == -1)
+			read_error(e);
+		else if (n > 0 && tempfile_write(f->fd, p, (size_t)n) == -1) {
+			n = -1;
+			err_sys(e, ERR_MAILBOX, "a copy of the file in TMPDIR");
+			e->retry = true;
+		}
+		done += n > 0 ? (uint64_t)n : 0;
+		mbox_lock_refresh(&f->lock);
+	}
+	free(p);
+	if (n == -1)
+		return -1;
+	return done < f->size ? mbox_file_rewritten(e) : 0;
+}
+
+/* A copy, decoded or not, of one state of the file. */
+static int
+make_copy(struct mbox_file *f, struct err *e)
+{
+	struct stat after;
+	int rc;
+
+	f->fd = -1;
+	if (f->compressed) {
+		asuser_pause(f->conf.as);
+		rc = decode_fd_to_temp(f->orig, &f->fd, &f->size, e);
+		if (rc == 0)
+			rc = asuser_resume(f->conf.as, e);
+		else {
+			struct err ignored;
+
+			asuser_resume(f->conf.as, &ignored);
+			f->fd = -1;
+			if (e->scope == ERR_MESSAGE)
+				e->scope = ERR_MAILBOX;
+		}
+	} else
+		rc = copy_bytes(f, e);
+	if (rc == -1)
+		return -1;
+	if (fstat(f->orig, &after) == -1)
+		return err_sys(e, ERR_MAILBOX, "stat");
+	return same_state(&after, &f->st) ? 0 : mbox_file_rewritten(e);
+}
+
+int
+mbox_file_open(struct mbox_file *f, struct safepath *at,
+    const struct mbox_file_conf *conf, struct err *e)
 {
 	memset(f, 0, sizeof *f);
-	f->fd = f->orig = fd;
-	f->cancel_fd = cancel_fd;
-	if (stat_waiting(f, dirfd, name, wait_ms, cancel_fd, e) == -1)
+	f->conf = *conf;
+	f->fd = f->orig = at->fd;
+	f->dirfd = at->dirfd;
+	memcpy(f->name, at->name, sizeof f->name);
+	at->fd = at->dirfd = -1;
+	mbox_lock_init(&f->lock, conf->locks, f->orig, f->dirfd, f->name);
+	if (take_lock(f, e) == -1 ||
+	    stat_at_rest(f, &f->st, &f->racy, e) == -1)
 		goto fail;
+	f->holds = 1;
 	if (!S_ISREG(f->st.st_mode)) {
 		err_set(e, ERR_MAILBOX, "not a regular file");
 		goto fail;
 	}
-	f->racy = just_changed(&f->st);
 	f->seen = f->st;
 	f->size = (uint64_t)f->st.st_size;
-	if (mbox_probe(fd, &f->kind, &f->compressed, e) == -1)
+	if (mbox_probe(f->orig, &f->kind, &f->compressed, e) == -1)
 		goto fail;
-	if (f->compressed) {
-		f->fd = -1;
-		if (decode_copy(f, e) == -1)
-			goto fail;
-	} else if (fingerprint(fd, f->size, &f->print) == -1) {
+	if (!f->compressed && take_prints(f->orig, f->size, 0, &f->print) ==
+	    -1) {
 		mbox_file_rewritten(e);
 		goto fail;
+	}
+	if (f->compressed || conf->stable) {
+		f->copied = true;
+		if (make_copy(f, e) == -1)
+			goto fail;
+		mbox_file_let_go(f);
 	}
 	return 0;
 fail:
@@ -326,63 +537,62 @@ fail:
 void
 mbox_file_close(struct mbox_file *f)
 {
+	struct err e;
+	bool other = f->lock.dot && asuser_enter(f->conf.as, &e) == 0;
+
+	mbox_lock_release(&f->lock);
+	if (other)
+		asuser_leave(f->conf.as);
 	if (f->orig != -1 && f->orig != f->fd)
 		close(f->orig);
 	if (f->fd != -1)
 		close(f->fd);
-	f->fd = f->orig = -1;
+	if (f->dirfd != -1)
+		close(f->dirfd);
+	f->fd = f->orig = f->dirfd = -1;
+	f->holds = 0;
 }
+
+/* Reading. */
 
 ssize_t
 mbox_file_read(void *ctx, void *p, size_t n, uint64_t off, struct err *e)
 {
+	static const struct timespec moment = { 0, 2000000 };
 	struct mbox_file *f = ctx;
 	ssize_t got;
 
+	if (f->holds == 1 && clock_ms() - f->since_ms > HOLD_MS) {
+		if (mbox_file_release(f, e) == -1)
+			return -1;
+		nanosleep(&moment, NULL);
+		if (mbox_file_hold(f, e) == -1)
+			return -1;
+	}
 	do
 		got = pread(f->fd, p, n, (off_t)off);
 	while (got == -1 && errno == EINTR);
 	if (got == -1)
 		return read_error(e);
+	f->pos = off;
 	/* A message may be longer than a person wants to wait. */
 	f->unasked += (uint64_t)got;
-	if (f->unasked >= ASK_BYTES && f->cancel_fd != -1) {
+	if (f->unasked >= ASK_BYTES && f->conf.cancel_fd != -1) {
 		f->unasked = 0;
-		if (cancelled(f->cancel_fd, 0, e))
+		if (mbox_pause(f->conf.cancel_fd, 0, e))
 			return -1;
 	}
 	return got;
 }
 
-enum mbox_change
-mbox_file_change(struct mbox_file *f)
+ssize_t
+mbox_file_beyond(struct mbox_file *f, char *p, size_t n)
 {
 	struct stat st;
-	uint64_t print;
 
-	/* The copy does not change with the original. */
-	if (f->compressed)
-		return CHANGE_NONE;
-	if (fstat(f->orig, &st) == -1)
-		return CHANGE_REWRITTEN;
-	if (st.st_size != f->seen.st_size ||
-	    st.st_mtim.tv_sec != f->seen.st_mtim.tv_sec ||
-	    st.st_mtim.tv_nsec != f->seen.st_mtim.tv_nsec) {
-		/* Mail was appended, or the file written anew: programs that
-		 * remove mail or write flags shift what comes last. */
-		if ((uint64_t)st.st_size <= f->size ||
-		    fingerprint(f->orig, f->size, &print) == -1 ||
-		    print != f->print)
-			return CHANGE_REWRITTEN;
-		f->seen = st;
-	}
-	return (uint64_t)st.st_size > f->size ? CHANGE_GROWN : CHANGE_NONE;
-}
-
-int
-mbox_file_rewritten(struct err *e)
-{
-	err_retry(e, ERR_MAILBOX, "the file was rewritten while it was read");
-	e->cause = CAUSE_CHANGED;
-	return -1;
+	/* What is read is not what grows. */
+	if (f->compressed || fstat(f->orig, &st) == -1 ||
+	    (uint64_t)st.st_size <= f->size || !unharmed(f, &st))
+		return 0;
+	return pread_full(f->orig, p, n, f->size);
 }

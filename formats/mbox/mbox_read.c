@@ -1,5 +1,5 @@
 /*
- * Reading one open mailbox file: messages, their facts and contents, and the
+ * Reading one open mailbox file: messages, their facts and places, and the
  * count.  What is done and why stands at the top of mbox_source.c.
  */
 #include <errno.h>
@@ -11,22 +11,8 @@
 #include "base/xmalloc.h"
 #include "mbox/mbox_facts.h"
 #include "mbox/mbox_impl.h"
-#include "mbox/mbox_quote.h"
 
 #define DOUBTS_MAX	200	/* named one by one in a mailbox */
-
-/* Messages whose places are remembered between next() and content(); beyond
- * that a message is looked for again in the file. */
-#define PLACES		512
-#define PLACE_CUTS	6
-
-/* Where a message lies; offsets in the file. */
-struct place {
-	uint64_t	from, start, body, end;
-	uint64_t	quoted;
-	size_t		ncuts;		/* more than PLACE_CUTS: too many */
-	struct content_cut cuts[PLACE_CUTS];	/* offsets in the message */
-};
 
 static const char *
 doubt_text(enum mbox_doubt why)
@@ -56,14 +42,14 @@ doubt_text(enum mbox_doubt why)
 
 /* A line of the report with an offset; too many are only counted. */
 static void
-warn_at(struct mbox_src *s, uint64_t off, const char *text)
+warn_at(struct mbox_box *b, uint64_t off, const char *text)
 {
 	char where[40];
 
-	if (s->doubts++ >= DOUBTS_MAX)
+	if (b->doubts++ >= DOUBTS_MAX)
 		return;
 	snprintf(where, sizeof where, "offset %" PRIu64, off);
-	source_warn(&s->s, where, "%s", text);
+	source_warn(&b->src->s, where, "%s", text);
 }
 
 static void
@@ -73,12 +59,12 @@ on_doubt(void *ctx, uint64_t off, enum mbox_doubt why)
 }
 
 static struct mbox_scan *
-new_scan(struct mbox_src *s, bool doubts)
+new_scan(struct mbox_box *b, bool doubts)
 {
 	struct mbox_scan_conf conf = {
-		.read = mbox_file_read, .read_ctx = &s->file,
-		.doubt = doubts ? on_doubt : NULL, .doubt_ctx = s,
-		.size = s->file.size, .quote = s->quote,
+		.read = mbox_file_read, .read_ctx = &b->file,
+		.doubt = doubts ? on_doubt : NULL, .doubt_ctx = b,
+		.size = b->file.size, .quote = b->src->quote,
 	};
 
 	return mbox_scan_new(&conf);
@@ -103,120 +89,119 @@ hidden(const struct mbox_scan *scan, const struct mbox_msg *m)
 
 /* UIDVALIDITY, last UID and keywords from the first header. */
 static void
-learn_base(struct mbox_src *s, struct folder_info *f)
+learn_base(struct mbox_box *b, struct folder_info *f)
 {
-	const struct mbox_head *h = s->first.head;
+	const struct mbox_head *h = b->first.head;
 	struct mbox_base base;
 
 	if (!mbox_head_pseudo(h, &base) &&
 	    !mbox_head_base(h, HEAD_XIMAPBASE, &base)) {
 		if (mbox_head_base(h, HEAD_XIMAP, &base))
-			source_warn(&s->s, NULL, "the first message has an "
+			source_warn(&b->src->s, NULL, "the first message has an "
 			    "X-IMAP field but came by mail: the field is not "
 			    "believed");
 		return;
 	}
-	s->has_uids = true;
-	s->last_uid = base.last_uid;
-	s->listed = mbox_words_new(base.keywords);
+	b->has_uids = true;
+	b->last_uid = base.last_uid;
+	b->listed = mbox_words_new(base.keywords);
 	f->uidvalidity = base.uidvalidity;
 	f->uidnext = base.last_uid == UINT32_MAX ? 0 : base.last_uid + 1;
 }
 
 static int
-open_mbx(struct mbox_src *s, struct folder_info *f, struct err *e)
+open_mbx(struct mbox_box *b, struct folder_info *f, struct err *e)
 {
-	if (mbx_start(&s->mbx, mbox_file_read, &s->file, s->file.size, e) == -1)
+	if (mbx_start(&b->mbx, mbox_file_read, &b->file, b->file.size, e) == -1)
 		return -1;
-	s->has_uids = s->mbx.uidvalidity != 0;
-	s->last_uid = s->mbx.last_uid;
-	f->uidvalidity = s->mbx.uidvalidity;
-	f->uidnext = s->last_uid == UINT32_MAX ? 0 : s->last_uid + 1;
+	b->has_uids = b->mbx.uidvalidity != 0;
+	b->last_uid = b->mbx.last_uid;
+	f->uidvalidity = b->mbx.uidvalidity;
+	f->uidnext = b->last_uid == UINT32_MAX ? 0 : b->last_uid + 1;
 	return 0;
 }
 
 static int
-open_mbox(struct mbox_src *s, struct folder_info *f, struct err *e)
+open_mbox(struct mbox_box *b, struct folder_info *f, struct err *e)
 {
 	int rc;
 
-	s->scan = new_scan(s, true);
-	if ((rc = mbox_scan_next(s->scan, &s->first, e)) == -1)
+	b->scan = new_scan(b, true);
+	if ((rc = mbox_scan_next(b->scan, &b->first, e)) == -1)
 		return -1;
-	s->have_first = rc == 1;
-	if (s->have_first)
-		learn_base(s, f);
-	if (mbox_scan_leading(s->scan) > 0 && s->have_first)
-		source_warn(&s->s, NULL, "%" PRIu64 " bytes before the first "
+	b->have_first = rc == 1;
+	if (b->have_first)
+		learn_base(b, f);
+	if (mbox_scan_leading(b->scan) > 0 && b->have_first)
+		source_warn(&b->src->s, NULL, "%" PRIu64 " bytes before the first "
 		    "message (blank lines, byte order mark, NULs) left out",
-		    mbox_scan_leading(s->scan));
+		    mbox_scan_leading(b->scan));
 	return 0;
 }
 
 int
-mbox_begin(struct mbox_src *s, struct folder_info *f, uint32_t from_uid,
+mbox_begin(struct mbox_box *b, struct folder_info *f, uint32_t from_uid,
     struct err *e)
 {
 	int rc;
 
-	s->nplaces = 0;
-	s->have_first = s->ended = s->broken = false;
-	s->left_out = 0;
-	s->from_uid = from_uid;
-	s->has_uids = s->renumber = false;
-	s->last_uid = s->prev_uid = 0;
-	s->doubts = s->expunged = s->numbered = 0;
-	s->unquoted = s->unlisted = 0;
-	if (s->places == NULL)
-		s->places = xcalloc(PLACES, sizeof *s->places);
-	f->messages = UNKNOWN64;
-	f->uidvalidity = f->uidnext = 0;
-	if (s->file.kind == KIND_OTHER)
+	b->nplaces = 0;
+	b->have_first = b->ended = b->broken = b->walking = false;
+	b->left_out = 0;
+	b->from_uid = from_uid;
+	b->has_uids = b->renumber = false;
+	b->last_uid = b->prev_uid = 0;
+	b->doubts = b->expunged = b->numbered = 0;
+	b->unquoted = b->unlisted = 0;
+	if (b->places == NULL)
+		b->places = xcalloc(PLACES, sizeof *b->places);
+	if (b->file.kind == KIND_OTHER)
 		rc = err_set(e, ERR_MAILBOX, "not an mbox: the first line "
 		    "that is not empty is no separator (\"From \", sender, "
 		    "date)");
-	else if (s->file.kind == KIND_MBX)
-		rc = open_mbx(s, f, e);
+	else if (b->file.kind == KIND_MBX)
+		rc = open_mbx(b, f, e);
 	else
-		rc = open_mbox(s, f, e);
+		rc = open_mbox(b, f, e);
 	if (rc == -1)
-		mbox_end(s);
+		mbox_end(b);
 	return rc;
 }
 
 void
-mbox_end(struct mbox_src *s)
+mbox_end(struct mbox_box *b)
 {
-	mbox_scan_free(&s->scan);
-	mbox_scan_free(&s->again);
-	mbox_words_free(&s->listed);
-	free(s->places);
-	s->places = NULL;
-	free(s->cuts);
-	s->cuts = NULL;
-	s->capcuts = 0;
+	mbox_ahead_free(b);
+	mbox_scan_free(&b->scan);
+	mbox_scan_free(&b->again);
+	mbox_words_free(&b->listed);
+	free(b->places);
+	b->places = NULL;
+	free(b->cuts);
+	b->cuts = NULL;
+	b->capcuts = 0;
 }
 
 /* Messages. */
 
 /* The UID of a message: its own (0: it has none), if it can be believed. */
 static uint32_t
-give_uid(struct mbox_src *s, uint32_t own)
+give_uid(struct mbox_box *b, uint32_t own)
 {
-	if (!s->has_uids)
+	if (!b->has_uids)
 		return 0;
-	if (!s->renumber && own > s->prev_uid && own <= s->last_uid) {
-		s->prev_uid = own;
+	if (!b->renumber && own > b->prev_uid && own <= b->last_uid) {
+		b->prev_uid = own;
 		return own;
 	}
-	s->renumber = true;
-	if (s->last_uid == UINT32_MAX)
+	b->renumber = true;
+	if (b->last_uid == UINT32_MAX)
 		return 0;
-	s->last_uid++;
-	s->numbered++;
-	s->s.folder->uidnext = s->last_uid == UINT32_MAX ? 0 :
-	    s->last_uid + 1;
-	return s->last_uid;
+	b->last_uid++;
+	b->numbered++;
+	b->src->s.folder->uidnext = b->last_uid == UINT32_MAX ? 0 :
+	    b->last_uid + 1;
+	return b->last_uid;
 }
 
 static uint32_t
@@ -240,12 +225,12 @@ own_uid(const struct mbox_msg *m)
 	return (uint32_t)v;
 }
 
-/* s->cuts: what is left out of the message, offsets in it. */
+/* b->cuts: what is left out of the message, offsets in it. */
 static void
-find_cuts(struct mbox_src *s, const struct mbox_msg *m)
+find_cuts(struct mbox_box *b, const struct mbox_msg *m)
 {
-	s->ncuts = 0;
-	if (s->keep)
+	b->ncuts = 0;
+	if (b->src->keep)
 		return;
 	for (size_t i = 0; i < m->head->ncuts; i++) {
 		const struct head_cut *h = &m->head->cuts[i];
@@ -253,17 +238,17 @@ find_cuts(struct mbox_src *s, const struct mbox_msg *m)
 
 		if (h->length && !m->length_used)
 			continue;
-		last = s->ncuts > 0 ? &s->cuts[s->ncuts - 1] : NULL;
+		last = b->ncuts > 0 ? &b->cuts[b->ncuts - 1] : NULL;
 		if (last != NULL && last->end == h->start - m->start) {
 			last->end = h->end - m->start;
 			continue;
 		}
-		if (s->ncuts == s->capcuts) {
-			s->capcuts = s->capcuts == 0 ? 16 : s->capcuts * 2;
-			s->cuts = xreallocarray(s->cuts, s->capcuts,
-			    sizeof *s->cuts);
+		if (b->ncuts == b->capcuts) {
+			b->capcuts = b->capcuts == 0 ? 16 : b->capcuts * 2;
+			b->cuts = xreallocarray(b->cuts, b->capcuts,
+			    sizeof *b->cuts);
 		}
-		s->cuts[s->ncuts++] = (struct content_cut){
+		b->cuts[b->ncuts++] = (struct content_cut){
 			h->start - m->start, h->end - m->start
 		};
 	}
@@ -280,28 +265,28 @@ cut_bytes(const struct content_cut *cuts, size_t n)
 }
 
 static void
-make_place(struct mbox_src *s, const struct mbox_msg *m, struct place *p)
+make_place(struct mbox_box *b, const struct mbox_msg *m, struct place *p)
 {
 	p->from = m->from;
 	p->start = m->start;
 	p->body = m->body;
 	p->end = m->end;
 	p->quoted = m->quoted;
-	p->ncuts = s->ncuts;
-	for (size_t i = 0; i < s->ncuts && i < PLACE_CUTS; i++)
-		p->cuts[i] = s->cuts[i];
+	p->ncuts = b->ncuts;
+	for (size_t i = 0; i < b->ncuts && i < PLACE_CUTS; i++)
+		p->cuts[i] = b->cuts[i];
 }
 
 /* The places are in a ring, those that were remembered last. */
 static const struct place *
-find_place(const struct mbox_src *s, uint64_t from)
+find_place(const struct mbox_box *b, uint64_t from)
 {
-	size_t lo = s->nplaces > PLACES ? s->nplaces - PLACES : 0;
-	size_t hi = s->nplaces;
+	size_t lo = b->nplaces > PLACES ? b->nplaces - PLACES : 0;
+	size_t hi = b->nplaces;
 
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
-		const struct place *p = &s->places[mid % PLACES];
+		const struct place *p = &b->places[mid % PLACES];
 
 		if (p->from == from)
 			return p->ncuts > PLACE_CUTS ? NULL : p;
@@ -314,26 +299,18 @@ find_place(const struct mbox_src *s, uint64_t from)
 }
 
 /* Does a message that ends at the size we know go on behind it? */
-static int
-half_written(struct mbox_src *s, const struct mbox_msg *m, struct err *e)
+static bool
+half_written(struct mbox_box *b, const struct mbox_msg *m)
 {
 	char p[8];
 	ssize_t n;
 	size_t i = 0;
 
-	if (m->next < s->file.size)
-		return 0;
-	switch (mbox_file_change(&s->file)) {
-	case CHANGE_NONE:
-		return 0;
-	case CHANGE_REWRITTEN:
-		return mbox_file_rewritten(e);
-	case CHANGE_GROWN:
-		break;
-	}
-	n = mbox_file_read(&s->file, p, sizeof p, s->file.size, e);
+	if (m->next < b->file.size)
+		return false;
+	n = mbox_file_beyond(&b->file, p, sizeof p);
 	if (n <= 0)
-		return n == 0 ? mbox_file_rewritten(e) : -1;
+		return false;
 	/* The empty line may be there already, or not. */
 	if (p[0] == '\n')
 		i = 1;
@@ -343,39 +320,50 @@ half_written(struct mbox_src *s, const struct mbox_msg *m, struct err *e)
 	return n > 0 && memcmp(p + i, "From ", n < 5 ? (size_t)n : 5) != 0;
 }
 
+int
+mbox_walk_pause(struct mbox_box *b, struct err *e)
+{
+	if (!b->walking)
+		return 0;
+	b->walking = false;
+	/* Reading has lost it, and said so. */
+	if (!b->file.copied && !mbox_file_held(&b->file))
+		mbox_file_rewritten(e);
+	else if (mbox_file_release(&b->file, e) == 0)
+		return 0;
+	b->broken = true;
+	return -1;
+}
+
 /* The end of the mailbox: 0, and what was noticed on the way. */
 static int
-at_end(struct mbox_src *s, struct err *e)
+at_end(struct mbox_box *b, struct err *e)
 {
-	if (s->ended)
-		return 0;
-	if (mbox_file_change(&s->file) == CHANGE_REWRITTEN) {
-		s->broken = true;
-		return mbox_file_rewritten(e);
-	}
-	s->ended = true;
-	if (s->doubts > DOUBTS_MAX)
-		source_warn(&s->s, NULL, "%" PRIu64 " more doubtful "
-		    "separators", s->doubts - DOUBTS_MAX);
-	if (s->expunged > 0)
-		source_warn(&s->s, NULL, "%" PRIu64 " messages that were "
-		    "removed but not yet cleared away left out", s->expunged);
-	if (s->numbered > 0)
-		source_warn(&s->s, NULL, "%" PRIu64 " messages had no UID "
+	if (mbox_walk_pause(b, e) == -1)
+		return -1;
+	b->ended = true;
+	if (b->doubts > DOUBTS_MAX)
+		source_warn(&b->src->s, NULL, "%" PRIu64 " more doubtful "
+		    "separators", b->doubts - DOUBTS_MAX);
+	if (b->expunged > 0)
+		source_warn(&b->src->s, NULL, "%" PRIu64 " messages that were "
+		    "removed but not yet cleared away left out", b->expunged);
+	if (b->numbered > 0)
+		source_warn(&b->src->s, NULL, "%" PRIu64 " messages had no UID "
 		    "that fits and were given new ones, up to %" PRIu32,
-		    s->numbered, s->last_uid);
-	if (s->unquoted > 0)
-		source_warn(&s->s, NULL, "quoting of lines \"From ...\" "
-		    "undone in %" PRIu64 " messages", s->unquoted);
-	if (s->unlisted > 0)
-		source_warn(&s->s, NULL, "%" PRIu64 " messages have keywords "
+		    b->numbered, b->last_uid);
+	if (b->unquoted > 0)
+		source_warn(&b->src->s, NULL, "quoting of lines \"From ...\" "
+		    "undone in %" PRIu64 " messages", b->unquoted);
+	if (b->unlisted > 0)
+		source_warn(&b->src->s, NULL, "%" PRIu64 " messages have keywords "
 		    "that the mailbox does not know, or too many: not taken",
-		    s->unlisted);
+		    b->unlisted);
 	return 0;
 }
 
 static int
-next_mbx(struct mbox_src *s, struct arena *a, struct msg_meta *m,
+next_mbx(struct mbox_box *b, struct arena *a, struct msg_meta *m,
     struct err *e)
 {
 	struct mbx_msg x;
@@ -383,18 +371,16 @@ next_mbx(struct mbox_src *s, struct arena *a, struct msg_meta *m,
 	int rc;
 
 	for (;;) {
-		rc = mbx_next(&s->mbx, &x, e);
-		if (rc == -1 && mbox_file_change(&s->file) != CHANGE_NONE)
-			mbox_file_rewritten(e);
+		rc = mbx_next(&b->mbx, &x, e);
 		if (rc != 1)
-			return rc == 0 ? at_end(s, e) : -1;
+			return rc;
 		if (x.flags & MBX_EXPUNGED) {
-			s->left_out++;
-			s->expunged++;
+			b->left_out++;
+			b->expunged++;
 			continue;
 		}
-		m->uid = give_uid(s, x.uid);
-		if (s->from_uid == 0 || m->uid == 0 || m->uid >= s->from_uid)
+		m->uid = give_uid(b, x.uid);
+		if (b->from_uid == 0 || m->uid == 0 || m->uid >= b->from_uid)
 			break;
 	}
 	m->flags = (x.flags & MBX_SEEN ? MSG_SEEN : 0U) |
@@ -404,9 +390,9 @@ next_mbx(struct mbox_src *s, struct arena *a, struct msg_meta *m,
 	    (x.flags & MBX_DRAFT ? MSG_DRAFT : 0U);
 	kw = arena_alloc(a, MBX_KEYWORDS * sizeof *kw);
 	for (unsigned i = 0; i < MBX_KEYWORDS; i++)
-		if ((x.keywords >> i & 1) && s->mbx.keywords[i] != NULL)
+		if ((x.keywords >> i & 1) && b->mbx.keywords[i] != NULL)
 			kw[m->nkeywords++] = arena_strdup(a,
-			    s->mbx.keywords[i]);
+			    b->mbx.keywords[i]);
 	m->keywords = kw;
 	m->raw_flags = arena_printf(a, "%08" PRIx32 "%04x", x.keywords,
 	    x.flags);
@@ -416,82 +402,74 @@ next_mbx(struct mbox_src *s, struct arena *a, struct msg_meta *m,
 	m->size = x.end - x.start;
 	m->cookie = x.from;
 	m->where = arena_printf(a, "offset %" PRIu64, x.from);
-	m->oddities = (s->file.compressed ? ODD_COMPRESSED : 0U) |
+	m->oddities = (b->file.compressed ? ODD_COMPRESSED : 0U) |
 	    (m->size == 0 ? ODD_EMPTY : 0U);
 	return 1;
 }
 
 /* The next message that is mail: 1, 0, -1. */
 static int
-next_shown(struct mbox_src *s, struct mbox_msg *x, struct err *e)
+next_shown(struct mbox_box *b, struct mbox_msg *x, struct err *e)
 {
 	int rc;
 
 	for (;;) {
-		if (s->have_first) {
-			*x = s->first;
-			s->have_first = false;
-		} else if ((rc = mbox_scan_next(s->scan, x, e)) != 1)
+		if (b->have_first) {
+			*x = b->first;
+			b->have_first = false;
+		} else if ((rc = mbox_scan_next(b->scan, x, e)) != 1)
 			return rc;
-		switch (hidden(s->scan, x)) {
+		switch (hidden(b->scan, x)) {
 		case HIDDEN_REMOVED:
-			s->expunged++;
-			s->left_out++;
+			b->expunged++;
+			b->left_out++;
 			continue;
 		case HIDDEN_INTERNAL:
-			s->left_out++;
+			b->left_out++;
 			continue;
 		case HIDDEN_NOTHING:
-			s->left_out++;
-			warn_at(s, x->from, "a separator with nothing behind "
+			b->left_out++;
+			warn_at(b, x->from, "a separator with nothing behind "
 			    "it: not a message");
 			continue;
 		case HIDDEN_NOT:
 			break;
 		}
-		if ((rc = half_written(s, x, e)) == 0)
+		if (!half_written(b, x))
 			return 1;
-		if (rc == -1)
-			return -1;
-		s->left_out++;
-		source_warn(&s->s, NULL, "the last message is still being "
+		b->left_out++;
+		source_warn(&b->src->s, NULL, "the last message is still being "
 		    "written: left for the next pass");
 	}
 }
 
-int
-mbox_next(struct source *sp, struct arena *a, struct msg_meta *m, struct err *e)
+static int
+next_mbox(struct mbox_box *b, struct arena *a, struct msg_meta *m,
+    struct err *e)
 {
-	struct mbox_src *s = (struct mbox_src *)sp;
 	struct mbox_msg x;
 	int rc;
 
-	if (s->ended)
-		return 0;
-	if (s->broken)
-		return mbox_file_rewritten(e);
-	if (s->file.kind == KIND_MBX)
-		return next_mbx(s, a, m, e);
 	do {
-		if ((rc = next_shown(s, &x, e)) != 1)
-			return rc == 0 ? at_end(s, e) : -1;
-		m->uid = give_uid(s, own_uid(&x));
-	} while (s->from_uid != 0 && m->uid != 0 && m->uid < s->from_uid);
+		if ((rc = next_shown(b, &x, e)) != 1)
+			return rc;
+		m->uid = give_uid(b, own_uid(&x));
+	} while (b->from_uid != 0 && m->uid != 0 && m->uid < b->from_uid);
 
-	find_cuts(s, &x);
-	make_place(s, &x, &s->places[s->nplaces++ % PLACES]);
-	s->unlisted += mbox_facts_flags(x.head, mbox_scan_mozilla(s->scan),
-	    s->listed, a, m) > 0;
-	s->unquoted += x.quoted > 0;
-	mbox_facts_date(&x.sep, &s->zone, x.head, m);
-	m->size = x.end - x.start - cut_bytes(s->cuts, s->ncuts) - x.quoted;
+	find_cuts(b, &x);
+	make_place(b, &x, &b->places[b->nplaces++ % PLACES]);
+	b->unlisted += mbox_facts_flags(x.head, mbox_scan_mozilla(b->scan),
+	    b->listed, a, m) > 0;
+	b->unquoted += x.quoted > 0;
+	mbox_facts_date(&x.sep, &b->src->zone, x.head, m);
+	m->size = x.end - x.start - cut_bytes(b->cuts, b->ncuts) - x.quoted;
 	m->cookie = x.from;
 	m->where = arena_printf(a, "offset %" PRIu64, x.from);
-	if (s->ncuts > 0)
+	if (b->ncuts > 0)
 		m->oddities |= ODD_STRIPPED;
 	if (x.doubtful)
 		m->oddities |= ODD_DOUBTFUL;
-	if (s->file.compressed)
+	if (b->file.compressed)
 		m->oddities |= ODD_COMPRESSED;
 	if (m->date == NO_DATE)
 		m->oddities |= ODD_NO_DATE;
@@ -500,83 +478,93 @@ mbox_next(struct source *sp, struct arena *a, struct msg_meta *m, struct err *e)
 	return 1;
 }
 
-/* Looks for the message at an offset anew; s->cuts are its cuts then. */
+int
+mbox_next(struct mbox_box *b, struct arena *a, struct msg_meta *m,
+    struct err *e)
+{
+	struct err changed;
+	int rc;
+
+	if (b->ended)
+		return 0;
+	if (b->broken)
+		return mbox_file_rewritten(e);
+	if (!b->walking) {
+		if (mbox_file_hold(&b->file, e) == -1)
+			return -1;
+		b->walking = true;
+	}
+	rc = b->file.kind == KIND_MBX ? next_mbx(b, a, m, e) :
+	    next_mbox(b, a, m, e);
+	if (rc == 1)
+		return 1;
+	if (rc == 0)
+		return at_end(b, e);
+	/* What makes no sense may only have been written meanwhile. */
+	if (e->scope <= ERR_MAILBOX && mbox_walk_pause(b, &changed) == -1)
+		*e = changed;
+	return -1;
+}
+
+/* Looks for the message at an offset anew; b->cuts are its cuts then. */
 static int
-place_again(struct mbox_src *s, uint64_t from, struct place *p, struct err *e)
+place_again(struct mbox_box *b, uint64_t from, struct place *p, struct err *e)
 {
 	struct mbox_msg x;
 	int rc;
 
-	if (s->again == NULL)
-		s->again = new_scan(s, false);
-	mbox_scan_share(s->again, s->scan);
-	if (mbox_scan_seek(s->again, from, e) == -1)
+	if (b->again == NULL)
+		b->again = new_scan(b, false);
+	mbox_scan_share(b->again, b->scan);
+	if (mbox_scan_seek(b->again, from, e) == -1)
 		return -1;
-	if ((rc = mbox_scan_next(s->again, &x, e)) != 1)
+	if ((rc = mbox_scan_next(b->again, &x, e)) != 1)
 		return rc == 0 ? mbox_file_rewritten(e) : -1;
-	find_cuts(s, &x);
-	make_place(s, &x, p);
+	find_cuts(b, &x);
+	make_place(b, &x, p);
 	return 0;
 }
 
 int
-mbox_content(struct source *sp, const struct msg_meta *m,
-    struct content **c, struct err *e)
+mbox_place(struct mbox_box *b, uint64_t from, struct place *p,
+    const struct content_cut **cuts, struct err *e)
 {
-	struct mbox_src *s = (struct mbox_src *)sp;
-	const struct place *p;
-	const struct content_cut *cuts;
-	struct place found;
-	uint64_t header, size;
+	const struct place *known;
+	struct mbx_msg x;
 
-	if (mbox_file_change(&s->file) == CHANGE_REWRITTEN)
-		return mbox_file_rewritten(e);
-	if (s->file.kind == KIND_MBX) {
-		struct mbx_msg x;
-
-		if (mbx_at(&s->mbx, m->cookie, &x, e) == -1)
+	if (b->file.kind == KIND_MBX) {
+		if (mbx_at(&b->mbx, from, &x, e) == -1)
 			return -1;
-		*c = content_range(s->file.fd, false, x.start,
-		    x.end - x.start);
-		return 1;
+		memset(p, 0, sizeof *p);
+		p->from = from;
+		p->start = p->body = x.start;
+		p->end = x.end;
+		*cuts = NULL;
+		return 0;
 	}
-	if ((p = find_place(s, m->cookie)) != NULL)
-		cuts = p->cuts;
-	else {
-		if (place_again(s, m->cookie, &found, e) == -1)
-			return -1;
-		p = &found;
-		cuts = s->cuts;
+	if ((known = find_place(b, from)) != NULL) {
+		*p = *known;
+		*cuts = p->cuts;
+		return 0;
 	}
-	size = p->end - p->start - cut_bytes(cuts, p->ncuts);
-	header = p->body - p->start - cut_bytes(cuts, p->ncuts);
-	*c = content_range(s->file.fd, false, p->start, p->end - p->start);
-	if (p->ncuts > 0)
-		*c = content_without(*c, cuts, p->ncuts);
-	if (s->quote != QUOTE_NONE && p->quoted > 0)
-		*c = mbox_unquote(*c, s->quote, header, size - p->quoted);
-	return 1;
+	if (place_again(b, from, p, e) == -1)
+		return -1;
+	*cuts = b->cuts;
+	return 0;
 }
 
 /* A pass of its own over all separators. */
 static int
-count_mbox(struct mbox_src *s, uint64_t *n, struct err *e)
+count_mbox(struct mbox_box *b, uint64_t *n, struct err *e)
 {
-	struct mbox_scan *scan = new_scan(s, false);
+	struct mbox_scan *scan = new_scan(b, false);
 	uint64_t out = 0;
 	struct mbox_msg x;
 	int rc;
 
 	while ((rc = mbox_scan_next(scan, &x, e)) == 1) {
-		int half = 0;
-
-		if (hidden(scan, &x) != HIDDEN_NOT ||
-		    (half = half_written(s, &x, e)) == 1)
+		if (hidden(scan, &x) != HIDDEN_NOT || half_written(b, &x))
 			out++;
-		if (half == -1) {
-			rc = -1;
-			break;
-		}
 	}
 	*n = mbox_scan_separators(scan) - out;
 	mbox_scan_free(&scan);
@@ -584,14 +572,14 @@ count_mbox(struct mbox_src *s, uint64_t *n, struct err *e)
 }
 
 static int
-count_mbx(struct mbox_src *s, uint64_t *n, struct err *e)
+count_mbx(struct mbox_box *b, uint64_t *n, struct err *e)
 {
 	struct mbx_msg x;
 	struct mbx m;
 	int rc;
 
 	*n = 0;
-	if (mbx_start(&m, mbox_file_read, &s->file, s->file.size, e) == -1)
+	if (mbx_start(&m, mbox_file_read, &b->file, b->file.size, e) == -1)
 		return -1;
 	while ((rc = mbx_next(&m, &x, e)) == 1)
 		*n += !(x.flags & MBX_EXPUNGED);
@@ -599,20 +587,25 @@ count_mbx(struct mbox_src *s, uint64_t *n, struct err *e)
 }
 
 int
-mbox_count(struct source *sp, uint64_t *n, struct err *e)
+mbox_count(struct mbox_box *b, uint64_t *n, struct err *e)
 {
-	struct mbox_src *s = (struct mbox_src *)sp;
+	bool mbx = b->file.kind == KIND_MBX;
+	struct err changed;
+	int rc;
 
-	if (s->known_count != UNKNOWN64) {
-		*n = s->known_count;
+	if (!mbx && b->ended) {
+		/* Separators are counted where they are found, not where
+		 * messages are handed out. */
+		*n = mbox_scan_separators(b->scan) - b->left_out;
 		return 0;
 	}
-	if (s->file.kind == KIND_MBX)
-		return count_mbx(s, n, e);
-	if (!s->ended)
-		return count_mbox(s, n, e);
-	/* Separators are counted where they are found, not where messages are
-	 * handed out. */
-	*n = mbox_scan_separators(s->scan) - s->left_out;
-	return 0;
+	if (mbox_walk_pause(b, e) == -1 || mbox_file_hold(&b->file, e) == -1)
+		return -1;
+	rc = mbx ? count_mbx(b, n, e) : count_mbox(b, n, e);
+	if (mbox_file_held(&b->file) &&
+	    mbox_file_release(&b->file, &changed) == -1) {
+		*e = changed;
+		rc = -1;
+	}
+	return rc;
 }

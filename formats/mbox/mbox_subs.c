@@ -124,10 +124,27 @@ slurp(int dirfd, const char *name, struct buf *b)
 	return 1;
 }
 
+typedef void line_fn(struct subs *, const char *, size_t, const char *arg);
+
+static void
+lines(const char *p, size_t len, struct subs *l, line_fn *line,
+    const char *arg)
+{
+	for (const char *end = p + len; p < end;) {
+		const char *nl = memchr(p, '\n', (size_t)(end - p));
+		size_t n = (size_t)((nl != NULL ? nl : end) - p);
+		const char *next = nl != NULL ? nl + 1 : end;
+
+		if (n > 0 && p[n - 1] == '\r')
+			n--;
+		line(l, p, n, arg);
+		p = next;
+	}
+}
+
 /* Calls line() for each line of the file; as slurp(). */
 static int
-each_line(int dirfd, const char *file, struct subs *l,
-    void (*line)(struct subs *, const char *, size_t, const char *),
+each_line(int dirfd, const char *file, struct subs *l, line_fn *line,
     const char *arg)
 {
 	struct buf b;
@@ -135,15 +152,7 @@ each_line(int dirfd, const char *file, struct subs *l,
 
 	if (rc != 1)
 		return rc;
-	for (const char *p = b.ptr, *end = b.ptr + b.len; p < end;) {
-		const char *nl = memchr(p, '\n', (size_t)(end - p));
-		size_t len = (size_t)((nl != NULL ? nl : end) - p);
-
-		if (len > 0 && p[len - 1] == '\r')
-			len--;
-		line(l, p, len, arg);
-		p = nl != NULL ? nl + 1 : end;
-	}
+	lines(b.ptr, b.len, l, line, arg);
 	buf_release(&b);
 	return 1;
 }
@@ -259,4 +268,65 @@ mbox_subscriptions(struct source *s, int rootfd, const char *path,
 	info->has_subscriptions = dovecot == 1 || uw == 1;
 	info->subscriptions = names;
 	info->nsubscriptions = l.n;
+}
+
+/* The name itself, without "./" and doubled or ending slashes. */
+static void
+raw_line(struct subs *l, const char *p, size_t len, const char *arg)
+{
+	struct buf b;
+
+	(void)arg;
+	if (len >= 2 && memcmp(p, "~/", 2) == 0) {
+		p += 2;
+		len -= 2;
+	}
+	if (len == 0 || strchr("{#/~", p[0]) != NULL)
+		return;
+	buf_init(&b, 65536);
+	for (size_t i = 0; i < len;) {
+		const char *slash = memchr(p + i, '/', len - i);
+		size_t n = slash != NULL ? (size_t)(slash - p) - i : len - i;
+
+		if (n > 0 && !(n == 1 && p[i] == '.')) {
+			if (b.len > 0)
+				buf_addc(&b, '/');
+			buf_add(&b, p + i, n);
+		}
+		i += n + 1;
+	}
+	if (!b.full && memchr(b.ptr, '\0', b.len) == NULL)
+		add_subscription(l, b.ptr, b.len);
+	buf_release(&b);
+}
+
+static const char *const *
+hand_out(struct subs *l)
+{
+	const char **names = arena_alloc(l->a, (l->n + 1) * sizeof *names);
+
+	if (l->n > 0)
+		memcpy(names, l->names, l->n * sizeof *names);
+	names[l->n] = NULL;
+	free(l->names);
+	return names;
+}
+
+const char *const *
+mbox_wanted_parse(const char *p, size_t len, struct arena *a)
+{
+	struct subs l = { .a = a };
+
+	lines(p, len, &l, raw_line, NULL);
+	return hand_out(&l);
+}
+
+const char *const *
+mbox_wanted(int homefd, struct arena *a)
+{
+	struct subs l = { .a = a };
+
+	/* A list that cannot be read is warned of with the subscriptions. */
+	each_line(homefd, ".mailboxlist", &l, raw_line, NULL);
+	return hand_out(&l);
 }

@@ -11,4 +11,10 @@
 void	mbox_subscriptions(struct source *, int rootfd, const char *path,
 	    struct arena *, struct account_info *);
 
+/* The names in .mailboxlist of a home, as files are found by them: relative to
+ * it, ended by NULL, in the arena; nothing that is not below it. */
+const char *const *mbox_wanted(int homefd, struct arena *);
+/* The same of its bytes. */
+const char *const *mbox_wanted_parse(const char *, size_t, struct arena *);
+
 #endif

@@ -33,39 +33,11 @@
 #include "mbox/mbox_file.h"
 #include "mbox/mbox_name.h"
 #include "mbox/mbox_subs.h"
+#include "mbox/mbox_tree_impl.h"
+#include "mbox/mbox_uw.h"
 
 #define DEPTH_MAX	128
 #define LISTED_MAX	100		/* skipped files named one by one */
-
-struct walk {
-	struct source	*s;
-	int		 rootfd;
-	struct arena	*a;
-	struct err	*e;
-	struct folder_info *folders;
-	dev_t		*devs;		/* of the folders' files */
-	ino_t		*inos;
-	size_t		 n, cap;
-	uint64_t	 hidden, msf, locks, listed;
-};
-
-#define NOWHERE	SIZE_MAX
-
-/* A level that a directory has, and its folder. */
-struct known {
-	const char	*name;
-	size_t		 index;		/* NOWHERE: it was taken back */
-};
-
-/* A directory on the way down. */
-struct level {
-	int		 fd;
-	unsigned	 depth;
-	const char	*raw;		/* path with '/' at its end, or "" */
-	const char *const *path;
-	size_t		 npath;
-	void		*known;		/* tree of struct known */
-};
 
 static const char *
 level_name(struct walk *w, const char *name, size_t len)
@@ -156,9 +128,8 @@ no_free(void *p)
 	(void)p;			/* the arena's */
 }
 
-/* A new folder; its index. */
-static size_t
-add(struct walk *w, struct level *up, const char *raw, const char *name,
+size_t
+tree_add(struct walk *w, struct level *up, const char *raw, const char *name,
     const struct stat *st)
 {
 	struct folder_info *f;
@@ -192,12 +163,16 @@ add(struct walk *w, struct level *up, const char *raw, const char *name,
 }
 
 static void __attribute__((format(printf, 4, 5)))
-skipped(struct walk *w, const struct level *up, const char *name,
+skipped(struct walk *w, struct level *up, const char *name,
     const char *fmt, ...)
 {
 	char text[300], *where;
 	va_list ap;
 
+	if (w->wanted != NULL) {
+		up->others++;		/* of a home, one line a directory */
+		return;
+	}
 	if (w->listed++ >= LISTED_MAX)
 		return;
 	va_start(ap, fmt);
@@ -224,9 +199,8 @@ free_level(struct walk *w, const struct level *up, const char *name,
 	return level;
 }
 
-/* One regular file. */
-static void
-visit_file(struct walk *w, struct level *up, const char *name)
+void
+tree_file(struct walk *w, struct level *up, const char *name)
 {
 	static const char *const packed[] = { ".gz", ".bz2", ".xz", ".zst" };
 	struct folder_info *f;
@@ -267,6 +241,11 @@ visit_file(struct walk *w, struct level *up, const char *name)
 			return;
 		}
 	}
+	if (up->part != PART_ALL && !tree_wants(w, up, name, NULL) &&
+	    (refused != NULL || compressed || kind == KIND_EMPTY)) {
+		kind = KIND_OTHER;	/* not the mail of a home */
+		refused = NULL;
+	}
 	if (refused == NULL && kind == KIND_OTHER) {
 		skipped(w, up, name, compressed ? "what is compressed there "
 		    "is not a mailbox" : "not a mailbox");
@@ -285,7 +264,7 @@ visit_file(struct walk *w, struct level *up, const char *name)
 		break;
 	}
 	level = free_level(w, up, name, len);
-	k = add(w, up, name, level, &st);
+	k = tree_add(w, up, name, level, &st);
 	f = &w->folders[k];
 	f->refused = refused;
 	if (!compressed && refused == NULL)
@@ -298,6 +277,7 @@ static void
 visit_link(struct walk *w, struct level *up, const char *name)
 {
 	const char *path = arena_printf(w->a, "%s%s", up->raw, name);
+	bool below;
 	enum mbox_kind kind = KIND_MBOX;
 	struct safepath at;
 	struct stat st;
@@ -306,6 +286,13 @@ visit_link(struct walk *w, struct level *up, const char *name)
 	size_t k;
 	int fd;
 
+	if (w->wanted != NULL) {
+		if (tree_wants(w, up, name, &below) || below)
+			source_warn(w->s, path, "a symbolic link: left out");
+		else
+			up->links++;
+		return;
+	}
 	if (fstatat(up->fd, name, &st, 0) == -1 || !S_ISREG(st.st_mode))
 		kind = KIND_OTHER;
 	else if ((fd = safepath_below(w->rootfd, path, O_PATH)) != -1) {
@@ -319,12 +306,17 @@ visit_link(struct walk *w, struct level *up, const char *name)
 		skipped(w, up, name, "a symbolic link");
 		return;
 	}
-	k = add(w, up, name, free_level(w, up, name, strlen(name)), &st);
+	k = tree_add(w, up, name, free_level(w, up, name, strlen(name)), &st);
 	w->folders[k].refused = "a symbolic link out of the tree: not "
 	    "followed; name what it leads to, as a source or with inbox=";
 }
 
-static bool visit(struct walk *, struct level *);
+/* Where Pine keeps folders. */
+static bool
+is_mail_dir(const char *name)
+{
+	return strcmp(name, "mail") == 0 || strcmp(name, "Mail") == 0;
+}
 
 /* One directory: a level, when anything is found below. */
 static bool
@@ -337,7 +329,7 @@ visit_dir(struct walk *w, struct level *up, const char *name,
 	bool children = ends_in(name, ".sbd"), ok, own = false;
 
 	if (up->depth == DEPTH_MAX) {
-		k = add(w, up, name, free_level(w, up, name, len), st);
+		k = tree_add(w, up, name, free_level(w, up, name, len), st);
 		w->folders[k].refused = "a directory that lies too deep";
 		return true;
 	}
@@ -357,6 +349,8 @@ visit_dir(struct walk *w, struct level *up, const char *name,
 	}
 	memset(&l, 0, sizeof l);
 	l.depth = up->depth + 1;
+	l.part = up->part == PART_HOME && is_mail_dir(name) ? PART_ALL :
+	    up->part == PART_ALL ? PART_ALL : PART_WANTED;
 	l.raw = arena_printf(w->a, "%s%s/", up->raw, name);
 	l.fd = mbox_openat(up->fd, name, O_DIRECTORY);
 	if (l.fd == -1) {
@@ -365,20 +359,20 @@ visit_dir(struct walk *w, struct level *up, const char *name,
 		if (errno == ENOENT)
 			return true;
 		err_sys(&e, ERR_MAILBOX, "a directory that cannot be opened");
-		k = add(w, up, name, k == NOWHERE ? level :
+		k = tree_add(w, up, name, k == NOWHERE ? level :
 		    free_level(w, up, name, len), st);
 		w->folders[k].refused = arena_strdup(w->a, e.text);
 		return true;
 	}
 	if (k == NOWHERE) {
 		own = true;
-		k = add(w, up, name, level, st);
+		k = tree_add(w, up, name, level, st);
 		w->folders[k].noselect = true;
 	}
 	l.path = w->folders[k].path;
 	l.npath = w->folders[k].npath;
-	ok = visit(w, &l);
-	tdestroy(l.known, no_free);
+	ok = tree_visit(w, &l);
+	tree_level_done(&l);
 	close(l.fd);
 	if (own && w->n == k + 1) {
 		w->n = k;		/* nothing below it */
@@ -442,64 +436,131 @@ is_dir(int dirfd, const char *name)
 	    S_ISDIR(st.st_mode);
 }
 
-/* Everything in one directory; false and w->e when the tree cannot be read
- * any further. */
+bool
+tree_wants(const struct walk *w, const struct level *up, const char *name,
+    bool *below)
+{
+	size_t n = strlen(up->raw), k = strlen(name);
+	bool itself = up->part == PART_HOME && strcmp(name, UW_MBOX) == 0;
+
+	if (below != NULL)
+		*below = up->part == PART_HOME && is_mail_dir(name);
+	for (size_t i = 0; w->wanted != NULL && w->wanted[i] != NULL; i++) {
+		const char *p = w->wanted[i];
+
+		if (strncmp(p, up->raw, n) != 0 ||
+		    strncmp(p + n, name, k) != 0)
+			continue;
+		itself = itself || p[n + k] == '\0';
+		if (below != NULL)
+			*below = *below || p[n + k] == '/';
+	}
+	return itself;
+}
+
+/* Is that name looked at? */
 static bool
-visit(struct walk *w, struct level *l)
+looked_at(struct walk *w, struct level *l, const char *name,
+    const struct stat *st)
+{
+	bool below, itself;
+
+	if (l->part == PART_ALL)
+		return true;
+	itself = tree_wants(w, l, name, &below);
+	if (S_ISDIR(st->st_mode))
+		return below;
+	return itself || l->part == PART_HOME;
+}
+
+static bool
+is_maildir(const struct level *l)
+{
+	return is_dir(l->fd, "cur") && is_dir(l->fd, "new") &&
+	    is_dir(l->fd, "tmp");
+}
+
+/* One name in a directory; as tree_visit(). */
+static bool
+visit_name(struct walk *w, struct level *l, const char *name)
+{
+	struct stat st;
+
+	if (name[0] == '.') {
+		if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0)
+			w->hidden++;
+		if (tree_wants(w, l, name, NULL))
+			source_warn(w->s, arena_printf(w->a, "%s%s", l->raw,
+			    name), "a subscribed mailbox with a hidden name: "
+			    "left out");
+		return true;
+	}
+	if (fstatat(l->fd, name, &st, AT_SYMLINK_NOFOLLOW) == -1) {
+		if (errno != ENOENT) {
+			struct err e;
+
+			err_sys(&e, ERR_MAILBOX, "stat");
+			skipped(w, l, name, "%s", e.text);
+		}
+		return true;
+	}
+	if (!looked_at(w, l, name, &st))
+		return true;
+	if (S_ISREG(st.st_mode))
+		tree_file(w, l, name);
+	else if (S_ISDIR(st.st_mode))
+		return visit_dir(w, l, name, &st);
+	else if (S_ISLNK(st.st_mode))
+		visit_link(w, l, name);
+	else
+		skipped(w, l, name, "neither file nor directory");
+	return true;
+}
+
+bool
+tree_visit(struct walk *w, struct level *l)
 {
 	size_t n;
 	char **names;
 	bool ok = true;
 
-	if (is_dir(l->fd, "cur") && is_dir(l->fd, "new") &&
-	    is_dir(l->fd, "tmp")) {
+	if (is_maildir(l)) {
 		if (l->depth == 0) {
 			err_set(w->e, ERR_ACCOUNT,
 			    "this is a Maildir: use maildir: for it");
 			return false;
 		}
-		skipped(w, l, "", "a Maildir");
+		if (w->wanted != NULL)
+			source_warn(w->s, l->raw, "a Maildir: left out");
+		else
+			skipped(w, l, "", "a Maildir");
 		return true;
 	}
 	if ((names = names_of(w, l, &n)) == NULL)
 		return false;
-	for (size_t i = 0; i < n && ok; i++) {
-		const char *name = names[i];
-		struct stat st;
-
-		if (name[0] == '.') {
-			if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0)
-				w->hidden++;
-			continue;
-		}
-		if (fstatat(l->fd, name, &st, AT_SYMLINK_NOFOLLOW) == -1) {
-			if (errno != ENOENT) {
-				struct err e;
-
-				err_sys(&e, ERR_MAILBOX, "stat");
-				skipped(w, l, name, "%s", e.text);
-			}
-			continue;
-		}
-		if (S_ISREG(st.st_mode))
-			visit_file(w, l, name);
-		else if (S_ISDIR(st.st_mode))
-			ok = visit_dir(w, l, name, &st);
-		else if (S_ISLNK(st.st_mode))
-			visit_link(w, l, name);
-		else
-			skipped(w, l, name, "neither file nor directory");
-	}
+	for (size_t i = 0; i < n && ok; i++)
+		ok = visit_name(w, l, names[i]);
 	for (size_t i = 0; i < n; i++)
 		free(names[i]);
 	free(names);
+	if (l->others + l->links > 0)
+		source_warn(w->s, l->depth == 0 ? "./" : l->raw, "%" PRIu64
+		    " files that are not mailboxes and %" PRIu64
+		    " symbolic links left out", l->others, l->links);
 	return ok;
+}
+
+void
+tree_level_done(struct level *l)
+{
+	tdestroy(l->known, no_free);
+	l->known = NULL;
 }
 
 /* INBOX. */
 
-static void
-make_inbox(struct walk *w, size_t k, const char *const *inbox)
+void
+tree_inbox(struct walk *w, size_t k, const char *const *inbox)
 {
 	struct folder_info f = w->folders[k];
 	const char *level = f.path[0];
@@ -541,7 +602,7 @@ choose_inbox(struct walk *w, int rootfd, const char *option)
 			for (k = 0; k < w->n; k++)
 				if (!w->folders[k].noselect && strcmp(
 				    w->folders[k].raw_name, usual[i]) == 0) {
-					make_inbox(w, k, inbox);
+					tree_inbox(w, k, inbox);
 					return 0;
 				}
 		source_warn(w->s, NULL, "no INBOX in this tree: name its file "
@@ -568,15 +629,15 @@ choose_inbox(struct walk *w, int rootfd, const char *option)
 		w->folders[k].refused = NULL;	/* a link: not by this path */
 	else if (S_ISREG(at.st.st_mode)) {
 		top.fd = at.dirfd;
-		visit_file(w, &top, at.name);
-		tdestroy(top.known, no_free);
+		tree_file(w, &top, at.name);
+		tree_level_done(&top);
 	}
 	safepath_close(&at);
 	if (k == w->n)
 		return err_set(w->e, ERR_ACCOUNT, "inbox %s is not a mailbox",
 		    option);
 	w->folders[k].raw_name = arena_strdup(w->a, option);
-	make_inbox(w, k, inbox);
+	tree_inbox(w, k, inbox);
 	return 0;
 }
 
@@ -620,6 +681,30 @@ mark_subscribed(struct walk *w, const struct account_info *subs)
 	free(sorted);
 }
 
+void
+tree_finish(struct walk *w, const char *path, struct folder_info **folders,
+    size_t *n)
+{
+	struct account_info subs;
+
+	summary(w);
+	memset(&subs, 0, sizeof subs);
+	mbox_subscriptions(NULL, w->rootfd, path, w->a, &subs);
+	mark_subscribed(w, &subs);
+	*folders = arena_alloc(w->a, (w->n + 1) * sizeof **folders);
+	if (w->n > 0)
+		memcpy(*folders, w->folders, w->n * sizeof **folders);
+	*n = w->n;
+}
+
+void
+tree_release(struct walk *w)
+{
+	free(w->folders);
+	free(w->devs);
+	free(w->inos);
+}
+
 int
 mbox_tree_list(struct source *s, int rootfd, const char *path,
     const char *inbox, struct arena *a, struct folder_info **folders,
@@ -627,28 +712,17 @@ mbox_tree_list(struct source *s, int rootfd, const char *path,
 {
 	struct walk w = { .s = s, .rootfd = rootfd, .a = a, .e = e };
 	struct level top = { .fd = rootfd, .raw = "" };
-	struct account_info subs;
-	bool ok;
 	int rc = -1;
+	bool ok;
 
 	*folders = NULL;
 	*n = 0;
-	ok = visit(&w, &top);
-	tdestroy(top.known, no_free);
-	if (!ok || choose_inbox(&w, rootfd, inbox) == -1)
-		goto out;
-	summary(&w);
-	memset(&subs, 0, sizeof subs);
-	mbox_subscriptions(NULL, rootfd, path, a, &subs);
-	mark_subscribed(&w, &subs);
-	*folders = arena_alloc(a, (w.n + 1) * sizeof **folders);
-	if (w.n > 0)
-		memcpy(*folders, w.folders, w.n * sizeof **folders);
-	*n = w.n;
-	rc = 0;
-out:
-	free(w.folders);
-	free(w.devs);
-	free(w.inos);
+	ok = tree_visit(&w, &top);
+	tree_level_done(&top);
+	if (ok && choose_inbox(&w, rootfd, inbox) == 0) {
+		tree_finish(&w, path, folders, n);
+		rc = 0;
+	}
+	tree_release(&w);
 	return rc;
 }

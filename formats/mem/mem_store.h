@@ -59,6 +59,7 @@ struct mem_store {
 	unsigned	 break_after;	/* N: the session breaks at the Nth
 					 * batch after its commit; once */
 	bool		 missing;	/* the account does not exist */
+	void		(*on_batch)(struct mem_store *);	/* before each */
 	/* counted */
 	uint64_t	 bytes_stored, nstored, ncreated, nbatches, nchanges;
 	uint64_t	 nread;		/* contents handed out */

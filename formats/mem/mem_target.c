@@ -294,6 +294,8 @@ submit(struct target *tp, struct store_batch *b, struct err *e)
 		all(b, STORE_NOT_SENT);
 		return err_retry(e, ERR_ACCOUNT, "session is broken");
 	}
+	if (s->on_batch != NULL)
+		s->on_batch(s);
 	buf_init(&buf, (size_t)64 << 20);
 	mem_lock();
 	mem_settle(s);
