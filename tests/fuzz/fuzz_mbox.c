@@ -2,7 +2,8 @@
  * mbox and mbx files.  Messages have to cover the file without gap or overlap,
  * to be the same whatever the sizes of reads, and to be found again from their
  * offsets; the fields that are cut out have to lie in the header; undone
- * quoting has to take away what was counted.
+ * quoting has to take away what was counted.  Of a file that becomes another
+ * while it is read, messages make no sense, but lie inside of it.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -215,6 +216,60 @@ check_mbox(struct file *f)
 	}
 }
 
+/* A file that is another one from the left-th read on. */
+struct torn { struct file before, after; size_t left; };
+
+static ssize_t
+read_torn(void *ctx, void *p, size_t n, uint64_t off, struct err *e)
+{
+	struct torn *t = ctx;
+
+	if (t->left > 0) {
+		t->left--;
+		return read_file(&t->before, p, n, off, e);
+	}
+	return read_file(&t->after, p, n, off, e);
+}
+
+static void
+check_torn(const uint8_t *data, size_t size)
+{
+	struct torn t = { { data, size / 2, 0 }, { data + size / 2,
+	    size - size / 2, 0 }, size % 5 };
+	struct mbox_scan_conf conf = { .read = read_torn, .read_ctx = &t,
+	    .size = size / 2 };
+	struct mbox_scan *s;
+	struct mbox_msg m;
+	struct mbx_msg y;
+	struct mbx x;
+	uint64_t at = 0;
+	struct err e;
+	int rc;
+
+	t.before.step = t.after.step = 1 + size % 300;
+	s = mbox_scan_new(&conf);
+	while ((rc = mbox_scan_next(s, &m, &e)) == 1) {
+		CHECK(m.from >= at && m.from <= m.start && m.start <= m.body &&
+		    m.body <= m.end && m.end <= m.next && m.next <= size / 2);
+		for (size_t i = 0; i < m.head->ncuts; i++)
+			CHECK(m.head->cuts[i].start >= m.start &&
+			    m.head->cuts[i].end <= m.end &&
+			    m.head->cuts[i].start <= m.head->cuts[i].end);
+		CHECK(m.next > at);
+		at = m.next;
+	}
+	mbox_scan_free(&s);
+	t.left = size % 5;
+	at = 0;
+	if (mbx_start(&x, read_torn, &t, size / 2, &e) == -1)
+		return;
+	while (mbx_next(&x, &y, &e) == 1) {
+		CHECK(y.from >= at && y.start > y.from && y.end >= y.start &&
+		    y.end <= size / 2);
+		at = y.end;
+	}
+}
+
 static void
 check_mbx(struct file *f)
 {
@@ -246,5 +301,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_mbx(&f);
 	else
 		check_mbox(&f);
+	check_torn(data, size);
 	return 0;
 }

@@ -153,7 +153,8 @@ run_child(struct fixture *f)
 
 	a.quota = f->quota;
 	snprintf(text, sizeof text, "mem:%s", f->src->name);
-	if (uri_parse(&a.src_uri, text, &e) == -1)
+	if (uri_parse(&a.src_uri, f->source != NULL ? f->source : text, &e) ==
+	    -1)
 		abort();
 	snprintf(text, sizeof text, "mem:%s", f->tgt->name);
 	if (uri_parse(&a.tgt_uri, text, &e) == -1)

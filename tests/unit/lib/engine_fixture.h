@@ -13,6 +13,7 @@ struct fixture {
 	char		 dir[64];	/* private, removed at the end */
 	char		 state[80];
 	struct mem_store *src, *tgt;
+	const char	*source;	/* a URI in place of src, or NULL */
 	struct settings	 set;
 	bool		 log;		/* write logs beside the state */
 	struct rules	*rules;
