@@ -260,8 +260,6 @@ walk_once(struct walk *w, struct folder_state *f, struct err *e)
 		changes_post(l->run->state, &w->c);
 	if (ended == -1)
 		return -1;
-	/* What was sent is known by its digest, and will be met again. */
-	w->row.any_row = true;
 	if (rc == -1)
 		return changed ? 1 : -1;
 	if (stable == w->p->stable)
@@ -309,6 +307,7 @@ copy_pair(struct walk *w, const struct folder_state *f, bool changed,
 		    "copy");
 		source_folder_close(l->src);
 		use_token = false;
+		w->row.any_row = true;
 		/* What this walk posted must be seen by the next. */
 		if ((rc = state_sync(l->run->state, e)) == -1)
 			break;

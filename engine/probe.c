@@ -64,12 +64,20 @@ pair_adopt(struct lane *l, struct pair *p, uint64_t *there, uint64_t *taken,
 {
 	bool stable = p->stable;
 	int rc = adopt(l, p, there, taken, e);
+	uint64_t first = *there;
 
 	/* Once more, if the source changed under us. */
-	if (rc == -1 && p->stable != stable &&
-	    (rc = state_sync(l->run->state, e)) == 0)
-		rc = adopt(l, p, there, taken, e);
-	return rc;
+	if (rc == 0 || p->stable == stable)
+		return rc;
+	if (state_sync(l->run->state, e) == -1 ||
+	    adopt(l, p, there, taken, e) == -1)
+		return -1;
+	/* The first time may have taken some. */
+	if (*there < first) {
+		*taken += first - *there;
+		*there = first;
+	}
+	return 0;
 }
 
 static int
