@@ -567,6 +567,66 @@ test_every_batch(void **state)
 	}
 }
 
+#ifdef MAILHAUL_FAULTS
+
+/* Killed at the k-th fault point of a pass in which the file is rewritten, with
+ * the state kept or lost; then run again.  Was it killed? */
+static bool
+kill_at(int k, bool lose, const int *from, const int *to)
+{
+	char spec[32];
+	uint64_t n;
+	int rc;
+
+	setup(NULL);
+	write_file(from, 1 << 20);
+	step = (struct step){ 2, to };
+	batches = 0;
+	fx.tgt->on_batch = on_batch;
+	snprintf(spec, sizeof spec, "kill:%d", k);
+	setenv("MAILHAUL_FAULT", spec, 1);
+	rc = fixture_run(&fx);
+	unsetenv("MAILHAUL_FAULT");
+	if (lose)
+		fixture_drop_state(&fx);
+	/* In this one it is rewritten again, or for the first time. */
+	if (fixture_run(&fx) != 0)
+		fail_msg("kill %d: not all done", k);
+	fx.tgt->on_batch = NULL;
+	write_file(to, 1 << 20);
+	if (fixture_run(&fx) != 0)
+		fail_msg("kill %d: not all done then", k);
+	assert_true(fixture_balanced(&fx));
+	check_target(from, to, k, true);
+	n = fx.tgt->nstored;
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(fx.tgt->nstored, n);
+	return rc == -SIGKILL;
+}
+
+static void
+test_kills(void **state)
+{
+	static const int from[] = { 0, 1, 2, 2, 3, 4, 2, 5, 5, 6, 10, 9, -1 };
+	static const int to[] = { 0, 2, 3, 4, 2, 5, 6, 10, 9, 9, 12, -1 };
+	char uri[160];
+	int kills = 0;
+
+	(void)state;
+	snprintf(uri, sizeof uri, "mbox:%s", path);
+	fx.source = uri;
+	fx.set.empty_ok = true;
+	for (int lose = 0; lose < 2; lose++)
+		for (int k = 1 + 2 * lose; k < 200; k += 4) {
+			if (!kill_at(k, lose == 1, from, to))
+				break;
+			kills++;
+		}
+	assert_true(kills > 20);
+}
+
+#endif
+
 /* Locks. */
 
 static void
@@ -950,6 +1010,9 @@ main(void)
 		cmocka_unit_test_setup(test_streamed, setup),
 		cmocka_unit_test_setup(test_engine, setup),
 		cmocka_unit_test_setup(test_every_batch, setup),
+#ifdef MAILHAUL_FAULTS
+		cmocka_unit_test_setup(test_kills, setup),
+#endif
 		cmocka_unit_test_setup(test_lock_words, setup),
 		cmocka_unit_test_setup(test_lock_kinds, setup),
 		cmocka_unit_test_setup(test_as_user, setup),
