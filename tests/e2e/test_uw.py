@@ -15,7 +15,7 @@ from collections import Counter
 
 import readback
 import uw
-from haul import ACCOUNTS, DONE, Haul, balance, wait_for
+from haul import ACCOUNTS, DONE, Haul, balance
 from servers import Dovecot
 
 PASSES = 50
@@ -104,6 +104,10 @@ class Live(unittest.TestCase):
             for number in range(passes):
                 before = os.stat(box).st_ctime_ns
                 run = self.haul.copy(source, target)
+                if option and run.code == ACCOUNTS:
+                    # who respects no lock may be too fast for us, and is told so
+                    self.assertIn("rewritten while it was read", repr(run))
+                    continue
                 self.assertEqual((run.code, balance(run.report)), (DONE, []), f"pass {number}: {run}")
                 moved += os.stat(box).st_ctime_ns != before
                 again += any("rewritten while it was read" in i["reason"] for i in run.report["issues"])
@@ -113,7 +117,7 @@ class Live(unittest.TestCase):
         self.assertEqual(broken, [])
         # it was that file all the time, and it was really disturbed
         self.assertEqual(os.stat(box).st_ino, inode)
-        self.assertGreater(moved, passes // 2)
+        self.assertGreater(moved, passes // 3)
         if not option:
             self.assertGreater(again, 0)
         last = self.haul.copy(source, target)
@@ -222,12 +226,17 @@ class Live(unittest.TestCase):
         self.assertEqual((run.code, os.listdir(directory)), (DONE, ["box"]), run)
         self.assertNotEqual(os.stat(directory).st_mtime_ns, 10**18)
         # it is there while we read, and goes when we are told to stop
-        process = self.haul.start_copy(source + "?lock=fcntl,flock,dot", "null:", state=self.haul.path("3.db"))
-        seen = wait_for(lambda: [n for n in os.listdir(directory) if n == "box.lock"] or process.poll() is not None)
-        self.assertEqual(seen, ["box.lock"])
-        process.send_signal(signal.SIGTERM)
-        self.haul.finish(process)
-        self.assertEqual(os.listdir(directory), ["box"])
+        seen = False
+        for i in range(20):
+            if seen:
+                break
+            process = self.haul.start_copy(source + "?lock=fcntl,flock,dot", "null:", state=self.haul.path(f"3.{i}.db"))
+            while process.poll() is None and not seen:
+                seen = "box.lock" in os.listdir(directory)
+            process.send_signal(signal.SIGTERM)
+            self.haul.finish(process)
+            self.assertEqual(os.listdir(directory), ["box"])
+        self.assertTrue(seen)
         # somebody else's old one counts for nothing, and stays
         self.home.put("mail/box.lock", b"")
         os.utime(directory + "/box.lock", (10**9, 10**9))
