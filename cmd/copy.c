@@ -188,7 +188,7 @@ run_job(struct job *j, struct state *state, bool created, struct err *e)
 	progress_stop(&progress);
 	if (result.run_failed)
 		fprintf(stderr, "mailhaul: %s\n", result.err.text);
-	if ((!result.run_failed && state_sync(state, e) == -1) ||
+	if ((state_sync(state, e) == -1 && !result.run_failed) ||
 	    report_totals(db, &totals, e) == -1)
 		goto fail;
 	code = exit_code(&result, &totals);

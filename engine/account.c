@@ -356,11 +356,17 @@ check_existing(struct lane *l, struct account *a, struct err *e)
 		sum_there += there;
 		sum_taken += taken;
 	}
-	if (sum_there > 0 && sum_taken == 0)
+	if (sum_there > 0 && sum_taken == 0) {
+		/* Nothing of it is to be remembered: the list may be put
+		 * right. */
+		for (struct pair *p = a->pairs; p != NULL; p = p->next)
+			if (mailbox_void(l->run->state, p->id, e) == -1)
+				return -1;
 		return err_set(e, ERR_ACCOUNT, "the target account holds %"
 		    PRIu64 " messages and none of them is the source's: is it "
 		    "the right one? existing=merge copies all the same",
 		    sum_there);
+	}
 	if (sum_there > 0)
 		lane_note(l, "warn", "adopted", "the target already held %"
 		    PRIu64 " messages, %" PRIu64 " of them equal to the "

@@ -297,6 +297,10 @@ apply_changes(struct db *db, void *arg, struct err *e)
 		return -1;
 	if (c->drop_intent != 0 && drop_intent(db, c->drop_intent, e) == -1)
 		return -1;
+	if (c->uidvalidity != 0 && db_run(db, e, "UPDATE mailbox SET"
+	    " tgt_uidvalidity = ?2 WHERE id = ?1 AND tgt_uidvalidity <> ?2",
+	    "ii", c->mailbox_id, (int64_t)c->uidvalidity) == -1)
+		return -1;
 	if (c->uidnext != 0 && db_run(db, e, "UPDATE mailbox SET tgt_uidnext ="
 	    " max(tgt_uidnext, ?2) WHERE id = ?1", "ii", c->mailbox_id,
 	    (int64_t)c->uidnext) == -1)

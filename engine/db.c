@@ -1,6 +1,7 @@
 /* A SQLite connection with cached statements and errors in words. */
 #include "db.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,8 +95,11 @@ prepared(struct db *db, const char *sql, struct err *e)
 	size_t i;
 
 	for (i = 0; i < db->n; i++)
-		if (db->cache[i].sql == sql)
+		if (db->cache[i].sql == sql) {
+			/* A text on the stack would be another one by now. */
+			assert(strcmp(sqlite3_sql(db->cache[i].st), sql) == 0);
 			return db->cache[i].st;
+		}
 	if (db->n == MAX_STATEMENTS)
 		abort();	/* more literals than the table was made for */
 	if (sqlite3_prepare_v3(db->handle, sql, -1, SQLITE_PREPARE_PERSISTENT,

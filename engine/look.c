@@ -83,13 +83,15 @@ post_unread(struct lane *l, struct changes **c, bool end, uint64_t *seq)
 /* Hashes the n messages and posts them as extras. */
 static int
 hash_chunk(struct lane *l, struct pair *p, const struct msg_meta *metas,
-    size_t n, uint64_t *found, uint64_t *seq, struct err *e)
+    size_t n, uint32_t uidvalidity, uint64_t *found, uint64_t *seq,
+    struct err *e)
 {
 	const struct msg_meta *want[CHUNK];
 	struct changes *c = changes_new(l->account->row.id, p->id,
 	    state_pass(l->run->state));
 	int rc = 0;
 
+	c->uidvalidity = uidvalidity;
 	for (size_t i = 0; i < n; i++)
 		want[i] = &metas[i];
 	if (source_want(l->eyes, want, n, e) == -1)
@@ -141,6 +143,7 @@ struct looking {
 	bool		 more_known;
 	bool		 by_sha1;	/* where the target tells it */
 	struct changes	*unread;
+	uint32_t	 uidvalidity;	/* of what is looked at */
 	uint32_t	 highest;
 	uint64_t	 found, seq;
 };
@@ -166,10 +169,28 @@ is_known(struct looking *k, uint32_t uid, bool *yes, struct err *e)
 static struct changes *
 unread_changes(struct looking *k)
 {
-	if (k->unread == NULL)
+	if (k->unread == NULL) {
 		k->unread = changes_new(k->l->account->row.id, k->p->id,
 		    state_pass(k->l->run->state));
+		k->unread->uidvalidity = k->uidvalidity;
+	}
 	return k->unread;
+}
+
+/* Extras of two mailboxes must not meet. */
+static int
+same_mailbox(struct lane *l, struct pair *p, const struct folder_info *f,
+    struct err *e)
+{
+	int64_t known;
+
+	if (db_number(l->reader, e, &known, 0, "SELECT tgt_uidvalidity FROM"
+	    " mailbox WHERE id = ?1", "i", p->id) == -1)
+		return -1;
+	if (known == 0 || known == (int64_t)f->uidvalidity)
+		return 0;
+	return err_retry(e, ERR_MAILBOX, "the target mailbox was made anew "
+	    "while it was looked at");
 }
 
 /* Everything from the UID on, the mailbox being open. */
@@ -209,8 +230,8 @@ look_at_all(struct looking *k, struct arena *arena, uint32_t from,
 			if (n < CHUNK)
 				continue;
 		}
-		if (n > 0 && hash_chunk(k->l, k->p, metas, n, &k->found,
-		    &k->seq, e) == -1)
+		if (n > 0 && hash_chunk(k->l, k->p, metas, n, k->uidvalidity,
+		    &k->found, &k->seq, e) == -1)
 			return -1;
 		n = 0;
 		arena_reset(arena);
@@ -236,10 +257,15 @@ look(struct lane *l, struct pair *p, uint32_t from, bool fresh,
 	if (sha1_suffices(l->reader, p->id, &k.by_sha1, e) == -1 ||
 	    load_known(l, p, from, false, &k.known, e) == -1)
 		return -1;
+	/* Source messages must have it too, to be compared. */
+	k.by_sha1 = k.by_sha1 && measure_gives_sha1(l->measure);
 	rc = spill_next(k.known, &k.known_uid, &rec, &len, e);
 	k.more_known = rc == 1;
 	if (rc == -1 || open_eyes(l, p, from, fresh, &f, e) == -1 ||
-	    look_at_all(&k, &arena, from, e) == -1)
+	    same_mailbox(l, p, &f, e) == -1)
+		goto fail;
+	k.uidvalidity = f.uidvalidity;
+	if (look_at_all(&k, &arena, from, e) == -1)
 		goto fail;
 	source_folder_close(l->eyes);
 	spill_free(&k.known);
@@ -264,8 +290,8 @@ fail:
 
 /* The unread ones among what is at the target from the lowest on. */
 static int
-read_unread(struct lane *l, struct pair *p, struct arena *arena,
-    uint64_t *seq, struct err *e)
+read_unread(struct lane *l, struct pair *p, uint32_t uidvalidity,
+    struct arena *arena, uint64_t *seq, struct err *e)
 {
 	struct msg_meta metas[CHUNK];
 	uint64_t found;
@@ -287,7 +313,8 @@ read_unread(struct lane *l, struct pair *p, struct arena *arena,
 			if (n < CHUNK)
 				continue;
 		}
-		if (n > 0 && hash_chunk(l, p, metas, n, &found, seq, e) == -1)
+		if (n > 0 && hash_chunk(l, p, metas, n, uidvalidity, &found,
+		    seq, e) == -1)
 			return -1;
 		n = 0;
 		arena_reset(arena);
@@ -297,22 +324,23 @@ read_unread(struct lane *l, struct pair *p, struct arena *arena,
 }
 
 int
-look_closer(struct lane *l, struct pair *p, struct err *e)
+look_closer(struct lane *l, struct pair *p, uint32_t from, struct err *e)
 {
 	struct folder_info f;
 	struct arena arena;
 	uint64_t seq = 0;
-	uint32_t from;
 	int rc;
 
-	if (extras_unread(l->reader, p->id, &from, e) == -1)
+	if (extras_unread(l->reader, p->id, from, &from, e) == -1)
 		return -1;
 	if (from == 0)
 		return 0;
 	arena_init(&arena);
 	rc = open_eyes(l, p, from, false, &f, e);
 	if (rc == 0)
-		rc = read_unread(l, p, &arena, &seq, e);
+		rc = same_mailbox(l, p, &f, e);
+	if (rc == 0)
+		rc = read_unread(l, p, f.uidvalidity, &arena, &seq, e);
 	if (l->eyes != NULL)
 		source_folder_close(l->eyes);
 	if (rc == -1)
@@ -496,14 +524,23 @@ look_for_doubles(struct lane *l, struct pair *p, uint64_t *count,
 	struct uid_list doubles = { 0 };
 	struct row_mailbox row;
 	struct changes *c;
+	struct row_intent in[MAX_DOUBTS];
 	uint64_t found;
+	uint32_t from = UINT32_MAX;
+	size_t n;
 	int rc = -1;
 
 	*count = 0;
 	if (mailbox_load(l->reader, p->id, &row, e) == -1)
 		return -1;
 	buf_release(&row.token);
+	if (intents_settled(l->reader, p->id, in, MAX_DOUBTS, &n, e) == -1)
+		return -1;
+	for (size_t i = 0; i < n; i++)
+		if (in[i].uidnext < from)
+			from = in[i].uidnext;
 	if (look(l, p, row.target.uidnext, true, &found, e) == -1 ||
+	    look_closer(l, p, from, e) == -1 ||
 	    collect_doubles(l, p, row.target.uidvalidity, &doubles, e) == -1 ||
 	    lane_target_again(l, e) == -1 || (doubles.n > 0 && remove &&
 	    remove_doubles(l, p, row.target.uidvalidity, &doubles, e) == -1))

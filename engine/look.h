@@ -18,8 +18,10 @@
 int	look(struct lane *, struct pair *, uint32_t from, bool fresh,
 	    uint64_t *found, struct err *);
 
-/* Reads the contents of untaken extras that are known by their SHA-1 only. */
-int	look_closer(struct lane *, struct pair *, struct err *);
+/* Reads the contents of untaken extras, with UID >= from, that are known by
+ * their SHA-1 only. */
+int	look_closer(struct lane *, struct pair *, uint32_t from,
+	    struct err *);
 
 /* Target UIDs of rows that the target no longer lists lose their rows;
  * *lost counts them. */

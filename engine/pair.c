@@ -56,12 +56,8 @@ open_target_mailbox(struct walk *w, struct folder_state *f, struct err *e)
 	return rc == 1 ? 0 : -1;
 }
 
-/*
- * Is the target still what the state says?  *from is the UID from which
- * nothing is known; rows that no longer hold are void.
- */
-static int
-check_target(struct walk *w, const struct folder_state *f, uint32_t *from,
+int
+pair_check_target(struct walk *w, const struct folder_state *f, uint32_t *from,
     bool *changed, struct err *e)
 {
 	struct lane *l = w->l;
@@ -108,6 +104,28 @@ target_mailbox_again(struct walk *w, struct err *e)
 }
 
 /*
+ * Before release a message that is gone is a loss; an extra that is gone must
+ * not be taken for a copy.
+ */
+static int
+find_losses(struct walk *w, bool *changed, struct err *e)
+{
+	struct lane *l = w->l;
+	uint64_t lost;
+
+	if (look_for_lost(l, w->p, &lost, e) == -1 || (w->row.unlocated &&
+	    (look_closer(l, w->p, 0, e) == -1 ||
+	    messages_void_unlocated(l->run->state, l->account->row.id,
+	    w->p->id, &lost, e) == -1)))
+		return -1;
+	*changed = true;
+	if (lost > 0)
+		lane_note(l, "warn", NULL, "%" PRIu64 " messages that were "
+		    "copied are no longer at the target: copied again", lost);
+	return 0;
+}
+
+/*
  * Before the first store: everything at the target is in a row or an extra,
  * and nothing of ours is in doubt.  1: go on; 0: wait until p->due_ms.
  */
@@ -123,43 +141,37 @@ look_first(struct walk *w, struct folder_state *f, bool *changed,
 	uint32_t from;
 	bool all;
 
-	if (check_target(w, f, &from, changed, e) == -1)
+	if (pair_check_target(w, f, &from, changed, e) == -1)
 		return -1;
 	if (!fault_mutated("look") && f->messages > 0 && (from == 0 ||
 	    f->uidnext == 0 || f->uidnext > from || row->intents > 0) &&
 	    look(l, p, from, p->looked_twice, &found, e) == -1)
 		return -1;
-	/* What was found may have been a copy whose UID was not told. */
+	/* What was found may have been a copy whose UID was not told, or one
+	 * that came after the strict matches were taken. */
 	if (found > 0) {
-		p->unmatched = true;
+		if (row->unlocated || p->adopted)
+			p->unmatched = true;
 		if (extras_untaken(l->reader, p->id, &extras, e) == -1)
 			return -1;
 		row->extras = (uint64_t)extras;
 	}
-	/* Before release a message that is gone is a loss; an extra that is
-	 * gone must not be taken for a copy. */
 	if (f->messages < row->rows + row->extras &&
 	    strcmp(l->account->row.stage, "released") != 0 &&
-	    !fault_mutated("look")) {
-		uint64_t lost;
-
-		if (look_for_lost(l, p, &lost, e) == -1 ||
-		    (row->unlocated && row->extras == 0 &&
-		    messages_void_unlocated(l->run->state,
-		    l->account->row.id, p->id, &lost, e) == -1))
-			return -1;
-		*changed = true;
-		if (lost > 0) {
-			lane_note(l, "warn", NULL, "%" PRIu64 " messages that "
-			    "were copied are no longer at the target: copied "
-			    "again", lost);
-		}
-	}
-	if (target_mailbox_again(w, e) == -1)
+	    !fault_mutated("look") && find_losses(w, changed, e) == -1)
 		return -1;
 	if (row->intents > 0) {
 		if (intents_accounted(l->reader, p->id, &all, e) == -1)
 			return -1;
+		/* What the server altered may be told by its content only. */
+		if (!all && !fault_mutated("look") &&
+		    (look_closer(l, p, from, e) == -1 ||
+		    intents_accounted(l->reader, p->id, &all, e) == -1))
+			return -1;
+	}
+	if (target_mailbox_again(w, e) == -1)
+		return -1;
+	if (row->intents > 0) {
 		doubt_ms = p->doubt_ms ? p->doubt_ms : l->run->start_ms;
 		settle_ms = l->run->set->settle_ms;
 		if (!all && !fault_mutated("look") &&
@@ -199,7 +211,7 @@ look_for_loose(struct walk *w, struct err *e)
 {
 	if (!w->p->unmatched || fault_mutated("look"))
 		return 0;
-	if (look_closer(w->l, w->p, e) == -1)
+	if (look_closer(w->l, w->p, 0, e) == -1)
 		return -1;
 	return target_mailbox_again(w, e);
 }
@@ -243,9 +255,15 @@ walk_once(struct walk *w, struct folder_state *f, struct err *e)
 	if (extras_untaken(l->reader, w->p->id, &extras, e) == -1)
 		return -1;
 	w->extras = extras > 0;
-	if (w->extras && !w->p->adopted && !fault_mutated("look") &&
-	    walk_adopt(w, e) == -1)
-		return pair_changed(w->p, w->folder, e) ? 1 : -1;
+	if (w->extras && !w->p->adopted && !fault_mutated("look")) {
+		/* Without SHA-1 on this side an unread extra equals nothing,
+		 * and strict matches must not come late. */
+		if (!measure_gives_sha1(l->measure) && (look_closer(l, w->p,
+		    0, e) == -1 || target_mailbox_again(w, e) == -1))
+			return -1;
+		if (walk_adopt(w, e) == -1)
+			return pair_changed(w->p, w->folder, e) ? 1 : -1;
+	}
 	if (w->extras && look_for_loose(w, e) == -1)
 		return -1;
 	work_begin(l, w->p, f, &w->tally);

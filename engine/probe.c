@@ -17,6 +17,8 @@ adopt(struct lane *l, struct pair *p, uint64_t *there, uint64_t *taken,
 	uint64_t found, lost;
 	struct walk w;
 	int64_t before, left;
+	uint32_t from;
+	bool changed;
 	int rc;
 
 	*there = *taken = 0;
@@ -31,6 +33,7 @@ adopt(struct lane *l, struct pair *p, uint64_t *there, uint64_t *taken,
 		w.folder->stable = p->stable;
 	if (w.folder == NULL ||
 	    mailbox_load(l->reader, p->id, &w.row, e) == -1 ||
+	    pair_check_target(&w, &f, &from, &changed, e) == -1 ||
 	    look(l, p, 0, false, &found, e) == -1 ||
 	    (f.messages < w.row.rows + w.row.extras + found &&
 	    look_for_lost(l, p, &lost, e) == -1) ||
@@ -42,7 +45,8 @@ adopt(struct lane *l, struct pair *p, uint64_t *there, uint64_t *taken,
 	if (*there == 0)
 		goto out;
 	rc = -1;
-	if (source_folder_open(l->src, w.folder, NULL, 0, &delta, e) == -1)
+	if ((!measure_gives_sha1(l->measure) && look_closer(l, p, 0, e) == -1) ||
+	    source_folder_open(l->src, w.folder, NULL, 0, &delta, e) == -1)
 		goto out;
 	rc = walk_adopt(&w, e);
 	if (rc == -1)
@@ -229,8 +233,7 @@ pair_rekey(struct lane *l, struct pair *p, const struct folder_info *f,
 		return -1;
 	buf_release(&row.token);
 	if (row.rows == 0 || (!l->run->set->merge_existing &&
-	    (row.src_uidvalidity == 0 || f->uidvalidity == 0 ||
-	    row.src_uidvalidity == f->uidvalidity)))
+	    (f->uidvalidity == 0 || row.src_uidvalidity == f->uidvalidity)))
 		return 0;
 	if (pair_recognise(l, p, &known, &met, e) == -1)
 		return -1;

@@ -127,7 +127,8 @@ apply_account(struct db *db, void *arg, struct err *e)
 		return -1;
 	st = db_query(db, e, "SELECT id, stage, outcome, ifnull(pass, 0),"
 	    " (SELECT ifnull(sum(source), 0) FROM mailbox WHERE account_id ="
-	    " account.id AND mailbox.outcome <> 'gone') FROM account WHERE name = ?1", "s", a->name);
+	    " account.id AND mailbox.outcome NOT IN ('gone', 'excluded')) FROM"
+	    " account WHERE name = ?1", "s", a->name);
 	if (st == NULL)
 		return -1;
 	rc = db_step(db, st, e);
@@ -594,6 +595,12 @@ messages_void(struct state *s, int64_t account_id, int64_t mailbox_id,
 	return 0;
 }
 
+/* Of a message m, with ?4 NO_DATE and ?5 CHANGE_DATE. */
+#define LOST_UNLOCATED "tgt_uid = 0 AND outcome = 1 AND NOT EXISTS (SELECT"	\
+	" 1 FROM extra WHERE extra.mailbox_id = m.mailbox_id AND taken = 0"	\
+	" AND (m.date = ?4 OR ifnull(m.changes, 0) & ?5 OR extra.date ="	\
+	" m.date))"
+
 static int
 apply_void_unlocated(struct db *db, void *arg, struct err *e)
 {
@@ -602,11 +609,14 @@ apply_void_unlocated(struct db *db, void *arg, struct err *e)
 	if (db_run(db, e, "INSERT OR REPLACE INTO issue (account_id,"
 	    " mailbox_id, kind, key, pass, message_where, size, reason) SELECT"
 	    " ?1, mailbox_id, 'lost', key, ?3, '', crlf_size, 'was copied, is"
-	    " no longer at the target: copied again' FROM message WHERE"
-	    " mailbox_id = ?2 AND tgt_uid = 0 AND outcome = 1", "iii",
-	    v->account_id, v->mailbox_id, v->pass) == -1 ||
-	    db_run(db, e, "UPDATE message SET outcome = 0 WHERE mailbox_id ="
-	    " ?1 AND tgt_uid = 0 AND outcome = 1", "i", v->mailbox_id) == -1)
+	    " no longer at the target: copied again' FROM message AS m WHERE"
+	    " mailbox_id = ?2 AND " LOST_UNLOCATED, "iiiii",
+	    v->account_id, v->mailbox_id, v->pass, NO_DATE,
+	    (int64_t)CHANGE_DATE) == -1 ||
+	    db_run(db, e, "UPDATE message AS m SET outcome = 0 WHERE"
+	    " mailbox_id = ?2 AND ?1 = ?1 AND ?3 = ?3 AND " LOST_UNLOCATED,
+	    "iiiii", v->account_id, v->mailbox_id, v->pass, NO_DATE,
+	    (int64_t)CHANGE_DATE) == -1)
 		return -1;
 	v->lost = (uint64_t)db_changes(db);
 	return v->lost > 0 ? forget_token(db, v->mailbox_id, e) : 0;
@@ -773,14 +783,14 @@ extra_is_unread(struct db *db, int64_t mailbox_id, uint32_t uid,
 }
 
 int
-extras_unread(struct db *db, int64_t mailbox_id, uint32_t *uid,
-    struct err *e)
+extras_unread(struct db *db, int64_t mailbox_id, uint32_t from,
+    uint32_t *uid, struct err *e)
 {
 	int64_t n;
 
 	if (db_number(db, e, &n, 0, "SELECT min(uid) FROM extra WHERE"
-	    " mailbox_id = ?1 AND taken = 0 AND strict IS NULL", "i",
-	    mailbox_id) == -1)
+	    " mailbox_id = ?1 AND taken = 0 AND strict IS NULL AND uid >= ?2",
+	    "ii", mailbox_id, (int64_t)from) == -1)
 		return -1;
 	*uid = (uint32_t)n;
 	return 0;

@@ -102,6 +102,7 @@ struct changes {
 	const struct row_intent *intent;	/* to put */
 	int64_t		 drop_intent;		/* 0: none */
 	uint32_t	 uidnext;		/* 0: leave; else move up to */
+	uint32_t	 uidvalidity;		/* that extras are of; 0: leave */
 	uint64_t	 sent, sent_bytes;	/* added to the pass */
 	struct log	*log;			/* set by changes_post() */
 };
@@ -209,7 +210,9 @@ int	 mailbox_void(struct state *, int64_t mailbox_id, struct err *);
  * extras are forgotten.  The source is read anew until a walk is complete. */
 int	 messages_void(struct state *, int64_t account_id, int64_t mailbox_id,
 	    const uint32_t *uids, size_t n, uint64_t *lost, struct err *);
-/* Copied rows whose UID the server never told and no look has found: lost. */
+/* Copied rows whose UID the server never told and no look has found are lost,
+ * unless an untaken extra of the same date may be the copy, altered beyond
+ * recognition. */
 int	 messages_void_unlocated(struct state *, int64_t account_id,
 	    int64_t mailbox_id, uint64_t *lost, struct err *);
 /* The source calls its messages otherwise by now: rows become extras, to be
@@ -239,9 +242,9 @@ int	 extras_untaken(struct db *, int64_t mailbox_id, int64_t *n,
 /* 1: the extra is untaken and known by its SHA-1 only. */
 int	 extra_is_unread(struct db *, int64_t mailbox_id, uint32_t uid,
 	    struct err *);
-/* The lowest such UID, 0: none is. */
-int	 extras_unread(struct db *, int64_t mailbox_id, uint32_t *uid,
-	    struct err *);
+/* The lowest such UID from the given one on, 0: none is. */
+int	 extras_unread(struct db *, int64_t mailbox_id, uint32_t from,
+	    uint32_t *uid, struct err *);
 /* Do all rows that an extra may have to be compared with have SHA-1?  Not
  * those of a time when the target had no such index. */
 int	 sha1_suffices(struct db *, int64_t mailbox_id, bool *, struct err *);

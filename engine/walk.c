@@ -421,7 +421,7 @@ walk_adopt(struct walk *w, struct err *e)
 	w->unmatched = false;
 	rc = walk_all(w, e);
 	w->adopting = false;
-	w->p->unmatched = w->unmatched;
+	w->p->unmatched = w->p->unmatched || w->unmatched;
 	if (w->c != NULL) {
 		seq = changes_post(w->l->run->state, &w->c);
 		if (rc == 0)

@@ -26,6 +26,13 @@ struct walk {
 	struct { const char *rule; uint64_t n; } excluded[MAX_RULES];
 };
 
+/*
+ * Is the target still what the state says (w->row is loaded)?  *from is the UID
+ * from which nothing is known; rows that no longer hold are void.  In pair.c.
+ */
+int	pair_check_target(struct walk *, const struct folder_state *,
+	    uint32_t *from, bool *changed, struct err *);
+
 /* The source mailbox and its row are filled in by the caller. */
 void	walk_begin(struct walk *, struct lane *, struct pair *);
 /* Closes the mailboxes of both sides; flushes notes. */

@@ -104,6 +104,12 @@ measure_want_sha1(struct measure *m, bool want)
 	die_if(m->sha_1 == NULL || m->sha1 == NULL || m->munged == NULL);
 }
 
+bool
+measure_gives_sha1(const struct measure *m)
+{
+	return m->want_sha1;
+}
+
 void
 measure_begin(struct measure *m)
 {

@@ -41,6 +41,7 @@ struct measured {
 struct measure	*measure_new(void);
 /* From the next message on: digests.sha1 and munged as well? */
 void		 measure_want_sha1(struct measure *, bool);
+bool		 measure_gives_sha1(const struct measure *);
 void		 measure_free(struct measure **);
 
 void	measure_begin(struct measure *);

@@ -48,6 +48,9 @@ struct mem_store {
 	bool		 not_atomic;
 	bool		 munge;		/* 8-bit header bytes become 'X' */
 	bool		 sha1;		/* its index has SHA-1 */
+	bool		 sha1_eyes;	/* to those that read, not that store */
+	bool		 sha1_some;	/* every other session only */
+	unsigned	 nsessions;
 	unsigned	 late_ms;	/* a commit shows after this time */
 	uint64_t	 quota_bytes;	/* 0: none; as a source: it is told */
 	bool		 no_quota;	/* the login may not set it */

@@ -16,87 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "unit/lib/engine_fixture.h"
-
-static struct fixture fx;
-
-static int
-setup(void **state)
-{
-	(void)state;
-	mem_store_reset(fx.src);
-	mem_store_reset(fx.tgt);
-	mem_folder_get(fx.tgt, "INBOX", true);
-	fixture_drop_state(&fx);
-	fx.set.lanes = fx.set.lanes_per_account = 1;
-	fx.set.settle_ms = 0;
-	fx.set.merge_existing = fx.set.repair = fx.set.remove_doubles = false;
-	fx.set.refusal_rule = "repair=no";
-	unsetenv("MAILHAUL_FAULT");
-	unsetenv("MAILHAUL_FAULT_LOG");
-	unsetenv("MAILHAUL_MUTATE");
-	return 0;
-}
-
-/* Twins, triplets of one size and date, raw 8-bit headers, flags. */
-static void
-fill_source(void)
-{
-	int i;
-
-	for (i = 0; i < 9; i++)
-		fixture_add(fx.src, "INBOX", i, "", i % 32, i % 3 ? "work" :
-		    "", 1000000000 + i);
-	for (i = 0; i < 2; i++)		/* equal to the byte */
-		fixture_add(fx.src, "INBOX", 500, "", 0, "", 1100000000);
-	for (i = 0; i < 3; i++)		/* size and date alike */
-		fixture_add(fx.src, "INBOX", 600 + i, "", 0, "", 1200000000);
-	fixture_add(fx.src, "INBOX", 700, "X-8: \xe4\xf6\r\n", 0, "", 1300000000);
-	fixture_add(fx.src, "INBOX", 700, "X-8: \xe4\xf7\r\n", 0, "", 1300000000);
-	for (i = 0; i < 6; i++)
-		fixture_add(fx.src, "Work/Old", 800 + i, "", MSG_SEEN, "",
-		    1400000000 + i);
-	fixture_add(fx.src, "Sent", 900, "", MSG_SEEN, "", 1500000000);
-}
-
-/* What the target holds, all folders. */
-static char *
-target_text(void)
-{
-	static const char *const names[] = { "INBOX", "Work/Old", "Sent" };
-	struct buf b;
-
-	buf_init(&b, (size_t)64 << 20);
-	for (size_t i = 0; i < 3; i++) {
-		char *c = fixture_contents(fx.tgt, names[i]);
-
-		buf_addf(&b, "== %s\n", names[i]);
-		buf_adds(&b, c);
-		free(c);
-	}
-	return buf_detach(&b, NULL);
-}
-
-static char *
-source_text(void)
-{
-	struct mem_store *tgt = fx.tgt;
-	char *s;
-
-	fx.tgt = fx.src;
-	s = target_text();
-	fx.tgt = tgt;
-	return s;
-}
-
-static void
-assert_target_is(const char *want)
-{
-	char *got = target_text();
-
-	assert_string_equal(got, want);
-	free(got);
-}
+#include "unit/lib/engine_case.h"
 
 static void
 test_copy_and_again(void **state)
@@ -461,7 +381,7 @@ no_uids(bool sha1, bool munge)
 {
 	char *want;
 
-	setup(NULL);
+	case_setup(NULL);
 	fx.tgt->no_uids = true;
 	fx.tgt->sha1 = sha1;
 	fx.tgt->munge = munge;
@@ -548,18 +468,6 @@ test_target_mailbox_gone(void **state)
 }
 
 #ifdef MAILHAUL_FAULTS
-
-/* One run with a fault, which must show. */
-static int
-faulty_run(const char *spec)
-{
-	int rc;
-
-	setenv("MAILHAUL_FAULT", spec, 1);
-	rc = fixture_run(&fx);
-	unsetenv("MAILHAUL_FAULT");
-	return rc;
-}
 
 /* An intent of a time when the target told no SHA-1 is settled by content. */
 static void
@@ -896,36 +804,36 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(test_copy_and_again, setup),
-		cmocka_unit_test_setup(test_two_lanes, setup),
-		cmocka_unit_test_setup(test_poison_in_a_batch, setup),
-		cmocka_unit_test_setup(test_repair, setup),
-		cmocka_unit_test_setup(test_broken_session, setup),
-		cmocka_unit_test_setup(test_quota, setup),
-		cmocka_unit_test_setup(test_hangup, setup),
-		cmocka_unit_test_setup(test_names_and_gone, setup),
-		cmocka_unit_test_setup(test_strangers_mail, setup),
-		cmocka_unit_test_setup(test_adoption, setup),
-		cmocka_unit_test_setup(test_lost_at_target, setup),
-		cmocka_unit_test_setup(test_new_uidvalidity, setup),
-		cmocka_unit_test_setup(test_state_lost_and_old, setup),
-		cmocka_unit_test_setup(test_no_uids, setup),
-		cmocka_unit_test_setup(test_look_by_sha1, setup),
-		cmocka_unit_test_setup(test_source_uidvalidity, setup),
-		cmocka_unit_test_setup(test_no_uids_and_a_loss, setup),
-		cmocka_unit_test_setup(test_target_mailbox_gone, setup),
+		cmocka_unit_test_setup(test_copy_and_again, case_setup),
+		cmocka_unit_test_setup(test_two_lanes, case_setup),
+		cmocka_unit_test_setup(test_poison_in_a_batch, case_setup),
+		cmocka_unit_test_setup(test_repair, case_setup),
+		cmocka_unit_test_setup(test_broken_session, case_setup),
+		cmocka_unit_test_setup(test_quota, case_setup),
+		cmocka_unit_test_setup(test_hangup, case_setup),
+		cmocka_unit_test_setup(test_names_and_gone, case_setup),
+		cmocka_unit_test_setup(test_strangers_mail, case_setup),
+		cmocka_unit_test_setup(test_adoption, case_setup),
+		cmocka_unit_test_setup(test_lost_at_target, case_setup),
+		cmocka_unit_test_setup(test_new_uidvalidity, case_setup),
+		cmocka_unit_test_setup(test_state_lost_and_old, case_setup),
+		cmocka_unit_test_setup(test_no_uids, case_setup),
+		cmocka_unit_test_setup(test_look_by_sha1, case_setup),
+		cmocka_unit_test_setup(test_source_uidvalidity, case_setup),
+		cmocka_unit_test_setup(test_no_uids_and_a_loss, case_setup),
+		cmocka_unit_test_setup(test_target_mailbox_gone, case_setup),
 #ifdef MAILHAUL_FAULTS
-		cmocka_unit_test_setup(test_sha1_comes_later, setup),
-		cmocka_unit_test_setup(test_kill_after_a_loss, setup),
-		cmocka_unit_test_setup(test_extras_gone, setup),
-		cmocka_unit_test_setup(test_failed_read_of_a_copy, setup),
-		cmocka_unit_test_setup(test_doubles_are_whole_batches, setup),
-		cmocka_unit_test_setup(test_late_double, setup),
-		cmocka_unit_test_setup(test_kill_everywhere, setup),
-		cmocka_unit_test_setup(test_kill_variants, setup),
-		cmocka_unit_test_setup(test_kill_late_commit, setup),
-		cmocka_unit_test_setup(test_mutations_are_caught, setup),
-		cmocka_unit_test_setup(test_state_write_fails, setup),
+		cmocka_unit_test_setup(test_sha1_comes_later, case_setup),
+		cmocka_unit_test_setup(test_kill_after_a_loss, case_setup),
+		cmocka_unit_test_setup(test_extras_gone, case_setup),
+		cmocka_unit_test_setup(test_failed_read_of_a_copy, case_setup),
+		cmocka_unit_test_setup(test_doubles_are_whole_batches, case_setup),
+		cmocka_unit_test_setup(test_late_double, case_setup),
+		cmocka_unit_test_setup(test_kill_everywhere, case_setup),
+		cmocka_unit_test_setup(test_kill_variants, case_setup),
+		cmocka_unit_test_setup(test_kill_late_commit, case_setup),
+		cmocka_unit_test_setup(test_mutations_are_caught, case_setup),
+		cmocka_unit_test_setup(test_state_write_fails, case_setup),
 #endif
 	};
 	int rc;

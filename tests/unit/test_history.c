@@ -22,6 +22,24 @@
 #include "unit/lib/engine_fixture.h"
 
 #define FOLDERS 4
+#define STRANGERS 5000		/* numbers of foreign mail */
+
+/* What may happen in a history besides; MAILHAUL_X=N sets them for all. */
+enum {
+	X_SHA1_FLIPS	= 1 << 0,	/* the target tells SHA-1, or not */
+	X_NO_UIDS	= 1 << 1,
+	X_ALTERED	= 1 << 2,	/* others brought altered copies */
+	X_REPAIR	= 1 << 3,
+	X_REKEY		= 1 << 4,	/* the source renumbers */
+	X_EXISTING	= 1 << 5,	/* existing=merge on and off */
+	X_SHA1_SOME	= 1 << 6,	/* some sessions tell SHA-1 */
+	X_LOOK_KILLS	= 1 << 7,
+	X_SHA1		= 1 << 8,
+	X_ALL		= (1 << 9) - 1
+};
+
+static unsigned extras;
+static int forced = -1;
 
 static const char *const names[FOLDERS] = { "INBOX", "A", "B/C", "D" };
 
@@ -47,19 +65,36 @@ add(struct mem_store *s, const char *folder, int n)
 	if (n % 7 == 3)
 		snprintf(header, sizeof header, "X-8: \xe4%c\r\n",
 		    (char)(0xc0 + pick(2)));
+	if ((extras & X_REPAIR) && n % 11 == 5) {
+		char text[200];
+		int len = snprintf(text, sizeof text, "Subject: number %04d"
+		    "\r\n\r\nThis is a@b message %04d.\r\n", n, n);
+
+		*strchr(text, '@') = '\0';
+		mem_add(s, mem_folder_get(s, folder, true), text, (size_t)len,
+		    0, "", 1000000000 + n % 5);
+		return;
+	}
+	/* A stranger's date is his own: without UIDs a message of ours that
+	 * is gone is told by it from one that was altered. */
 	fixture_add(s, folder, n, header, pick(32), pick(2) ? "work" : "",
-	    1000000000 + n % 5);
+	    1000000000 + (n < STRANGERS ? n % 5 : n));
 }
 
 /* The bytes as a server that munges would show them. */
 static void
 canonical(const struct mem_message *m, char out[400])
 {
-	size_t i;
+	const char *p = m->bytes;
+	size_t i, len = m->len;
 
-	for (i = 0; i < m->len && i < 399; i++)
-		out[i] = (unsigned char)m->bytes[i] >= 0x80 ? 'X' :
-		    m->bytes[i];
+	if (len > 10 && memcmp(p, "X-UID: ", 7) == 0) {
+		p += 10;
+		len -= 10;
+	}
+	for (i = 0; i < len && i < 399; i++)
+		out[i] = (unsigned char)p[i] >= 0x80 ? 'X' : p[i] == 0 ? ' ' :
+		    p[i];
 	out[i] = '\0';
 }
 
@@ -91,7 +126,7 @@ begin(struct history *h)
 	fixture_drop_state(fx);
 	mem_folder_get(fx->tgt, "INBOX", true);
 	h->nfolders = 1 + pick(FOLDERS);
-	h->foreign = 5000;
+	h->foreign = STRANGERS;
 	for (i = 0; i < h->nfolders; i++) {
 		mem_folder_get(fx->src, names[i], true);
 		for (unsigned n = pick(25); n > 0; n--)
@@ -105,7 +140,20 @@ begin(struct history *h)
 			    names[i], false)->first;
 
 			for (; m != NULL; m = m->next)
-				if (pick(4) == 0 &&
+				if (extras & X_ALTERED) {
+					char t[500] = "X-UID: 7\r\n";
+					bool alter = pick(3) == 0;
+
+					if (pick(3) != 0 || memchr(m->bytes,
+					    0, m->len) != NULL)
+						continue;
+					memcpy(t + 10, m->bytes, m->len);
+					mem_add(fx->tgt, mem_folder_get(
+					    fx->tgt, names[i], true),
+					    alter ? t : m->bytes, m->len +
+					    (alter ? 10 : 0), m->flags,
+					    m->keywords, m->date);
+				} else if (pick(4) == 0 &&
 				    memchr(m->bytes, 0xe4, m->len) == NULL)
 					mem_add(fx->tgt, mem_folder_get(
 					    fx->tgt, names[i], true),
@@ -119,12 +167,19 @@ begin(struct history *h)
 	fx->set.lanes_per_account = 1 + pick(3);
 	fx->tgt->not_atomic = pick(3) == 0;
 	fx->tgt->munge = pick(3) == 0;
-	fx->tgt->sha1 = pick(2) == 0;
+	fx->tgt->sha1 = pick(2) == 0 || (extras & X_SHA1);
+	fx->tgt->sha1_some = (extras & X_SHA1_SOME) && pick(2);
+	fx->tgt->no_uids = (extras & X_NO_UIDS) && pick(2);
+	fx->set.repair = fx->tgt->refuse_nul = (extras & X_REPAIR) != 0;
+	if (extras & X_REPAIR)
+		fx->set.refusal_rule = "repair=yes";
 	fx->tgt->batch_messages = 1 + pick(8);
 	buf_addf(&h->told, "lanes %u/%u%s%s%s batch %zu:", fx->set.lanes,
 	    fx->set.lanes_per_account, fx->tgt->not_atomic ? " not-atomic" :
 	    "", fx->tgt->munge ? " munge" : "", fx->tgt->sha1 ? " sha1" : "",
 	    fx->tgt->batch_messages);
+	buf_addf(&h->told, "%s%s", fx->tgt->sha1_some ? " some" : "",
+	    fx->tgt->no_uids ? " no_uids" : "");
 }
 
 /* One pass, mostly disturbed. */
@@ -134,7 +189,21 @@ disturbed_pass(struct history *h)
 	char fault[64] = "";
 	int rc;
 
-	switch (pick(6)) {
+	if (extras & X_EXISTING)
+		h->fx->set.merge_existing = pick(2);
+	switch (pick((extras & X_LOOK_KILLS) ? 9 : 6)) {
+	case 6:
+		snprintf(fault, sizeof fault, "kill@look.done:%u", 1 +
+		    pick(3));
+		break;
+	case 7:
+		snprintf(fault, sizeof fault, "kill@look.closer:%u", 1 +
+		    pick(3));
+		break;
+	case 8:
+		snprintf(fault, sizeof fault, "kill@done.posted:%u", 1 +
+		    pick(5));
+		break;
 	case 0:
 		snprintf(fault, sizeof fault, "kill:%u", 1 + pick(60));
 		break;
@@ -191,6 +260,15 @@ life_goes_on(struct history *h, unsigned kind)
 			mem_expunge(there, 1 + pick(there->uidnext - 1));
 		buf_adds(&h->told, " -tgt");
 	}
+	if ((extras & X_SHA1_FLIPS) && pick(2) == 0) {
+		fx->tgt->sha1 = !fx->tgt->sha1;
+		buf_adds(&h->told, fx->tgt->sha1 ? " sha1" : " nosha1");
+	}
+	if ((extras & X_REKEY) && pick(5) == 0) {
+		here->uidvalidity += 50;
+		here->modseq++;
+		buf_adds(&h->told, " rekey");
+	}
 	if (pick(4) == 0) {
 		for (struct mem_message *m = here->first; m; m = m->next)
 			m->date += pick(3) == 0;
@@ -225,6 +303,7 @@ judge(struct history *h)
 	uint64_t stored;
 	char text[400];
 
+	fx->set.merge_existing = true;
 	for (int i = 0; i < 5 && rc != 0; i++)
 		rc = fixture_run(fx);
 	stored = fx->tgt->nstored;
@@ -245,6 +324,29 @@ judge(struct history *h)
 			canonical(m, text);
 			want = count(fx->src, names[i], text);
 			got = count(fx->tgt, names[i], text);
+			if (!fx->tgt->munge && want == got &&
+			    memchr(m->bytes, 0, m->len) == NULL) {
+				struct mem_folder *tf = mem_folder_get(fx->tgt,
+				    names[i], false);
+				int a = 0, b = 0;
+
+				for (struct mem_message *x = mem_folder_get(
+				    fx->src, names[i], false)->first; x; x =
+				    x->next)
+					a += x->len == m->len && memcmp(
+					    x->bytes, m->bytes, m->len) == 0;
+				for (struct mem_message *x = tf->first; x; x =
+				    x->next)
+					b += !x->expunged && x->len == m->len
+					    && memcmp(x->bytes, m->bytes,
+					    m->len) == 0;
+				if (b > a) {
+					buf_addf(&h->told, " %s STOLEN: %d "
+					    "for %d of %.60s", names[i], b, a,
+					    text + 20);
+					return false;
+				}
+			}
 			if (want != got) {
 				buf_addf(&h->told, " %s holds %d for %d",
 				    names[i], got, want);
@@ -265,6 +367,8 @@ run_history(struct fixture *fx, unsigned seed)
 
 	buf_init(&h.told, 1 << 16);
 	srandom(seed);
+	extras = forced >= 0 ? (unsigned)forced : pick(3) == 0 ? 0 :
+	    pick(X_ALL + 1);
 	begin(&h);
 	steps = 1 + pick(5);
 	kind = pick(3);
@@ -291,6 +395,8 @@ test_histories(void **state)
 	struct fixture fx;
 
 	(void)state;
+	if (getenv("MAILHAUL_X") != NULL)
+		forced = (int)strtol(getenv("MAILHAUL_X"), NULL, 10);
 #ifndef MAILHAUL_FAULTS
 	n = 5;		/* without fault points nothing disturbs them */
 #endif
