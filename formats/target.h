@@ -38,6 +38,19 @@ struct folder_state {
 	unsigned	 special_use;	/* where known */
 };
 
+/* A mailbox that is at the target. */
+struct target_box {
+	const char	*name;		/* the target's own spelling */
+	bool		 noselect;	/* a level that holds no mail */
+	struct folder_state st;		/* messages UNKNOWN64: not told */
+};
+
+struct target_view {
+	struct target_box *boxes;	/* in the arena */
+	size_t		 n;
+	uint64_t	 quota_bytes, quota_used;	/* UNKNOWN64 */
+};
+
 enum store_result {
 	STORE_PENDING = 0,
 	STORE_DONE,		/* stored, uid set where the server told it */
@@ -116,6 +129,15 @@ int	target_name(struct target *, struct arena *, const char *const *path,
  * one mailbox there. */
 int	target_name_key(struct target *, struct arena *, const char *name,
 	    const char **key, struct err *);
+
+/*
+ * What the account holds, without opening a mailbox, in one round trip where
+ * the server allows it.  Those of the n names that exist are in the view in any
+ * case, with their counts; of other mailboxes counts may be missing.  quota:
+ * the quota is wanted as well.
+ */
+int	target_survey(struct target *, struct arena *, const char *const *names,
+	    size_t n, bool quota, struct target_view *, struct err *);
 
 /* 1: it exists and is open for storing; 0: there is none of that name. */
 int	target_folder_open(struct target *, const char *name,

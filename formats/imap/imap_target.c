@@ -532,6 +532,7 @@ const struct target_ops imap_target = {
 	.account_ensure = target_imap_account_ensure,
 	.name = target_imap_name,
 	.name_key = target_imap_name_key,
+	.survey = imap_store_survey,
 	.folder_open = target_imap_folder_open,
 	.folder_close = target_imap_folder_close,
 	.folder_create = target_imap_folder_create,
