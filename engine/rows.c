@@ -227,8 +227,8 @@ apply_mailbox(struct db *db, void *arg, struct err *e)
 	if (db_run(db, e, "INSERT INTO mailbox (account_id, src_key, src_name,"
 	    " tgt_name, tgt_key, listed) VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON"
 	    " CONFLICT (account_id, src_key) DO UPDATE SET src_name = ?3,"
-	    " listed = ?6, tgt_name = iif(tgt_name = '', ?4, tgt_name), tgt_key"
-	    " = iif(tgt_name = '', ?5, tgt_key), outcome = iif(outcome ="
+	    " listed = ?6, tgt_name = iif(?4 = '', tgt_name, ?4), tgt_key"
+	    " = iif(?4 = '', tgt_key, ?5), outcome = iif(outcome ="
 	    " 'gone', 'new', outcome)", "ibsssi", m->account_id, m->src_key,
 	    strlen(m->src_key), m->src_name, m->tgt_name, m->tgt_key,
 	    m->pass) == -1)
