@@ -397,10 +397,10 @@ account_target(struct lane *l, struct account *a, struct err *e)
 
 	if (lane_open_target(l, e) == -1)
 		return -1;
-	if (may_make && !l->run->planning)
-		rc = user_ensure(l, e);
-	else
+	if (l->run->planning || a->old_user != NULL)
 		rc = target_account_ensure(l->tgt, false, e);
+	else
+		rc = user_ensure(l, e);
 	if (rc == -1 && e->cause == CAUSE_MISSING && may_make &&
 	    l->run->planning) {
 		a->user_missing = true;
