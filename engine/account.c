@@ -10,7 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/xmalloc.h"
+#include "nearby.h"
 #include "quota.h"
 #include "user.h"
 
@@ -155,6 +155,24 @@ count_folder(struct lane *l, struct account *a, size_t number,
 	return 0;
 }
 
+/* The source has nothing; *e says so. */
+static int
+source_is_empty(struct account *a, struct err *e)
+{
+	struct buf near;
+
+	a->outcome = "empty";
+	buf_init(&near, 200);
+	if (source_nearby(a->src_uri, &near) > 0) {
+		size_t len = strlen(e->text);
+
+		snprintf(e->text + len, sizeof e->text - len, "; there is mail"
+		    " in %s", near.ptr);
+	}
+	buf_release(&near);
+	return -1;
+}
+
 /* Nothing at the source, or much less than in the last pass?  Then nothing is
  * done to the target. */
 static int
@@ -170,9 +188,9 @@ check_source(struct lane *l, struct account *a, struct err *e)
 		    strcasecmp(l->folders[i].path[0], "INBOX") == 0)
 			inbox = true;
 	if (!inbox) {
-		a->outcome = "empty";
-		return err_set(e, ERR_ACCOUNT, "the source has no INBOX: is it "
-		    "the right place? if it is, say empty=ok");
+		err_set(e, ERR_ACCOUNT, "the source has no INBOX: is it the "
+		    "right place? if it is, say empty=ok");
+		return source_is_empty(a, e);
 	}
 	if (half == 0)
 		half = 1;
@@ -192,8 +210,8 @@ check_source(struct lane *l, struct account *a, struct err *e)
 		    " messages, in the last pass it had %" PRId64 ": nothing "
 		    "was done; if that is right, say empty=ok", total,
 		    a->row.messages);
-	a->outcome = "empty";
-	return err_set(e, ERR_ACCOUNT, NO_MESSAGE);
+	err_set(e, ERR_ACCOUNT, NO_MESSAGE);
+	return source_is_empty(a, e);
 }
 
 /*
