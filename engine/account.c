@@ -325,8 +325,6 @@ check_existing(struct lane *l, struct account *a, struct err *e)
 		if (row.rows > 0 || row.intents > 0)
 			return 0;
 	}
-	if (survey(l, a, e) == -1)
-		return -1;
 	for (struct pair *p = a->pairs; p != NULL; p = p->next) {
 		const struct target_box *box = account_box(l, a, p);
 
@@ -463,7 +461,12 @@ account_check(struct lane *l, struct account *a, struct err *e)
 	int rc;
 
 	l->probing = true;
-	rc = l->run->planning ? survey(l, a, e) : 0;
+	rc = survey(l, a, e);
+	for (struct pair *p = a->pairs; rc == 0 && p != NULL; p = p->next) {
+		const struct target_box *box = account_box(l, a, p);
+
+		p->seen = box != NULL && !box->noselect ? &box->st : NULL;
+	}
 	if (rc == 0)
 		rc = check_same_store(l, a, e);
 	if (rc == 0)
@@ -509,10 +512,45 @@ once(struct lane *l, struct account *a, struct pair *p, const char *kind,
 	return op_done(l->run->state, op, e);
 }
 
+/* What is not yet subscribed, in one flight. */
 static int
-subscribe(struct lane *l, struct pair *p, struct err *e)
+subscribe_all(struct lane *l, struct account *a, struct err *e)
 {
-	return target_subscribe(l->tgt, p->tgt_name, true, e);
+	struct op_name *ops = arena_alloc(&a->arena, (a->npairs + 1) *
+	    sizeof *ops);
+	const char **names = arena_alloc(&a->arena, (a->npairs + 1) *
+	    sizeof *names);
+	int64_t *ids;
+	struct err *results;
+	size_t n = 0;
+	int rc;
+
+	for (struct pair *p = a->pairs; p != NULL; p = p->next) {
+		if (p->state != PAIR_DONE || !p->subscribe)
+			continue;
+		rc = op_was_done(l->reader, a->row.id, "subscribe",
+		    p->tgt_name, e);
+		if (rc == -1)
+			return -1;
+		if (rc == 1)
+			continue;
+		names[n] = p->tgt_name;
+		ops[n++] = (struct op_name){ p->id, p->tgt_name };
+	}
+	if (n == 0)
+		return 0;
+	ids = arena_alloc(&a->arena, n * sizeof *ids);
+	results = arena_alloc(&a->arena, n * sizeof *results);
+	if (ops_begin(l->run->state, a->row.id, "subscribe", ops, n, ids, e) ==
+	    -1 || target_subscribe_many(l->tgt, names, n, results, e) == -1)
+		return -1;
+	for (size_t i = 0; i < n; i++)
+		if (results[i].scope != ERR_NONE) {
+			ids[i] = 0;
+			lane_note(l, "warn", names[i], "subscribe: %s",
+			    results[i].text);
+		}
+	return ops_done(l->run->state, ids, n, e);
 }
 
 static int
@@ -526,14 +564,11 @@ account_finish(struct lane *l, struct account *a, struct err *e)
 {
 	l->account = a;
 	if (state_sync(l->run->state, e) == -1 ||
-	    lane_open_target(l, e) == -1)
+	    lane_open_target(l, e) == -1 || subscribe_all(l, a, e) == -1)
 		return -1;
 	for (struct pair *p = a->pairs; p != NULL; p = p->next) {
 		if (p->state != PAIR_DONE)
 			continue;
-		if (p->subscribe && once(l, a, p, "subscribe", subscribe,
-		    e) == -1)
-			return -1;
 		if (p->special_use != 0 && once(l, a, p, "mark", mark_use,
 		    e) == -1)
 			return -1;

@@ -17,6 +17,8 @@ struct pair {
 	const char	*src_name;	/* for people */
 	const char	*tgt_name, *tgt_key;	/* key: as it compares names */
 	uint64_t	 messages;	/* as listed, or UNKNOWN64 */
+	const struct folder_state *seen; /* the target's, when the account was
+					  * prepared; NULL: not asked */
 	bool		 adopted;	/* strict matches were taken already */
 	bool		 unmatched;	/* then, or since, some had none */
 	unsigned	 special_use;	/* to mark at the target */

@@ -252,7 +252,8 @@ unsubscribe(struct lane *l, struct account *a, struct err *e)
 				return -1;
 			lane_note(l, "warn", r.from, "%s", e->text);
 		}
-		if (op_done(l->run->state, r.id, e) == -1)
+		if (op_done(l->run->state, r.id, e) == -1 ||
+		    state_sync(l->run->state, e) == -1)
 			return -1;
 	}
 	return rc;

@@ -1009,6 +1009,62 @@ op_done(struct state *s, int64_t id, struct err *e)
 	return state_failed(s, e);
 }
 
+struct ops_arg {
+	int64_t account_id, pass, *ids;
+	const int64_t *done;
+	const char *kind;
+	const struct op_name *names;
+	size_t n;
+};
+
+static int
+apply_ops(struct db *db, void *arg, struct err *e)
+{
+	struct ops_arg *a = arg;
+
+	for (size_t i = 0; i < a->n; i++) {
+		struct op_arg o = { a->account_id, a->names[i].mailbox_id,
+		    a->pass, 0, a->kind, a->names[i].name, NULL };
+
+		if (apply_op(db, &o, e) == -1)
+			return -1;
+		a->ids[i] = o.id;
+	}
+	return 0;
+}
+
+int
+ops_begin(struct state *s, int64_t account_id, const char *kind,
+    const struct op_name *names, size_t n, int64_t *ids, struct err *e)
+{
+	struct ops_arg a = { .account_id = account_id, .pass = state_pass(s),
+	    .ids = ids, .kind = kind, .names = names, .n = n };
+
+	return state_call(s, apply_ops, &a, e);
+}
+
+static int
+apply_ops_done(struct db *db, void *arg, struct err *e)
+{
+	struct ops_arg *a = arg;
+
+	for (size_t i = 0; i < a->n; i++) {
+		int64_t id = a->done[i];
+
+		if (id != 0 && apply_op_done(db, &id, e) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+int
+ops_done(struct state *s, const int64_t *ids, size_t n, struct err *e)
+{
+	struct ops_arg a = { .done = ids, .n = n };
+
+	return state_call(s, apply_ops_done, &a, e);
+}
+
 int
 op_was_done(struct db *db, int64_t account_id, const char *kind,
     const char *name, struct err *e)

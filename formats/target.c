@@ -240,6 +240,31 @@ target_subscribe(struct target *t, const char *name, bool on, struct err *e)
 }
 
 int
+target_subscribe_many(struct target *t, const char *const *names, size_t n,
+    struct err *results, struct err *e)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < n; i++)
+		err_clear(&results[i]);
+	if (may_change(t, "subscribe", e) == -1)
+		return -1;
+	if (t->ops->subscribe_many != NULL) {
+		rc = t->ops->subscribe_many(t, names, n, results, e);
+		fault_point("subscribe.after");
+		return rc;
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (target_subscribe(t, names[i], true, &results[i]) == 0 ||
+		    results[i].scope <= ERR_MAILBOX)
+			continue;
+		*e = results[i];
+		return -1;
+	}
+	return 0;
+}
+
+int
 target_mark_use(struct target *t, const char *name, unsigned use,
     struct err *e)
 {

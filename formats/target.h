@@ -151,6 +151,10 @@ int	target_folder_rename(struct target *, const char *from, const char *to,
 int	target_folder_delete(struct target *, const char *name, struct err *);
 int	target_subscribe(struct target *, const char *name, bool on,
 	    struct err *);
+/* Several, on; results[i] has scope ERR_NONE where it was done.  -1: *e, and
+ * nothing is known of the results. */
+int	target_subscribe_many(struct target *, const char *const *names,
+	    size_t n, struct err *results, struct err *);
 /* 1: marked; 0: this target cannot. */
 int	target_mark_use(struct target *, const char *name, unsigned special_use,
 	    struct err *);

@@ -34,6 +34,9 @@ struct target_ops {
 		    struct err *);			/* optional */
 	int	(*subscribe)(struct target *, const char *, bool,
 		    struct err *);			/* optional */
+	int	(*subscribe_many)(struct target *, const char *const *, size_t,
+		    struct err *, struct err *);
+				/* optional: one by one */
 	int	(*mark_use)(struct target *, const char *, unsigned,
 		    struct err *);			/* optional */
 	int	(*set_quota)(struct target *, uint64_t, bool *,
