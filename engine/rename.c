@@ -202,7 +202,35 @@ load_moving(struct work *w, struct lane *l, struct account *a,
 	return 0;
 }
 
-/* A rename has been done: everything below goes along. */
+static bool
+goes_along(const struct work *w, const struct moving *m, const char *from)
+{
+	return strcmp(m->at, from) == 0 || is_below(w, m->at, from);
+}
+
+/* Asks for all names of ours: old ones, wanted ones, those of now. */
+static int
+look_after(struct work *w, const char *from, const char *to, struct err *e)
+{
+	struct arena *arena = &w->a->arena;
+	const char **names = arena_alloc(arena, (3 * w->n + 2) *
+	    sizeof *names);
+	size_t n = 0;
+
+	names[n++] = from;
+	names[n++] = to;
+	for (size_t i = 0; i < w->n; i++) {
+		names[n++] = w->m[i].at;
+		names[n++] = w->m[i].want;
+		if (goes_along(w, &w->m[i], from))
+			names[n++] = arena_printf(arena, "%s%s", to,
+			    w->m[i].at + strlen(from));
+	}
+	return look_around(w, names, n, e);
+}
+
+/* A rename has been done: everything below goes along, unless the server left
+ * it where it was. */
 static int
 follow(struct work *w, int64_t op, const char *from, const char *to,
     struct err *e)
@@ -214,17 +242,21 @@ follow(struct work *w, int64_t op, const char *from, const char *to,
 	for (size_t i = 0; i < w->n; i++) {
 		struct moving *m = &w->m[i];
 		const struct folder_state *st;
-		const char *old = m->at;
+		const char *old = m->at, *at, *key;
 		int same = 0;
 
-		if (strcmp(m->at, from) != 0 && !is_below(w, m->at, from))
+		if (!goes_along(w, m, from))
 			continue;
-		m->at = arena_printf(arena, "%s%s", to, m->at + strlen(from));
-		if (target_name_key(w->l->tgt, arena, m->at, &m->key, e) ==
-		    -1)
+		at = arena_printf(arena, "%s%s", to, old + strlen(from));
+		if (target_name_key(w->l->tgt, arena, at, &key, e) == -1)
 			return -1;
+		st = find_box(w, key);
+		if (st == NULL && strcmp(old, from) != 0 &&
+		    find_box(w, m->key) != NULL)
+			continue;
+		m->at = at;
+		m->key = key;
 		/* Some servers number a renamed mailbox anew. */
-		st = find_box(w, m->key);
 		if (st != NULL && m->row->uidvalidity != 0 &&
 		    st->uidvalidity != m->row->uidvalidity)
 			same = holds(w, m->row, m->at, st, e);
@@ -282,13 +314,27 @@ rename_one(struct work *w, struct moving *m, const char *to, struct err *e)
 		}
 		return -1;
 	}
-	if (look_around(w, &to, 1, e) == -1 ||
+	if (look_after(w, from, to, e) == -1 ||
 	    follow(w, op, from, to, e) == -1)
 		return -1;
 	fault_point("rename.noted");
 	lane_note(l, "renamed", m->row->src_name, "%s is now called %s at the "
 	    "target, it was %s", m->row->src_name, to, from);
 	return unsubscribe(l, w->a, e);
+}
+
+static int
+look_before(struct work *w, struct err *e)
+{
+	const char **names = arena_alloc(&w->a->arena, (2 * w->n + 1) *
+	    sizeof *names);
+	size_t n = 0;
+
+	for (size_t i = 0; i < w->n; i++) {
+		names[n++] = w->m[i].at;
+		names[n++] = w->m[i].want;
+	}
+	return look_around(w, names, n, e);
 }
 
 /* Whose name is this?  One of ours that has still to move, or NULL. */
@@ -397,7 +443,7 @@ rename_apply(struct lane *l, struct account *a, struct naming *names,
 	if (l->run->planning)
 		return 0;
 	if (load_moving(&w, l, a, names, e) == -1 ||
-	    look_around(&w, NULL, 0, e) == -1)
+	    look_before(&w, e) == -1)
 		return -1;
 	while ((m = next_moving(&w, &aside, e)) != NULL) {
 		const char *to = m->want, *level;
@@ -451,11 +497,10 @@ rename_settle(struct lane *l, struct account *a, struct err *e)
 
 	while ((rc = open_op_find(l->reader, a->row.id, "rename",
 	    &a->arena, &r, e)) == 1) {
-		const char *names[2] = { r.from, r.to };
 		const struct name_row *row = NULL;
 
 		if (load_moving(&w, l, a, NULL, e) == -1 ||
-		    look_around(&w, names, 2, e) == -1)
+		    look_after(&w, r.from, r.to, e) == -1)
 			return -1;
 		for (size_t i = 0; i < w.n; i++)
 			if (w.m[i].row->id == r.mailbox_id)

@@ -8,7 +8,7 @@ import unittest
 import mail
 import readback
 from haul import ACCOUNTS, AGAIN, DONE, MISUSE, Haul, tree, wait_for
-from imap_server import FakeServer
+from imap_server import FakeServer, Fault, Message
 from names import PATHS, body, digest, write_tree
 from proxy import Proxy
 from servers import Cyrus, Dovecot
@@ -546,6 +546,90 @@ class TestRename(Case):
         self.assertIn("there is a mailbox of that name already", run.err)
         self.assertEqual(readback.account(client).contents(), before)
         client.logout()
+
+
+class TestPlainServers(Case):
+    """Servers that list little, or nothing, or leave children behind."""
+
+    def fake(self, *faults, **settings):
+        server = FakeServer(faults, **settings).start()
+        self.addCleanup(server.stop)
+        self.secret = self.haul.secret()
+        return server, f"imap://user1@127.0.0.1:{server.port}?tls=none&secret-file={self.secret}"
+
+    def fill(self, server, name, body):
+        with server.lock:
+            account = server.account("user1")
+            box = account.boxes.get(name) or account.create(name)
+            box.messages.append(Message(box.uidnext, set(), 1_000_000_000, body))
+            box.uidnext += 1
+
+    def stranger(self, server, target):
+        """It is seen, wherever it lies."""
+        self.fill(server, "Sent", STRANGER)
+        source = self.maildir()
+        plan = self.haul.plan(source, target)
+        self.assertEqual((plan.code, self.kinds(self.account(plan, "user1"))), (ACCOUNTS, ["strangers-mail"]), plan)
+        run = self.haul.copy(source, target)
+        self.assertEqual(run.code, ACCOUNTS, run)
+        self.assertEqual(server.commands["APPEND"] + server.commands["CREATE"], 0)
+        # and mail of the source is no stranger's
+        one = next(mail.messages(10, seed="1.0", mean=300))
+        self.fill(server, "INBOX", one.body)
+        self.assertEqual(self.haul.plan(source, target).code, DONE)
+        run = self.haul.copy(source, target)
+        self.assertEqual((run.code, run.totals["present"], run.totals["copied"]), (DONE, 1, 17), run)
+
+    def test_list_without_status(self):
+        for number, settings in enumerate(({"list_extended": False}, {"capabilities": "IMAP4rev1"})):
+            with self.subTest(settings=settings):
+                self.haul.state = self.haul.path(f"S{number}.db")
+                shutil.rmtree(self.haul.path("src"), True)
+                self.stranger(*self.fake(**settings))
+
+    def test_empty_list(self):
+        """As Cyrus answers to users whose names have dots."""
+        server, target = self.fake(Fault("LIST", do="answer", text="OK nothing", times=0))
+        self.stranger(server, target)
+
+    def test_children_stay(self):
+        """A server that renames a mailbox alone."""
+        server, target = self.fake()
+        source = self.maildir(INBOX=2, Work=3, **{"Work.Old": 4})
+        self.assertEqual(self.haul.copy(source, target).code, DONE)
+        run = self.haul.copy(source, target, "--map", "Work/ -> Job/", "--apply-renames")
+        self.assertEqual((run.code, run.totals["copied"]), (DONE, 9), run)
+        self.assertEqual({n: sum(c.values()) for n, c in server.contents("user1").items()}, {"INBOX": 2, "Job": 3, "Job/Old": 4})
+        self.assertEqual(self.haul.copy(source, target, "--map", "Work/ -> Job/").code, DONE)
+
+    def test_rename_refused(self):
+        """A clear no: the account stops, all stays, and a later run goes on."""
+        server, target = self.fake(Fault("RENAME", do="answer", text="NO [NOPERM] not you"))
+        source = self.maildir()
+        self.assertEqual(self.haul.copy(source, target).code, DONE)
+        before = server.contents("user1")
+        words = [source, target, "--map", "Sent -> Gesendet", "--apply-renames"]
+        run = self.haul.copy(*words)
+        self.assertEqual((run.code, run.report["accounts"][0]["outcome"]), (ACCOUNTS, "failed"), run)
+        self.assertIn("not you", run.err)
+        self.assertEqual(server.contents("user1"), before)
+        run = self.haul.copy(*words)
+        self.assertEqual((run.code, run.totals["copied"]), (DONE, 18), run)
+        self.assertIn("Gesendet", server.contents("user1"))
+
+    def test_rename_answer_is_lost(self):
+        """It was done, or it was not: looking tells."""
+        for number, at in enumerate(("command", "answer")):
+            with self.subTest(at=at):
+                self.haul.state = self.haul.path(f"S{number}.db")
+                shutil.rmtree(self.haul.path("src"), True)
+                server, target = self.fake(Fault("RENAME", at=at, do="cut"))
+                source = self.maildir()
+                self.assertEqual(self.haul.copy(source, target).code, DONE)
+                run = self.haul.copy(source, target, "--map", "Sent -> Gesendet", "--apply-renames")
+                self.assertEqual((run.code, run.totals["copied"]), (DONE, 18), run)
+                self.assertEqual({n: sum(c.values()) for n, c in server.contents("user1").items()}, {"INBOX": 10, "Gesendet": 5, "Lists/debian": 3})
+                self.assertEqual(server.commands["RENAME"], 1 if at == "answer" else 2)
 
 
 class TestJson(unittest.TestCase):
