@@ -17,8 +17,8 @@ int	plan_account(struct plan *, struct lane *, struct plan_account *,
 	    struct err *);
 /* plan_size.c: counts and bytes of a source mailbox, as cheaply as its store
  * allows.  id: of its row in the state, or 0. */
-int	plan_size(struct plan *, struct lane *, struct folder_info *, int64_t id,
-	    struct plan_size *, struct err *);
+int	plan_size(struct plan *, struct lane *, struct folder_info *,
+	    int64_t id, struct plan_size *, struct err *);
 void	plan_size_add(struct plan_size *sum, uint64_t *uncounted,
 	    const struct plan_size *);
 /* plan_space.c: after all accounts. */

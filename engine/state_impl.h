@@ -16,7 +16,7 @@ struct work {
 struct state {
 	char		*path;
 	bool		 scratch;	/* path is a URI; no file */
-	char		*known;		/* a scratch state's real one, or NULL */
+	char		*known;		/* the real one below it, or NULL */
 	int		 lock_fd;
 	struct db	*db;		/* the writer's */
 	uv_thread_t	 thread;

@@ -60,7 +60,8 @@ use_bit(const char *attr)
 
 /* LIST and LSUB: (attributes) separator name [more]. */
 static int
-list_line(struct imap_session *s, struct imap_boxes *l, bool lsub, struct err *e)
+list_line(struct imap_session *s, struct imap_boxes *l, bool lsub,
+    struct err *e)
 {
 	struct imap_listed b = { .size = UNKNOWN64 }, *to;
 	struct imap_token t;
@@ -199,7 +200,8 @@ imap_boxes_ask(struct imap_session *s, struct imap_boxes *l, struct err *e)
 		rc = imap_send(s, "LSUB \"\" \"*\"", &tag2, e);
 	if (rc == 0)
 		rc = imap_flush(s, e);
-	if (rc == -1 || (rc = imap_wait(s, tag, imap_boxes_data, l, &rs, e)) == -1)
+	if (rc == -1 || (rc = imap_wait(s, tag, imap_boxes_data, l, &rs,
+	    e)) == -1)
 		return -1;
 	if (rc == 0)
 		imap_no(&rs, ERR_ACCOUNT, e, "LIST");
