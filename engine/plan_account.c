@@ -199,7 +199,9 @@ check_quota(struct plan_account *pa)
 {
 	double share = 1, left, need;
 
-	if (pa->target_quota == UNKNOWN64 || pa->target_quota == 0 ||
+	/* With another rule copy gives the limit that the mail needs. */
+	if (pa->account->quota.mode != QUOTA_KEEP ||
+	    pa->target_quota == UNKNOWN64 || pa->target_quota == 0 ||
 	    pa->target_used == UNKNOWN64)
 		return;
 	if (pa->size.messages > 0)

@@ -206,6 +206,8 @@ class TestSays(Case):
         self.assertEqual((account["target_mailboxes"], account["target_messages"]), (1, 0))
         run = self.haul.plan(source, self.haul.admin(server, "user2"))
         self.assertEqual((run.code, self.kinds(self.account(run, "user2"))), (ACCOUNTS, ["quota"]), run)
+        # where copy sets the limit, there will be room
+        self.assertEqual(self.haul.plan(source, self.haul.admin(server, "user2"), "--quota", "fixed:1M").code, DONE)
 
     def test_users(self):
         """A mistyped user, one that is to be made, and nobody's password."""
