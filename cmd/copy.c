@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "accounts_known.h"
 #include "base/xmalloc.h"
 #include "job.h"
 #include "progress.h"
@@ -88,36 +89,6 @@ sort_accounts(struct job *j, struct db *db, struct err *e)
 	return 0;
 }
 
-/* A state that knows accounts, but none of these, is another project's. */
-static int
-check_state_is_ours(const struct job *j, struct db *db, struct err *e)
-{
-	sqlite3_stmt *st;
-	int64_t known;
-
-	if (db_number(db, e, &known, 0, "SELECT count(*) FROM account", "") ==
-	    -1)
-		return -1;
-	if (known == 0)
-		return 0;
-	for (size_t i = 0; i < accounts_count(j->list); i++) {
-		if (db_number(db, e, &known, 0, "SELECT 1 FROM account WHERE"
-		    " name = ?1", "s", account_name(j->list, i)) == -1)
-			return -1;
-		if (known != 0)
-			return 0;
-	}
-	st = db_query(db, e, "SELECT name FROM account LIMIT 1", "");
-	if (st == NULL)
-		return -1;
-	if (db_step(db, st, e) == 1)
-		err_set(e, ERR_ACCOUNT, "the state %s is of other accounts "
-		    "(%.80s, for one) and knows none of these; give another "
-		    "--state", config_state(j->cfg), db_text(st, 0));
-	db_done(st);
-	return -1;
-}
-
 static int
 print_report(struct job *j, struct db *db, struct err *e)
 {
@@ -159,7 +130,7 @@ run_job(struct job *j, struct state *state, bool created, struct err *e)
 
 	if (state_reader(state, &db, e) == -1)
 		return -1;
-	if (check_state_is_ours(j, db, e) == -1) {
+	if (accounts_known(j->list, db, config_state(j->cfg), e) == -1) {
 		db_close(&db);
 		if (e->scope == ERR_RUN)
 			return -1;

@@ -58,6 +58,8 @@ fill_settings(struct job *j)
 	s->empty_ok = config_enum(c, CFG_EMPTY) == EMPTY_OK;
 	s->refuse_collisions = config_enum(c, CFG_COLLISIONS) ==
 	    COLLISIONS_REFUSE;
+	s->apply_renames = config_bool(c, CFG_APPLY_RENAMES);
+	s->count_bytes = config_bool(c, CFG_COUNT_BYTES);
 	s->subscribe = (enum subscribe)config_enum(c, CFG_SUBSCRIBE);
 	s->order = (enum order)config_enum(c, CFG_ORDER);
 	s->refusal_rule = s->repair ? "repair=yes" : "repair=no";

@@ -31,6 +31,18 @@ const struct command commands[] = {
 	"Options of a store follow '?', with '&' between, for example\n"
 	"        imaps://admin@mail.example.net?authzid=anna&secret-file="
 	"/root/pw\n" },
+	{ "plan", "what copy would do; writes nothing",
+	cmd_plan, FOR_COPY | FOR_PLAN, true,
+	"usage: mailhaul plan SOURCE TARGET [--state FILE] [OPTIONS]\n"
+	"       mailhaul plan --job JOB.ini [--accounts LIST] [OPTIONS]\n"
+	"\n"
+	"Takes the arguments of copy, logs in everywhere and shows what copy "
+	"would do:\n"
+	"mailboxes and their names at the target, counts and bytes, what is "
+	"missing, what\n"
+	"is in the way, and how long it will take.  Writes nothing on either "
+	"side, nor in\n"
+	"the state.  Works beside a running copy.\n" },
 	{ "report", "what all passes so far have done, and what is left",
 	cmd_report, FOR_REPORT, false,
 	"usage: mailhaul report --state FILE [OPTIONS]\n"

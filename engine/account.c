@@ -2,7 +2,7 @@
  * The life of an account before and after its pairs: list, names, the checks
  * that keep a run from doing harm, subscriptions and special uses.
  */
-#include "account.h"
+#include "rename.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -10,12 +10,14 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/xmalloc.h"
+#include "nearby.h"
 #include "quota.h"
 #include "user.h"
 
 /* Fewer messages in the last pass say nothing: they may just be gone. */
 #define MIN_KNOWN 3
+/* A plan does not read more strange mail than this, unless it is to count. */
+#define PLAN_COMPARES 500
 
 struct folder_info *
 account_folder(struct lane *l, const struct pair *p, struct err *e)
@@ -57,87 +59,6 @@ put_left_out(struct lane *l, struct account *a, size_t number,
 	return mailbox_put_end(l->run->state, &end, e);
 }
 
-/* The target names that are given away, as the target compares them. */
-struct names {
-	const char	**keys;
-	size_t		 n;
-};
-
-static bool
-key_is_used(const struct names *names, const char *key)
-{
-	for (size_t i = 0; i < names->n; i++)
-		if (strcmp(names->keys[i], key) == 0)
-			return true;
-	return false;
-}
-
-/* "Trash" that is taken becomes "Trash (INBOX)", then "Trash (INBOX) 2"... */
-static const char *const *
-renamed(struct arena *arena, const struct rule_result *r,
-    const struct folder_info *f, unsigned n)
-{
-	const char **path = arena_alloc(arena, r->npath * sizeof *path);
-	const char *parent = f->npath > 1 ? f->path[f->npath - 2] : "copy";
-
-	memcpy(path, r->path, r->npath * sizeof *path);
-	path[r->npath - 1] = n == 1 ? arena_printf(arena, "%s (%s)",
-	    r->path[r->npath - 1], parent) : arena_printf(arena, "%s (%s) %u",
-	    r->path[r->npath - 1], parent, n);
-	return path;
-}
-
-/* The target name of a mailbox: the one of the last pass, else a new one that
- * no other mailbox has.  *name NULL: refused because of a collision. */
-static int
-choose_name(struct lane *l, struct account *a, const struct folder_info *f,
-    const struct rule_result *r, const struct names *names, const char *src_key,
-    const char **name, const char **key, struct err *e)
-{
-	const char *const *path = r->path;
-	const char *fresh, *fresh_key;
-	bool encoded;
-	unsigned n;
-
-	if (target_name(l->tgt, &a->arena, path, r->npath, &fresh, &encoded,
-	    e) == -1 || target_name_key(l->tgt, &a->arena, fresh, &fresh_key,
-	    e) == -1 || mailbox_name(l->reader, a->row.id, src_key, &a->arena,
-	    name, key, e) == -1)
-		return -1;
-	if (*name != NULL && **name != '\0') {
-		/* What was copied keeps its name: mail is never copied a
-		 * second time under another one. */
-		if (strcmp(*name, fresh) != 0 &&
-		    strncmp(*name, fresh, strlen(fresh)) != 0)
-			lane_note(l, "warn", f->name, "%s keeps its target "
-			    "name %s; by the present rules it would be %s",
-			    f->name, *name, fresh);
-		return 0;
-	}
-	if (encoded)
-		lane_note(l, "renamed", f->name, "%s is %s at the target, "
-		    "which does not allow all of its characters", f->name,
-		    fresh);
-	for (n = 1; key_is_used(names, fresh_key); n++) {
-		if (l->run->set->refuse_collisions || n > 1000) {
-			*name = NULL;
-			return 0;
-		}
-		path = renamed(&a->arena, r, f, n);
-		if (target_name(l->tgt, &a->arena, path, r->npath, &fresh,
-		    &encoded, e) == -1 || target_name_key(l->tgt, &a->arena,
-		    fresh, &fresh_key, e) == -1)
-			return -1;
-		if (!key_is_used(names, fresh_key))
-			lane_note(l, "renamed", f->name, "%s is %s at the "
-			    "target, where its own name is taken", f->name,
-			    fresh);
-	}
-	*name = fresh;
-	*key = fresh_key;
-	return 0;
-}
-
 static bool
 is_subscribed(const struct account_info *info, const struct folder_info *f,
     enum subscribe mode)
@@ -155,85 +76,57 @@ is_subscribed(const struct account_info *info, const struct folder_info *f,
 	return false;
 }
 
+/* One pair, for a mailbox that has a name. */
+static struct pair *
+new_pair(struct lane *l, struct account *a, const struct folder_info *f,
+    const struct naming *m)
+{
+	struct pair *p = arena_zalloc(&a->arena, sizeof *p);
+
+	if (m->fresh && m->encoded)
+		lane_note(l, "renamed", f->name, "%s is %s at the target, "
+		    "which does not allow all of its characters", f->name,
+		    m->name);
+	else if (m->fresh && m->collided)
+		lane_note(l, "renamed", f->name, "%s is %s at the target, "
+		    "where its own name is taken", f->name, m->name);
+	p->src_key = m->src_key;
+	p->src_name = arena_strdup(&a->arena, f->name);
+	p->tgt_name = m->name;
+	p->tgt_key = m->key;
+	p->messages = f->messages;
+	p->special_use = m->rule.use;
+	p->subscribe = is_subscribed(&a->info, f, l->run->set->subscribe);
+	return p;
+}
+
 /* Pairs for all mailboxes that are to be copied, in the source's order. */
 static int
-make_pairs(struct lane *l, struct account *a, const struct account_info *info,
-    struct err *e)
+make_pairs(struct lane *l, struct account *a, struct err *e)
 {
-	struct rule_result *results;
 	struct pair **tail = &a->pairs;
-	struct names names = { 0 };
-	int rc = -1;
 
-	results = xcalloc(l->nfolders + 1, sizeof *results);
-	names.keys = xcalloc(2 * l->nfolders + 1, sizeof *names.keys);
-	rules_apply(l->run->set->rules, &a->arena, l->folders, l->nfolders,
-	    NULL, results);
-	/* The names of earlier passes are taken first. */
-	for (size_t i = 0; i < l->nfolders; i++) {
-		const char *name, *key;
-
-		if (mailbox_name(l->reader, a->row.id, l->folder_keys[i],
-		    &a->arena, &name, &key, e) == -1)
-			goto out;
-		if (key != NULL && *key != '\0')
-			names.keys[names.n++] = key;
-	}
 	for (size_t i = 0; i < l->nfolders; i++) {
 		const struct folder_info *f = &l->folders[i];
-		const struct rule_result *r = &results[i];
-		const char *name, *key = "", *src_key;
+		const struct naming *m = &a->names[i];
 		struct pair *p;
 
 		if (f->noselect)
 			continue;
-		if (r->excluded != NULL) {
-			if (put_left_out(l, a, i, "excluded", r->excluded,
-			    e) == -1)
-				goto out;
+		if (m->outcome != NULL) {
+			if (put_left_out(l, a, i, m->outcome, m->why, e) == -1)
+				return -1;
 			continue;
 		}
-		if (f->refused != NULL) {
-			if (put_left_out(l, a, i, "unreadable", f->refused,
-			    e) == -1)
-				goto out;
-			continue;
-		}
-		src_key = arena_strdup(&a->arena, l->folder_keys[i]);
-		if (choose_name(l, a, f, r, &names, src_key, &name, &key, e) ==
-		    -1) {
-			if (e->scope != ERR_MAILBOX)
-				goto out;
-			if (put_left_out(l, a, i, "failed", e->text, e) == -1)
-				goto out;
-			continue;
-		}
-		if (name == NULL) {
-			if (put_left_out(l, a, i, "failed", "its name at the "
-			    "target is taken by another mailbox", e) == -1)
-				goto out;
-			continue;
-		}
-		p = arena_zalloc(&a->arena, sizeof *p);
-		p->src_key = src_key;
-		p->src_name = arena_strdup(&a->arena, f->name);
-		p->tgt_name = name;
-		p->messages = f->messages;
-		p->special_use = r->use;
-		p->subscribe = is_subscribed(info, f, l->run->set->subscribe);
-		if (mailbox_put(l->run->state, a->row.id, src_key, f->name,
-		    name, key, &p->id, e) == -1)
-			goto out;
-		names.keys[names.n++] = key;
+		p = new_pair(l, a, f, m);
+		if (mailbox_put(l->run->state, a->row.id, p->src_key, f->name,
+		    p->tgt_name, p->tgt_key, &p->id, e) == -1)
+			return -1;
 		a->npairs++;
 		*tail = p;
 		tail = &p->next;
 	}
-	rc = mailboxes_gone(l->run->state, a->row.id, e);
-out:
-	free(results);
-	free(names.keys);
-	return rc;
+	return mailboxes_gone(l->run->state, a->row.id, e);
 }
 
 /* Messages in one mailbox, counted no further than to "enough". */
@@ -262,6 +155,24 @@ count_folder(struct lane *l, struct account *a, size_t number,
 	return 0;
 }
 
+/* The source has nothing; *e says so. */
+static int
+source_is_empty(struct account *a, struct err *e)
+{
+	struct buf near;
+
+	a->outcome = "empty";
+	buf_init(&near, 200);
+	if (source_nearby(a->src_uri, &near) > 0) {
+		size_t len = strlen(e->text);
+
+		snprintf(e->text + len, sizeof e->text - len, "; there is mail"
+		    " in %s", near.ptr);
+	}
+	buf_release(&near);
+	return -1;
+}
+
 /* Nothing at the source, or much less than in the last pass?  Then nothing is
  * done to the target. */
 static int
@@ -277,9 +188,9 @@ check_source(struct lane *l, struct account *a, struct err *e)
 		    strcasecmp(l->folders[i].path[0], "INBOX") == 0)
 			inbox = true;
 	if (!inbox) {
-		a->outcome = "empty";
-		return err_set(e, ERR_ACCOUNT, "the source has no INBOX: is it "
-		    "the right place? if it is, say empty=ok");
+		err_set(e, ERR_ACCOUNT, "the source has no INBOX: is it the "
+		    "right place? if it is, say empty=ok");
+		return source_is_empty(a, e);
 	}
 	if (half == 0)
 		half = 1;
@@ -299,8 +210,8 @@ check_source(struct lane *l, struct account *a, struct err *e)
 		    " messages, in the last pass it had %" PRId64 ": nothing "
 		    "was done; if that is right, say empty=ok", total,
 		    a->row.messages);
-	a->outcome = "empty";
-	return err_set(e, ERR_ACCOUNT, NO_MESSAGE);
+	err_set(e, ERR_ACCOUNT, NO_MESSAGE);
+	return source_is_empty(a, e);
 }
 
 /*
@@ -332,29 +243,55 @@ check_same_store(struct lane *l, struct account *a, struct err *e)
 	return 0;
 }
 
-/* A target that already holds mail, none of which is the source's, is
- * somebody else's. */
+const struct target_box *
+account_box(struct lane *l, struct account *a, const struct pair *p)
+{
+	const char *key;
+	struct err e;
+
+	for (size_t i = 0; i < a->view.n; i++)
+		if (target_name_key(l->tgt, &a->arena, a->view.boxes[i].name,
+		    &key, &e) == 0 && strcmp(key, p->tgt_key) == 0)
+			return &a->view.boxes[i];
+	return NULL;
+}
+
+/* What the target holds, once. */
 static int
-check_existing(struct lane *l, struct account *a, struct err *e)
+survey(struct lane *l, struct account *a, struct err *e)
+{
+	const char **names;
+	size_t n = 0;
+	int rc;
+
+	if (a->viewed)
+		return 0;
+	names = arena_alloc(&a->arena, (a->npairs + 1) * sizeof *names);
+	for (struct pair *p = a->pairs; p != NULL; p = p->next)
+		names[n++] = p->tgt_name;
+	rc = target_survey(l->tgt, &a->arena, names, n, l->run->planning,
+	    &a->view, e);
+	a->viewed = rc == 0;
+	return rc == -1 ? err_ctx(e, "target") : 0;
+}
+
+/* Is what the target holds the source's?  Pair by pair, to the byte. */
+static int
+compare_existing(struct lane *l, struct account *a, struct err *e)
 {
 	uint64_t there, taken, sum_there = 0, sum_taken = 0;
 
-	if (strcmp(a->row.stage, "new") != 0 || a->row.messages > 0 ||
-	    l->run->set->merge_existing)
-		return 0;
 	for (struct pair *p = a->pairs; p != NULL; p = p->next) {
-		struct row_mailbox row;
+		const struct target_box *box = account_box(l, a, p);
 
-		/* A state that knows the mailbox needs no proof. */
-		if (mailbox_load(l->reader, p->id, &row, e) == -1)
-			return -1;
-		buf_release(&row.token);
-		if (row.rows > 0 || row.intents > 0)
-			return 0;
-		if (pair_adopt(l, p, &there, &taken, e) == -1)
+		if (box == NULL || box->st.messages == 0)
+			continue;
+		if (pair_adopt(l, p, &box->st, &there, &taken, e) == -1)
 			return -1;
 		sum_there += there;
 		sum_taken += taken;
+		if (l->run->planning && sum_taken > 0)
+			break;		/* one is enough to know */
 	}
 	if (sum_there > 0 && sum_taken == 0) {
 		/* Nothing of it is to be remembered: the list may be put
@@ -367,17 +304,66 @@ check_existing(struct lane *l, struct account *a, struct err *e)
 		    "the right one? existing=merge copies all the same",
 		    sum_there);
 	}
-	if (sum_there > 0)
+	if (sum_there > 0 && !l->run->planning)
 		lane_note(l, "warn", "adopted", "the target already held %"
 		    PRIu64 " messages, %" PRIu64 " of them equal to the "
 		    "source's", sum_there, sum_taken);
 	return 0;
 }
 
-int
-account_prepare(struct lane *l, struct account *a, struct err *e)
+/* A target that already holds mail, none of which is the source's, is
+ * somebody else's. */
+static int
+check_existing(struct lane *l, struct account *a, struct err *e)
 {
-	struct account_info info;
+	const struct settings *set = l->run->set;
+	struct row_mailbox row;
+
+	if (strcmp(a->row.stage, "new") != 0 || a->row.messages > 0 ||
+	    set->merge_existing)
+		return 0;
+	/* A state that knows a mailbox needs no proof. */
+	for (struct pair *p = a->pairs; p != NULL; p = p->next) {
+		if (mailbox_load(l->reader, p->id, &row, e) == -1)
+			return -1;
+		buf_release(&row.token);
+		if (row.rows > 0 || row.intents > 0)
+			return 0;
+	}
+	for (struct pair *p = a->pairs; p != NULL; p = p->next) {
+		const struct target_box *box = account_box(l, a, p);
+
+		if (box != NULL && box->st.messages != UNKNOWN64)
+			a->strange += box->st.messages;
+	}
+	if (a->strange == 0 || (l->run->planning && !set->count_bytes &&
+	    a->strange > PLAN_COMPARES))
+		return 0;
+	return compare_existing(l, a, e);
+}
+
+/* A list that names another target user than the state does. */
+static int
+check_user(struct lane *l, struct account *a, struct err *e)
+{
+	const char *old;
+	bool there;
+	int rc;
+
+	a->old_user = NULL;
+	if (a->target_user == NULL)
+		return 0;
+	rc = account_user(l->reader, a->name, &a->arena, &old, &there, e);
+	if (rc != 1)
+		return rc;
+	if (there && strcasecmp(old, a->target_user) != 0)
+		a->old_user = old;
+	return 0;
+}
+
+int
+account_begin(struct lane *l, struct account *a, struct err *e)
+{
 	char *src, *tgt;
 	int rc;
 
@@ -386,14 +372,31 @@ account_prepare(struct lane *l, struct account *a, struct err *e)
 	arena_reset(&a->arena);
 	a->pairs = NULL;
 	a->npairs = 0;
+	a->names = NULL;
+	a->viewed = a->user_missing = false;
+	a->strange = 0;
+	memset(&a->view, 0, sizeof a->view);
+	if (check_user(l, a, e) == -1)
+		return -1;
 	src = uri_show(a->src_uri);
 	tgt = uri_show(a->tgt_uri);
-	rc = account_put(l->run->state, a->name, a->target_user, src, tgt,
-	    &a->row, e);
+	rc = account_put(l->run->state, a->name, a->old_user != NULL ?
+	    a->old_user : a->target_user, src, tgt, &a->row, e);
 	free(src);
 	free(tgt);
-	if (rc == -1)
-		return -1;
+	if (rc == 0 && a->old_user != NULL && !l->run->set->apply_renames)
+		rc = err_set(e, ERR_ACCOUNT, "the target user was %s and is "
+		    "now %s: nothing was done; rename the user at the server "
+		    "and say --apply-renames, or forget the account and copy "
+		    "it anew", a->old_user, a->target_user);
+	return rc;
+}
+
+int
+account_source(struct lane *l, struct account *a, struct err *e)
+{
+	int rc;
+
 	if (lane_open_source(l, e) == -1) {
 		if (e->cause == CAUSE_MISSING)
 			a->outcome = "empty";
@@ -402,21 +405,89 @@ account_prepare(struct lane *l, struct account *a, struct err *e)
 	l->probing = true;
 	rc = check_source(l, a, e);
 	l->probing = false;
-	if (rc == -1 || source_account_facts(l->src, &a->arena, &info, e) == -1 ||
-	    lane_open_target(l, e) == -1)
+	if (rc == -1)
 		return -1;
-	if (user_ensure(l, e) == -1)
-		return err_ctx(e, "target");
-	if (make_pairs(l, a, &info, e) == -1)
+	return source_account_facts(l->src, &a->arena, &a->info, e);
+}
+
+int
+account_target(struct lane *l, struct account *a, struct err *e)
+{
+	bool may_make = l->run->set->create_users && a->old_user == NULL;
+	int rc;
+
+	if (lane_open_target(l, e) == -1)
 		return -1;
+	if (l->run->planning || a->old_user != NULL)
+		rc = target_account_ensure(l->tgt, false, e);
+	else
+		rc = user_ensure(l, e);
+	if (rc == -1 && e->cause == CAUSE_MISSING && may_make &&
+	    l->run->planning) {
+		a->user_missing = true;
+		return 0;
+	}
+	return rc == -1 ? err_ctx(e, "target") : 0;
+}
+
+int
+account_pair(struct lane *l, struct account *a, struct err *e)
+{
+	char *src, *tgt;
+	int rc;
+
+	if (a->user_missing)
+		a->viewed = true;	/* nothing is there */
+	if (rename_settle(l, a, e) == -1)
+		return -1;
+	if (a->old_user != NULL) {
+		if (rename_user(l, a, a->old_user, e) == -1)
+			return -1;
+		src = uri_show(a->src_uri);
+		tgt = uri_show(a->tgt_uri);
+		rc = account_put(l->run->state, a->name, a->target_user, src,
+		    tgt, &a->row, e);
+		free(src);
+		free(tgt);
+		if (rc == -1)
+			return -1;
+	}
+	a->names = arena_zalloc(&a->arena, (l->nfolders + 1) *
+	    sizeof *a->names);
+	if (account_names(l, a, a->names, e) == -1 ||
+	    rename_apply(l, a, a->names, e) == -1)
+		return -1;
+	return make_pairs(l, a, e);
+}
+
+int
+account_check(struct lane *l, struct account *a, struct err *e)
+{
+	int rc;
+
 	l->probing = true;
-	rc = check_same_store(l, a, e);
+	rc = survey(l, a, e);
+	for (struct pair *p = a->pairs; rc == 0 && p != NULL; p = p->next) {
+		const struct target_box *box = account_box(l, a, p);
+
+		p->seen = box != NULL && !box->noselect ? &box->st : NULL;
+	}
+	if (rc == 0)
+		rc = check_same_store(l, a, e);
 	if (rc == 0)
 		rc = check_existing(l, a, e);
 	l->probing = false;
-	if (rc == -1)
+	return rc;
+}
+
+int
+account_prepare(struct lane *l, struct account *a, struct err *e)
+{
+	if (account_begin(l, a, e) == -1 || account_source(l, a, e) == -1 ||
+	    account_target(l, a, e) == -1 || account_pair(l, a, e) == -1 ||
+	    account_check(l, a, e) == -1)
 		return -1;
-	if (quota_before(l, &info, e) == -1)
+	if (quota_before(l, &a->info, e) == -1)
 		return err_ctx(e, "target");
 	lane_flush_notes(l);
 	return 0;
@@ -446,10 +517,45 @@ once(struct lane *l, struct account *a, struct pair *p, const char *kind,
 	return op_done(l->run->state, op, e);
 }
 
+/* What is not yet subscribed, in one flight. */
 static int
-subscribe(struct lane *l, struct pair *p, struct err *e)
+subscribe_all(struct lane *l, struct account *a, struct err *e)
 {
-	return target_subscribe(l->tgt, p->tgt_name, true, e);
+	struct op_name *ops = arena_alloc(&a->arena, (a->npairs + 1) *
+	    sizeof *ops);
+	const char **names = arena_alloc(&a->arena, (a->npairs + 1) *
+	    sizeof *names);
+	int64_t *ids;
+	struct err *results;
+	size_t n = 0;
+	int rc;
+
+	for (struct pair *p = a->pairs; p != NULL; p = p->next) {
+		if (p->state != PAIR_DONE || !p->subscribe)
+			continue;
+		rc = op_was_done(l->reader, a->row.id, "subscribe",
+		    p->tgt_name, e);
+		if (rc == -1)
+			return -1;
+		if (rc == 1)
+			continue;
+		names[n] = p->tgt_name;
+		ops[n++] = (struct op_name){ p->id, p->tgt_name };
+	}
+	if (n == 0)
+		return 0;
+	ids = arena_alloc(&a->arena, n * sizeof *ids);
+	results = arena_alloc(&a->arena, n * sizeof *results);
+	if (ops_begin(l->run->state, a->row.id, "subscribe", ops, n, ids, e) ==
+	    -1 || target_subscribe_many(l->tgt, names, n, results, e) == -1)
+		return -1;
+	for (size_t i = 0; i < n; i++)
+		if (results[i].scope != ERR_NONE) {
+			ids[i] = 0;
+			lane_note(l, "warn", names[i], "subscribe: %s",
+			    results[i].text);
+		}
+	return ops_done(l->run->state, ids, n, e);
 }
 
 static int
@@ -463,14 +569,11 @@ account_finish(struct lane *l, struct account *a, struct err *e)
 {
 	l->account = a;
 	if (state_sync(l->run->state, e) == -1 ||
-	    lane_open_target(l, e) == -1)
+	    lane_open_target(l, e) == -1 || subscribe_all(l, a, e) == -1)
 		return -1;
 	for (struct pair *p = a->pairs; p != NULL; p = p->next) {
 		if (p->state != PAIR_DONE)
 			continue;
-		if (p->subscribe && once(l, a, p, "subscribe", subscribe,
-		    e) == -1)
-			return -1;
 		if (p->special_use != 0 && once(l, a, p, "mark", mark_use,
 		    e) == -1)
 			return -1;

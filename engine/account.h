@@ -8,6 +8,8 @@
 
 #include "pair.h"
 
+struct naming;		/* naming.h */
+
 enum account_phase {
 	ACC_NEW,	/* to be prepared, not before due_ms */
 	ACC_PREPARING,	/* by one lane */
@@ -30,6 +32,15 @@ struct account {
 	struct arena	 arena;
 	struct pair	*pairs;
 	size_t		 npairs;
+	struct account_info info;	/* of the source */
+	struct naming	*names;		/* of the source's mailboxes */
+	struct target_view view;	/* what the target held then */
+	bool		 viewed;
+	const char	*old_user;	/* the state's target user, if that
+					 * has changed */
+	bool		 user_missing;	/* to be made */
+	uint64_t	 strange;	/* messages at the target that are not
+					 * known to be the source's */
 
 	/* under the pool's mutex */
 	enum account_phase phase;
@@ -54,6 +65,19 @@ struct account {
  * the source has nothing.
  */
 int	account_prepare(struct lane *, struct account *, struct err *);
+/*
+ * Its steps, in this order, for a plan, which goes on after most errors; with
+ * run->planning nothing is changed at the target, and what would be is only
+ * noted in the account.
+ */
+int	account_begin(struct lane *, struct account *, struct err *);
+int	account_source(struct lane *, struct account *, struct err *);
+int	account_target(struct lane *, struct account *, struct err *);
+int	account_pair(struct lane *, struct account *, struct err *);
+int	account_check(struct lane *, struct account *, struct err *);
+/* The box in the account's view that is this pair's; NULL: there is none. */
+const struct target_box *account_box(struct lane *, struct account *,
+	    const struct pair *);
 /* After the last pair: subscriptions, special uses, doubles. */
 int	account_finish(struct lane *, struct account *, struct err *);
 /* The lane's own listing of the source, for a pair of its account. */

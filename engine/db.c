@@ -38,23 +38,38 @@ fail(struct db *db, struct err *e, const char *what)
 	    sqlite3_errmsg(db->handle));
 }
 
+static const char *
+setup_of(enum db_mode mode)
+{
+	switch (mode) {
+	case DB_WRITE:
+		return "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+		    "PRAGMA wal_autocheckpoint=4000; PRAGMA foreign_keys=OFF;"
+		    "PRAGMA cache_size=-8000;";
+	case DB_TEMP:
+		return "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;"
+		    "PRAGMA cache_size=-2000; PRAGMA temp_store=FILE;";
+	case DB_MEMORY:
+		return "PRAGMA journal_mode=MEMORY; PRAGMA synchronous=OFF;";
+	case DB_READ:
+	case DB_LOOK:
+		break;
+	}
+	return "PRAGMA query_only=ON; PRAGMA cache_size=-1000;";
+}
+
 int
 db_open(struct db **dbp, const char *path, enum db_mode mode, struct err *e)
 {
-	static const char write_setup[] =
-	    "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
-	    "PRAGMA wal_autocheckpoint=4000; PRAGMA foreign_keys=OFF;"
-	    "PRAGMA cache_size=-8000;";
-	static const char read_setup[] =
-	    "PRAGMA query_only=ON; PRAGMA cache_size=-1000;";
-	static const char temp_setup[] =
-	    "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;"
-	    "PRAGMA cache_size=-2000; PRAGMA temp_store=FILE;";
 	struct db *db = xcalloc(1, sizeof *db);
-	int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_READWRITE, rc;
+	int flags = SQLITE_OPEN_NOMUTEX, rc;
 
-	if (mode == DB_TEMP)
+	flags |= mode == DB_LOOK ? SQLITE_OPEN_READONLY :
+	    SQLITE_OPEN_READWRITE;
+	if (mode == DB_TEMP || mode == DB_MEMORY)
 		flags |= SQLITE_OPEN_CREATE;
+	if (mode == DB_LOOK || mode == DB_MEMORY)
+		flags |= SQLITE_OPEN_URI;
 	rc = sqlite3_open_v2(mode == DB_TEMP ? "" : path, &db->handle, flags,
 	    NULL);
 	if (rc != SQLITE_OK) {
@@ -65,8 +80,7 @@ db_open(struct db **dbp, const char *path, enum db_mode mode, struct err *e)
 		return -1;
 	}
 	sqlite3_busy_timeout(db->handle, 30000);
-	if (db_script(db, mode == DB_WRITE ? write_setup : mode == DB_READ ?
-	    read_setup : temp_setup, e) == -1) {
+	if (db_script(db, setup_of(mode), e) == -1) {
 		db_close(&db);
 		return -1;
 	}

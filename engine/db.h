@@ -17,7 +17,13 @@
 
 struct db;
 
-enum db_mode { DB_READ, DB_WRITE, DB_TEMP };	/* TEMP: private, path NULL */
+enum db_mode {
+	DB_READ,
+	DB_WRITE,
+	DB_TEMP,	/* private, path NULL */
+	DB_LOOK,	/* path is a URI; nothing is written, nor made beside */
+	DB_MEMORY	/* path is a URI of what all of this process see */
+};
 
 int	 db_open(struct db **, const char *path, enum db_mode, struct err *);
 void	 db_close(struct db **);

@@ -158,6 +158,7 @@ conf_of(struct lane *l, struct uri *uri, const char *password)
 	struct store_conf c = {
 		.uri = uri, .password = password, .warn = store_warned,
 		.warn_ctx = l, .cancel_fd = l->cancel_fd,
+		.look_only = l->run->planning,
 	};
 
 	if (l->account->trace) {

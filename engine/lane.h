@@ -22,6 +22,7 @@ struct run {
 	struct state		*state;
 	const struct settings	*set;
 	const char		*state_dir;	/* to watch its space, or NULL */
+	bool			 planning;	/* nothing may be changed */
 	uint64_t		 start_ms;	/* monotonic */
 	_Atomic bool		 stop;		/* finish the batch in hand */
 	_Atomic uint64_t	 seen, sent, sent_bytes, issues;

@@ -289,10 +289,61 @@ walk_once(struct walk *w, struct folder_state *f, struct err *e)
 	return 1;
 }
 
+/* The source mailbox, opened before it is known whether the target's is
+ * needed. */
+struct early {
+	bool		 open;
+	enum delta	 delta;
+};
+
+/*
+ * Does the target's list say that nothing has to be looked at there (the
+ * conditions are those of look_first()), and the source that nothing is new?
+ * Then the target mailbox is not even opened.  1: the pair is done.
+ */
+static int
+unopened(struct walk *w, struct early *early, struct err *e)
+{
+	const struct folder_state *f = w->p->seen;
+	struct row_mailbox *row = &w->row;
+	struct buf token;
+	int rc = 0;
+
+	w->p->seen = NULL;
+	if (f == NULL || f->uidnext == 0 || f->messages == UNKNOWN64)
+		return 0;
+	if (mailbox_load(w->l->reader, w->p->id, row, e) == -1)
+		return -1;
+	buf_init(&token, 1 << 20);
+	if (row->complete && row->intents == 0 &&
+	    row->target.uidvalidity != 0 &&
+	    row->target.uidvalidity == f->uidvalidity &&
+	    row->target.uidnext == f->uidnext &&
+	    f->messages >= row->rows + row->extras &&
+	    token_unwrap(w->l->run->set, &row->token, &token)) {
+		rc = source_folder_open(w->l->src, w->folder, &token, 0,
+		    &early->delta, e);
+		early->open = rc == 0;
+		if (rc == -1 && pair_changed(w->p, w->folder, e))
+			rc = 0;		/* its turn comes */
+	}
+	buf_release(&token);
+	if (early->open && early->delta == DELTA_UNCHANGED) {
+		log_begin(w->l, w->p, f);
+		rc = unchanged(w, e) == -1 ? -1 : 1;
+	} else if (early->open && w->l->account->src_uri->host == NULL) {
+		/* Nobody's file is held while the target is looked at. */
+		source_folder_close(w->l->src);
+		early->open = false;
+	}
+	buf_release(&row->token);
+	return rc;
+}
+
 /* With both mailboxes open and all doubts settled. */
 static int
 copy_pair(struct walk *w, const struct folder_state *f, bool changed,
-    struct err *e)
+    const struct early *early, struct err *e)
 {
 	struct lane *l = w->l;
 	struct row_target seen = { f->uidvalidity, f->uidnext, f->modseq,
@@ -310,8 +361,14 @@ copy_pair(struct walk *w, const struct folder_state *f, bool changed,
 	use_token = w->row.complete && !changed &&
 	    token_unwrap(l->run->set, &w->row.token, &token);
 	for (unsigned tries = 1;; tries++) {
-		rc = source_folder_open(l->src, w->folder, use_token ? &token :
-		    NULL, 0, &delta, e);
+		if (early->open && use_token) {
+			delta = early->delta;
+			rc = 0;
+		} else {
+			source_folder_close(l->src);
+			rc = source_folder_open(l->src, w->folder, use_token ?
+			    &token : NULL, 0, &delta, e);
+		}
 		if (rc == -1)
 			rc = pair_changed(w->p, w->folder, e) ? 1 : -1;
 		else if (delta == DELTA_UNCHANGED)
@@ -341,11 +398,12 @@ copy_pair(struct walk *w, const struct folder_state *f, bool changed,
 enum pair_end
 pair_run(struct lane *l, struct pair *p, struct err *e)
 {
+	struct early early = { .open = false };
 	struct folder_state f;
 	enum pair_end end = PAIR_ERROR;
 	bool changed = false;
 	struct walk w;
-	int rc;
+	int rc = -1;
 
 	walk_begin(&w, l, p);
 	/* What the last try posted, maybe on another lane, must be seen. */
@@ -357,12 +415,16 @@ pair_run(struct lane *l, struct pair *p, struct err *e)
 	w.folder = account_folder(l, p, e);
 	if (w.folder != NULL)
 		w.folder->stable = p->stable;
-	if (w.folder != NULL && pair_rekey(l, p, w.folder, e) == 0 &&
-	    open_target_mailbox(&w, &f, e) == 0) {
+	if (w.folder != NULL && pair_rekey(l, p, w.folder, e) == 0)
+		rc = unopened(&w, &early, e);
+	if (rc == 1)
+		end = PAIR_ENDED;
+	else if (rc == 0 && open_target_mailbox(&w, &f, e) == 0) {
 		rc = look_first(&w, &f, &changed, e);
 		if (rc == 0)
 			end = PAIR_WAIT;
-		else if (rc == 1 && copy_pair(&w, &f, changed, e) == 0)
+		else if (rc == 1 && copy_pair(&w, &f, changed, &early, e) ==
+		    0)
 			end = PAIR_ENDED;
 	}
 	if (end == PAIR_ERROR) {

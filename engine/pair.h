@@ -15,8 +15,10 @@ struct pair {
 	int64_t		 id;		/* mailbox.id */
 	const char	*src_key;	/* in the account's arena, as all names */
 	const char	*src_name;	/* for people */
-	const char	*tgt_name;
+	const char	*tgt_name, *tgt_key;	/* key: as it compares names */
 	uint64_t	 messages;	/* as listed, or UNKNOWN64 */
+	const struct folder_state *seen; /* the target's, when the account was
+					  * prepared; NULL: not asked */
 	bool		 adopted;	/* strict matches were taken already */
 	bool		 unmatched;	/* then, or since, some had none */
 	unsigned	 special_use;	/* to mark at the target */
@@ -42,11 +44,11 @@ enum pair_end {
 
 /* Copies what is missing; lane's source and target are open. */
 enum pair_end pair_run(struct lane *, struct pair *, struct err *);
-/* Looks at a target mailbox that is there and takes what equals a source
- * message to the byte; stores nothing.  Counts what was there and what of it
- * was taken. */
-int	pair_adopt(struct lane *, struct pair *, uint64_t *there,
-	    uint64_t *taken, struct err *);
+/* Looks at a target mailbox, as listed (messages UNKNOWN64: some), and takes
+ * what equals a source message to the byte; stores nothing.  Counts what was
+ * there and what of it was taken. */
+int	pair_adopt(struct lane *, struct pair *, const struct folder_state *,
+	    uint64_t *there, uint64_t *taken, struct err *);
 /* Did the source mailbox change while it was read?  Then it is worth reading
  * again at once, and this tells the source to keep it as it is. */
 bool	pair_changed(struct pair *, struct folder_info *, const struct err *);

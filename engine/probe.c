@@ -9,10 +9,9 @@
 #include "walk.h"
 
 static int
-adopt(struct lane *l, struct pair *p, uint64_t *there, uint64_t *taken,
-    struct err *e)
+adopt(struct lane *l, struct pair *p, const struct folder_state *f,
+    uint64_t *there, uint64_t *taken, struct err *e)
 {
-	struct folder_state f;
 	enum delta delta;
 	uint64_t found, lost;
 	struct walk w;
@@ -22,10 +21,6 @@ adopt(struct lane *l, struct pair *p, uint64_t *there, uint64_t *taken,
 	int rc;
 
 	*there = *taken = 0;
-	rc = target_folder_open(l->tgt, p->tgt_name, &f, e);
-	target_folder_close(l->tgt);
-	if (rc != 1 || f.messages == 0)
-		return rc == -1 ? -1 : 0;
 	walk_begin(&w, l, p);
 	rc = -1;
 	w.folder = account_folder(l, p, e);
@@ -33,9 +28,10 @@ adopt(struct lane *l, struct pair *p, uint64_t *there, uint64_t *taken,
 		w.folder->stable = p->stable;
 	if (w.folder == NULL ||
 	    mailbox_load(l->reader, p->id, &w.row, e) == -1 ||
-	    pair_check_target(&w, &f, &from, &changed, e) == -1 ||
+	    (f->uidvalidity != 0 &&
+	    pair_check_target(&w, f, &from, &changed, e) == -1) ||
 	    look(l, p, 0, false, &found, e) == -1 ||
-	    (f.messages < w.row.rows + w.row.extras + found &&
+	    (f->messages < w.row.rows + w.row.extras + found &&
 	    look_for_lost(l, p, &lost, e) == -1) ||
 	    extras_untaken(l->reader, p->id, &before, e) == -1)
 		goto out;
@@ -63,18 +59,18 @@ out:
 }
 
 int
-pair_adopt(struct lane *l, struct pair *p, uint64_t *there, uint64_t *taken,
-    struct err *e)
+pair_adopt(struct lane *l, struct pair *p, const struct folder_state *f,
+    uint64_t *there, uint64_t *taken, struct err *e)
 {
 	bool stable = p->stable;
-	int rc = adopt(l, p, there, taken, e);
+	int rc = adopt(l, p, f, there, taken, e);
 	uint64_t first = *there;
 
 	/* Once more, if the source changed under us. */
 	if (rc == 0 || p->stable == stable)
 		return rc;
 	if (state_sync(l->run->state, e) == -1 ||
-	    adopt(l, p, there, taken, e) == -1)
+	    adopt(l, p, f, there, taken, e) == -1)
 		return -1;
 	/* The first time may have taken some. */
 	if (*there < first) {

@@ -228,8 +228,8 @@ apply_mailbox(struct db *db, void *arg, struct err *e)
 	if (db_run(db, e, "INSERT INTO mailbox (account_id, src_key, src_name,"
 	    " tgt_name, tgt_key, listed) VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON"
 	    " CONFLICT (account_id, src_key) DO UPDATE SET src_name = ?3,"
-	    " listed = ?6, tgt_name = iif(tgt_name = '', ?4, tgt_name), tgt_key"
-	    " = iif(tgt_name = '', ?5, tgt_key), outcome = iif(outcome ="
+	    " listed = ?6, tgt_name = iif(?4 = '', tgt_name, ?4), tgt_key"
+	    " = iif(?4 = '', tgt_key, ?5), outcome = iif(outcome ="
 	    " 'gone', 'new', outcome)", "ibsssi", m->account_id, m->src_key,
 	    strlen(m->src_key), m->src_name, m->tgt_name, m->tgt_key,
 	    m->pass) == -1)
@@ -1017,6 +1017,62 @@ op_done(struct state *s, int64_t id, struct err *e)
 	*arg = id;
 	state_post(s, apply_op_done, arg, free);
 	return state_failed(s, e);
+}
+
+struct ops_arg {
+	int64_t account_id, pass, *ids;
+	const int64_t *done;
+	const char *kind;
+	const struct op_name *names;
+	size_t n;
+};
+
+static int
+apply_ops(struct db *db, void *arg, struct err *e)
+{
+	struct ops_arg *a = arg;
+
+	for (size_t i = 0; i < a->n; i++) {
+		struct op_arg o = { a->account_id, a->names[i].mailbox_id,
+		    a->pass, 0, a->kind, a->names[i].name, NULL };
+
+		if (apply_op(db, &o, e) == -1)
+			return -1;
+		a->ids[i] = o.id;
+	}
+	return 0;
+}
+
+int
+ops_begin(struct state *s, int64_t account_id, const char *kind,
+    const struct op_name *names, size_t n, int64_t *ids, struct err *e)
+{
+	struct ops_arg a = { .account_id = account_id, .pass = state_pass(s),
+	    .ids = ids, .kind = kind, .names = names, .n = n };
+
+	return state_call(s, apply_ops, &a, e);
+}
+
+static int
+apply_ops_done(struct db *db, void *arg, struct err *e)
+{
+	struct ops_arg *a = arg;
+
+	for (size_t i = 0; i < a->n; i++) {
+		int64_t id = a->done[i];
+
+		if (id != 0 && apply_op_done(db, &id, e) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+int
+ops_done(struct state *s, const int64_t *ids, size_t n, struct err *e)
+{
+	struct ops_arg a = { .done = ids, .n = n };
+
+	return state_call(s, apply_ops_done, &a, e);
 }
 
 int

@@ -274,6 +274,14 @@ int	 op_begin(struct state *, int64_t account_id, int64_t mailbox_id,
 	    const char *kind, const char *name, const char *arg, int64_t *id,
 	    struct err *);
 int	 op_done(struct state *, int64_t id, struct err *);
+/* Several at once: ids[i] of 0 is passed over by ops_done(). */
+struct op_name {
+	int64_t		 mailbox_id;
+	const char	*name;
+};
+int	 ops_begin(struct state *, int64_t account_id, const char *kind,
+	    const struct op_name *, size_t n, int64_t *ids, struct err *);
+int	 ops_done(struct state *, const int64_t *ids, size_t n, struct err *);
 /* 1: an op of that kind and name is done: it need not be repeated. */
 int	 op_was_done(struct db *, int64_t account_id, const char *kind,
 	    const char *name, struct err *);

@@ -16,7 +16,8 @@ struct settings {
 	uint64_t	 min_free;		/* bytes free beside the state */
 	bool		 repair, remove_doubles;
 	bool		 create_users, merge_existing, empty_ok;
-	bool		 refuse_collisions;
+	bool		 refuse_collisions, apply_renames;
+	bool		 count_bytes;		/* plan: read everything */
 	enum subscribe	 subscribe;
 	enum order	 order;
 	const struct rules *rules;		/* never NULL */

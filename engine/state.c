@@ -1,5 +1,5 @@
 /* The state: file, lock, schema, and the writer thread. */
-#include "state.h"
+#include "state_impl.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +11,6 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
-#include <uv.h>
 
 #include "base/fault.h"
 #include "base/xmalloc.h"
@@ -104,31 +103,6 @@ static const char schema[] =
 "  key BLOB NOT NULL DEFAULT x'', pass INTEGER, message_where TEXT,"
 "  message_id TEXT, subject TEXT, size INTEGER, reason TEXT,"
 "  UNIQUE (account_id, mailbox_id, kind, key, message_where));";
-
-struct work {
-	struct work	*next;
-	state_fn	*fn;
-	void		*arg;
-	void		(*free_arg)(void *);
-};
-
-struct state {
-	char		*path;
-	int		 lock_fd;
-	struct db	*db;		/* the writer's */
-	uv_thread_t	 thread;
-	bool		 started;
-	uv_mutex_t	 mutex;
-	uv_cond_t	 more, done;
-	/* under the mutex */
-	struct work	*first, **last;
-	uint64_t	 posted, committed, commits;
-	uint64_t	 wanted;	/* somebody waits for this number */
-	bool		 stop, failed;
-	struct err	 error;
-	int64_t		 pass;
-	struct log	*log;		/* never changed while lanes run */
-};
 
 /* Opens PATH.lock and takes it; the pid in it is for people only. */
 static int
@@ -223,8 +197,8 @@ check_before_writing(const char *path, bool *empty, struct err *e)
 	return rc;
 }
 
-static int
-make_schema(struct db *db, const char *path, struct err *e)
+int
+state_make_schema(struct db *db, const char *path, struct err *e)
 {
 	char sql[128];
 
@@ -307,6 +281,29 @@ writer(void *arg)
 	uv_mutex_unlock(&s->mutex);
 }
 
+struct state *
+state_new(const char *path, int lock)
+{
+	struct state *s = xcalloc(1, sizeof *s);
+
+	s->lock_fd = lock;
+	s->path = xstrdup(path);
+	s->last = &s->first;
+	uv_mutex_init(&s->mutex);
+	uv_cond_init(&s->more);
+	uv_cond_init(&s->done);
+	return s;
+}
+
+int
+state_start_writer(struct state *s, struct err *e)
+{
+	if (uv_thread_create(&s->thread, writer, s) != 0)
+		return err_retry(e, ERR_RUN, "cannot start a thread");
+	s->started = true;
+	return 0;
+}
+
 int
 state_open(struct state **sp, const char *path, bool *created, struct err *e)
 {
@@ -322,25 +319,14 @@ state_open(struct state **sp, const char *path, bool *created, struct err *e)
 	close(fd);
 	if (take_lock(path, &lock, &holder, e) == -1)
 		return -1;
-	s = xcalloc(1, sizeof *s);
-	s->lock_fd = lock;
-	s->path = xstrdup(path);
-	s->last = &s->first;
-	uv_mutex_init(&s->mutex);
-	uv_cond_init(&s->more);
-	uv_cond_init(&s->done);
+	s = state_new(path, lock);
 	if (check_before_writing(path, created, e) == -1 ||
 	    db_open(&s->db, path, DB_WRITE, e) == -1 ||
-	    (*created && make_schema(s->db, path, e) == -1)) {
+	    (*created && state_make_schema(s->db, path, e) == -1) ||
+	    state_start_writer(s, e) == -1) {
 		state_close(&s);
 		return -1;
 	}
-	if (uv_thread_create(&s->thread, writer, s) != 0) {
-		err_retry(e, ERR_RUN, "cannot start a thread");
-		state_close(&s);
-		return -1;
-	}
-	s->started = true;
 	*sp = s;
 	return 0;
 }
@@ -363,8 +349,10 @@ state_close(struct state **sp)
 	uv_cond_destroy(&s->more);
 	uv_cond_destroy(&s->done);
 	uv_mutex_destroy(&s->mutex);
-	close(s->lock_fd);
+	if (s->lock_fd != -1)
+		close(s->lock_fd);
 	free(s->path);
+	free(s->known);
 	free(s);
 	*sp = NULL;
 }
@@ -457,39 +445,61 @@ state_failed(struct state *s, struct err *e)
 int
 state_reader(struct state *s, struct db **db, struct err *e)
 {
+	if (s->scratch)
+		return state_scratch_reader(s, db, e);
 	return db_open(db, s->path, DB_READ, e);
+}
+
+int
+state_holder(const char *path, long *running, struct err *e)
+{
+	struct flock fl = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	char name[4096], pid[32];
+	ssize_t n;
+	int fd;
+
+	*running = 0;
+	if (access(path, R_OK) == -1) {
+		err_sys(e, ERR_RUN, "state %s", path);
+		if (e->sys == ENOENT)
+			e->cause = CAUSE_MISSING;
+		return -1;
+	}
+	snprintf(name, sizeof name, "%s.lock", path);
+	if ((fd = open(name, O_RDONLY | O_CLOEXEC)) == -1)
+		return 0;
+	if (fcntl(fd, F_OFD_GETLK, &fl) == 0 && fl.l_type != F_UNLCK &&
+	    (n = read(fd, pid, sizeof pid - 1)) > 0) {
+		pid[n] = '\0';
+		*running = strtol(pid, NULL, 10);
+	}
+	close(fd);
+	return 0;
+}
+
+int
+state_check(struct db *db, const char *path, struct err *e)
+{
+	bool empty;
+
+	if (check_ours(db, path, &empty, e) == -1)
+		return -1;
+	if (empty)
+		return err_set(e, ERR_RUN, "%s is no mailhaul state: it is "
+		    "empty", path);
+	return 0;
 }
 
 int
 state_read_only(const char *path, struct db **db, long *running,
     struct err *e)
 {
-	struct flock fl = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-	char name[4096], pid[32];
-	bool empty;
-	ssize_t n;
-	int fd;
-
-	*running = 0;
-	if (access(path, R_OK) == -1)
-		return err_sys(e, ERR_RUN, "state %s", path);
-	snprintf(name, sizeof name, "%s.lock", path);
-	if ((fd = open(name, O_RDONLY | O_CLOEXEC)) != -1) {
-		if (fcntl(fd, F_OFD_GETLK, &fl) == 0 && fl.l_type != F_UNLCK &&
-		    (n = read(fd, pid, sizeof pid - 1)) > 0) {
-			pid[n] = '\0';
-			*running = strtol(pid, NULL, 10);
-		}
-		close(fd);
-	}
+	if (state_holder(path, running, e) == -1)
+		return -1;
 	if (db_open(db, path, DB_READ, e) == -1)
 		return err_ctx(e, "%s", path);
-	if (check_ours(*db, path, &empty, e) == 0) {
-		if (!empty)
-			return 0;
-		err_set(e, ERR_RUN, "%s is no mailhaul state: it is empty",
-		    path);
-	}
+	if (state_check(*db, path, e) == 0)
+		return 0;
 	db_close(db);
 	return -1;
 }

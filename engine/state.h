@@ -54,6 +54,22 @@ int	 state_reader(struct state *, struct db **, struct err *);
 int	 state_read_only(const char *path, struct db **, long *running,
 	    struct err *);
 
+/* The URI under which a state is read without a trace, for DB_LOOK: no file is
+ * made beside it, unless a copy is running or was cut off.  The caller frees;
+ * NULL: *e, CAUSE_MISSING where there is no state yet. */
+char	*state_look_uri(const char *path, long *running, struct err *);
+/* Is it a state that this version can read? */
+int	 state_check(struct db *, const char *path, struct err *);
+
+/*
+ * A state in memory, to try out what a copy would do: over a real one (its
+ * look URI; NULL: there is none), which is only read.  Readers see the messages
+ * of both, and of accounts and mailboxes what state_scratch_take() has taken
+ * over: the rows of one account, in place of those of the last one.
+ */
+int	 state_scratch(struct state **, const char *known_uri, struct err *);
+int	 state_scratch_take(struct state *, const char *account, struct err *);
+
 /* Transactions committed so far, for the bench. */
 uint64_t state_commits(struct state *);
 /* The number of this pass (pass.id), set by pass_begin() in rows.h. */

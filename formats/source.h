@@ -46,6 +46,7 @@ struct store_conf {
 	void		*trace_ctx;
 	int		 cancel_fd;	/* readable: stop waiting; or -1 */
 	unsigned	 timeout_s;	/* per wait on the network; 0: 60 */
+	bool		 look_only;	/* a target that must not be changed */
 };
 
 enum delta {

@@ -75,6 +75,15 @@ target_caps(struct target *t, struct target_caps *caps)
 	t->ops->caps(t, caps);
 }
 
+/* 0: the target may be changed. */
+static int
+may_change(const struct target *t, const char *what, struct err *e)
+{
+	if (!t->conf.look_only)
+		return 0;
+	return err_set(e, ERR_RUN, "%s: this target is only looked at", what);
+}
+
 int
 target_account_ensure(struct target *t, bool create, struct err *e)
 {
@@ -82,6 +91,8 @@ target_account_ensure(struct target *t, bool create, struct err *e)
 
 	if (!create)
 		return t->ops->account_ensure(t, false, e);
+	if (may_change(t, "create a user", e) == -1)
+		return -1;
 	fault_point("user.before");
 	rc = t->ops->account_ensure(t, true, e);
 	fault_point("user.made");
@@ -108,6 +119,41 @@ target_name_key(struct target *t, struct arena *a, const char *name,
 	return t->ops->name_key(t, a, name, key, e);
 }
 
+/* For targets that cannot list: the names are opened. */
+static int
+survey_by_opening(struct target *t, struct arena *a, const char *const *names,
+    size_t n, struct target_view *v, struct err *e)
+{
+	int rc;
+
+	v->boxes = arena_zalloc(a, (n + 1) * sizeof *v->boxes);
+	for (size_t i = 0; i < n; i++) {
+		struct target_box *b = &v->boxes[v->n];
+
+		rc = t->ops->folder_open(t, names[i], &b->st, e);
+		if (rc == -1)
+			return -1;
+		if (rc == 0)
+			continue;
+		t->ops->folder_close(t);
+		b->name = names[i];
+		v->n++;
+	}
+	return 0;
+}
+
+int
+target_survey(struct target *t, struct arena *a, const char *const *names,
+    size_t n, bool quota, struct target_view *v, struct err *e)
+{
+	assert(!t->in_folder);
+	memset(v, 0, sizeof *v);
+	v->quota_bytes = v->quota_used = UNKNOWN64;
+	if (t->ops->survey == NULL)
+		return survey_by_opening(t, a, names, n, v, e);
+	return t->ops->survey(t, a, names, n, quota, v, e);
+}
+
 int
 target_folder_open(struct target *t, const char *name,
     struct folder_state *st, struct err *e)
@@ -116,6 +162,8 @@ target_folder_open(struct target *t, const char *name,
 
 	assert(!t->in_folder);
 	memset(st, 0, sizeof *st);
+	if (may_change(t, "open for storing", e) == -1)
+		return -1;
 	rc = t->ops->folder_open(t, name, st, e);
 	t->in_folder = rc == 1;
 	return rc;
@@ -137,6 +185,8 @@ target_folder_create(struct target *t, const char *name, unsigned use,
 {
 	int rc;
 
+	if (may_change(t, "create", e) == -1)
+		return -1;
 	fault_point("create.before");
 	rc = t->ops->folder_create(t, name, use, e);
 	fault_point("create.after");
@@ -153,14 +203,23 @@ int
 target_folder_rename(struct target *t, const char *from, const char *to,
     struct err *e)
 {
+	int rc;
+
+	if (may_change(t, "rename", e) == -1)
+		return -1;
 	if (t->ops->folder_rename == NULL)
 		return cannot(e, "rename mailboxes");
-	return t->ops->folder_rename(t, from, to, e);
+	fault_point("rename.before");
+	rc = t->ops->folder_rename(t, from, to, e);
+	fault_point("rename.after");
+	return rc;
 }
 
 int
 target_folder_delete(struct target *t, const char *name, struct err *e)
 {
+	if (may_change(t, "delete", e) == -1)
+		return -1;
 	if (t->ops->folder_delete == NULL)
 		return cannot(e, "delete mailboxes");
 	return t->ops->folder_delete(t, name, e);
@@ -171,6 +230,8 @@ target_subscribe(struct target *t, const char *name, bool on, struct err *e)
 {
 	int rc;
 
+	if (may_change(t, "subscribe", e) == -1)
+		return -1;
 	if (t->ops->subscribe == NULL)
 		return 0;
 	rc = t->ops->subscribe(t, name, on, e);
@@ -179,9 +240,36 @@ target_subscribe(struct target *t, const char *name, bool on, struct err *e)
 }
 
 int
+target_subscribe_many(struct target *t, const char *const *names, size_t n,
+    struct err *results, struct err *e)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < n; i++)
+		err_clear(&results[i]);
+	if (may_change(t, "subscribe", e) == -1)
+		return -1;
+	if (t->ops->subscribe_many != NULL) {
+		rc = t->ops->subscribe_many(t, names, n, results, e);
+		fault_point("subscribe.after");
+		return rc;
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (target_subscribe(t, names[i], true, &results[i]) == 0 ||
+		    results[i].scope <= ERR_MAILBOX)
+			continue;
+		*e = results[i];
+		return -1;
+	}
+	return 0;
+}
+
+int
 target_mark_use(struct target *t, const char *name, unsigned use,
     struct err *e)
 {
+	if (may_change(t, "mark", e) == -1)
+		return -1;
 	if (t->ops->mark_use == NULL)
 		return 0;
 	return t->ops->mark_use(t, name, use, e);
@@ -194,6 +282,8 @@ target_set_quota(struct target *t, uint64_t bytes, bool *changed,
 	int rc;
 
 	*changed = false;
+	if (may_change(t, "set a quota", e) == -1)
+		return -1;
 	if (t->ops->set_quota == NULL) {
 		err_set(e, ERR_ACCOUNT, "this kind of target sets no quotas");
 		return 0;

@@ -38,6 +38,19 @@ struct folder_state {
 	unsigned	 special_use;	/* where known */
 };
 
+/* A mailbox that is at the target. */
+struct target_box {
+	const char	*name;		/* the target's own spelling */
+	bool		 noselect;	/* a level that holds no mail */
+	struct folder_state st;		/* messages UNKNOWN64: not told */
+};
+
+struct target_view {
+	struct target_box *boxes;	/* in the arena */
+	size_t		 n;
+	uint64_t	 quota_bytes, quota_used;	/* UNKNOWN64 */
+};
+
 enum store_result {
 	STORE_PENDING = 0,
 	STORE_DONE,		/* stored, uid set where the server told it */
@@ -117,6 +130,15 @@ int	target_name(struct target *, struct arena *, const char *const *path,
 int	target_name_key(struct target *, struct arena *, const char *name,
 	    const char **key, struct err *);
 
+/*
+ * What the account holds, without opening a mailbox, in one round trip where
+ * the server allows it.  Those of the n names that exist are in the view in any
+ * case, with their counts; of other mailboxes counts may be missing.  quota:
+ * the quota is wanted as well.
+ */
+int	target_survey(struct target *, struct arena *, const char *const *names,
+	    size_t n, bool quota, struct target_view *, struct err *);
+
 /* 1: it exists and is open for storing; 0: there is none of that name. */
 int	target_folder_open(struct target *, const char *name,
 	    struct folder_state *, struct err *);
@@ -129,6 +151,10 @@ int	target_folder_rename(struct target *, const char *from, const char *to,
 int	target_folder_delete(struct target *, const char *name, struct err *);
 int	target_subscribe(struct target *, const char *name, bool on,
 	    struct err *);
+/* Several, on; results[i] has scope ERR_NONE where it was done.  -1: *e, and
+ * nothing is known of the results. */
+int	target_subscribe_many(struct target *, const char *const *names,
+	    size_t n, struct err *results, struct err *);
 /* 1: marked; 0: this target cannot. */
 int	target_mark_use(struct target *, const char *name, unsigned special_use,
 	    struct err *);

@@ -20,6 +20,9 @@ struct target_ops {
 		    size_t, const char **, bool *, struct err *);
 	int	(*name_key)(struct target *, struct arena *, const char *,
 		    const char **, struct err *);	/* optional: the name */
+	int	(*survey)(struct target *, struct arena *, const char *const *,
+		    size_t, bool, struct target_view *, struct err *);
+				/* optional: the names are opened */
 	int	(*folder_open)(struct target *, const char *,
 		    struct folder_state *, struct err *);
 	void	(*folder_close)(struct target *);
@@ -31,6 +34,9 @@ struct target_ops {
 		    struct err *);			/* optional */
 	int	(*subscribe)(struct target *, const char *, bool,
 		    struct err *);			/* optional */
+	int	(*subscribe_many)(struct target *, const char *const *, size_t,
+		    struct err *, struct err *);
+				/* optional: one by one */
 	int	(*mark_use)(struct target *, const char *, unsigned,
 		    struct err *);			/* optional */
 	int	(*set_quota)(struct target *, uint64_t, bool *,

@@ -5,7 +5,7 @@
  * Two ways to talk, one per command:
  *   libetpan, behind the guard	greeting, STARTTLS, LOGIN, AUTHENTICATE with a
  *	SASL library's mechanism, and the commands whose answer is a status:
- *	CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE, SETMETADATA, SETQUOTA,
+ *	CREATE, DELETE, RENAME, SUBSCRIBE (one), UNSUBSCRIBE, SETMETADATA, SETQUOTA,
  *	LOGOUT (imap_small())
  *   our own reader		everything whose answer holds data or streams:
  *	CAPABILITY, ID, NAMESPACE, LIST, STATUS, SELECT, FETCH, STORE, SEARCH,

@@ -1,4 +1,4 @@
-/* Between imap_target.c and imap_flags.c: an open IMAP target. */
+/* Between imap_target.c, imap_survey.c and imap_flags.c: an open IMAP target. */
 #ifndef IMAP_STORE_H
 #define IMAP_STORE_H
 
@@ -25,6 +25,9 @@ int	imap_owners_inbox(const struct imap_session *admin, const char *user,
 	    struct buf *out, struct err *);
 
 /* As in target.h. */
+int	imap_store_survey(struct target *, struct arena *,
+	    const char *const *names, size_t n, bool quota,
+	    struct target_view *, struct err *);
 int	imap_store_change_flags(struct target *, struct flag_change *, size_t n,
 	    struct err *);
 int	imap_store_expunge(struct target *, const uint32_t *uids, size_t n,

@@ -33,31 +33,60 @@ imap_store_noted(struct imap_store *m, int rc, const struct err *e)
 
 /* Opening. */
 
-/* Does the server refuse a name like this, whether or not it exists? */
+/* A name by which a server tells what it refuses. */
+struct probe {
+	const char	*level;
+	bool		*refused;
+	unsigned	 tag;
+};
+
 static int
-probe(struct imap_store *m, const char *level, bool *refused, struct err *e)
+send_probe(struct imap_store *m, struct probe *p, struct err *e)
 {
-	struct imap_response rs;
 	struct buf name, cmd;
 	int rc;
 
 	buf_init(&name, 1 << 12);
 	buf_init(&cmd, 1 << 13);
-	buf_addf(&name, "%s%s", m->rules.prefix, level);
+	buf_addf(&name, "%s%s", m->rules.prefix, p->level);
 	buf_adds(&cmd, "STATUS ");
 	if (imap_quote(&cmd, name.ptr, name.len) == -1)
 		rc = err_set(e, ERR_ACCOUNT, "the namespace prefix cannot be "
 		    "sent");
 	else {
 		buf_adds(&cmd, " (UIDNEXT)");
-		rc = imap_run(m->s, cmd.ptr, NULL, NULL, &rs, e);
+		rc = imap_send(m->s, cmd.ptr, &p->tag, e);
 	}
-	*refused = rc == 0 && !imap_no_mailbox(rs.code, rs.text) &&
-	    !imap_temporary(rs.code, rs.text) &&
-	    strcasecmp(rs.code, "NOPERM") != 0;
 	buf_release(&name);
 	buf_release(&cmd);
-	return rc == -1 ? -1 : 0;
+	return rc;
+}
+
+/* Does the server refuse names like these, whether or not they exist?  All in
+ * one flight. */
+static int
+ask_probes(struct imap_store *m, struct probe *p, size_t n, struct err *e)
+{
+	struct imap_response rs;
+	int rc;
+
+	for (size_t i = 0; i < n; i++)
+		if (send_probe(m, &p[i], e) == -1)
+			return -1;
+	if (imap_flush(m->s, e) == -1)
+		return -1;
+	for (size_t i = 0; i < n; i++) {
+		imap_stream_limits(m->s->st, m->s->timeout_s,
+		    10 * m->s->timeout_s);
+		rc = imap_wait(m->s, p[i].tag, NULL, NULL, &rs, e);
+		if (rc == -1)
+			return -1;
+		*p[i].refused = rc == 0 &&
+		    !imap_no_mailbox(rs.code, rs.text) &&
+		    !imap_temporary(rs.code, rs.text) &&
+		    strcasecmp(rs.code, "NOPERM") != 0;
+	}
+	return 0;
 }
 
 static int
@@ -65,6 +94,8 @@ name_rules(struct imap_store *m, struct err *e)
 {
 	struct imap_session *s = m->s;
 	const char *v = uri_opt(m->t.conf.uri, "prefix");
+	struct probe probes[4];
+	size_t n = 0;
 	struct buf b;
 
 	m->rules.dialect = s->dialect;
@@ -87,12 +118,13 @@ name_rules(struct imap_store *m, struct err *e)
 	if (s->dialect != IMAP_DOVECOT)
 		return 0;
 	/* How Dovecot keeps mail decides which names it takes. */
-	if ((s->sep != '.' && probe(m, "mailhaul.name", &m->rules.no_dot,
-	    e) == -1) || probe(m, "~mailhaul", &m->rules.no_tilde, e) == -1 ||
-	    probe(m, "tmp", &m->rules.no_maildir, e) == -1 ||
-	    probe(m, "dbox-Mails", &m->rules.no_dbox, e) == -1)
-		return -1;
-	return 0;
+	probes[n++] = (struct probe){ "~mailhaul", &m->rules.no_tilde, 0 };
+	probes[n++] = (struct probe){ "tmp", &m->rules.no_maildir, 0 };
+	probes[n++] = (struct probe){ "dbox-Mails", &m->rules.no_dbox, 0 };
+	if (s->sep != '.')
+		probes[n++] = (struct probe){ "mailhaul.name",
+		    &m->rules.no_dot, 0 };
+	return ask_probes(m, probes, n, e);
 }
 
 static int
@@ -480,6 +512,48 @@ target_imap_subscribe(struct target *t, const char *name, bool on,
 	return rc == -1 ? -1 : 0;
 }
 
+/* All in flight at once, a hundred at a time. */
+static int
+target_imap_subscribe_many(struct target *t, const char *const *names,
+    size_t n, struct err *results, struct err *e)
+{
+	struct imap_store *m = store(t);
+	unsigned tags[100];
+	struct imap_response rs;
+	struct buf cmd;
+	size_t i, k;
+	int rc = 0;
+
+	buf_init(&cmd, 1 << 14);
+	for (i = 0; i < n && rc != -1; i += k) {
+		for (k = 0; k < 100 && i + k < n && rc != -1; k++) {
+			tags[k] = 0;
+			buf_reset(&cmd);
+			buf_adds(&cmd, "SUBSCRIBE ");
+			if (imap_quote(&cmd, names[i + k],
+			    strlen(names[i + k])) == -1)
+				err_set(&results[i + k], ERR_MAILBOX, "the "
+				    "mailbox name cannot be sent");
+			else
+				rc = imap_send(m->s, cmd.ptr, &tags[k], e);
+		}
+		if (rc != -1)
+			rc = imap_flush(m->s, e);
+		for (size_t j = 0; j < k && rc != -1; j++) {
+			if (tags[j] == 0)
+				continue;
+			imap_stream_limits(m->s->st, m->s->timeout_s,
+			    10 * m->s->timeout_s);
+			rc = imap_wait(m->s, tags[j], NULL, NULL, &rs, e);
+			if (rc == 0)
+				imap_no(&rs, ERR_MAILBOX, &results[i + j],
+				    "SUBSCRIBE %.100s", names[i + j]);
+		}
+	}
+	buf_release(&cmd);
+	return imap_store_noted(m, rc == -1 ? -1 : 0, e);
+}
+
 static int
 target_imap_mark_use(struct target *t, const char *name, unsigned use,
     struct err *e)
@@ -532,12 +606,14 @@ const struct target_ops imap_target = {
 	.account_ensure = target_imap_account_ensure,
 	.name = target_imap_name,
 	.name_key = target_imap_name_key,
+	.survey = imap_store_survey,
 	.folder_open = target_imap_folder_open,
 	.folder_close = target_imap_folder_close,
 	.folder_create = target_imap_folder_create,
 	.folder_rename = target_imap_folder_rename,
 	.folder_delete = target_imap_folder_delete,
 	.subscribe = target_imap_subscribe,
+	.subscribe_many = target_imap_subscribe_many,
 	.mark_use = target_imap_mark_use,
 	.set_quota = imap_store_set_quota,
 	.submit = target_imap_submit,

@@ -46,6 +46,7 @@ struct mem_store {
 	/* behaviour as a target, set by the test */
 	bool		 no_uids;	/* results tell no UID */
 	bool		 not_atomic;
+	bool		 new_uidvalidity;	/* at a rename, as Cyrus does */
 	bool		 munge;		/* 8-bit header bytes become 'X' */
 	bool		 sha1;		/* its index has SHA-1 */
 	bool		 sha1_eyes;	/* to those that read, not that store */

@@ -1,4 +1,5 @@
 /* In-memory stores, the target side. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -93,6 +94,38 @@ name(struct target *tp, struct arena *a, const char *const *path,
 }
 
 static int
+survey(struct target *tp, struct arena *a, const char *const *names, size_t n,
+    bool quota, struct target_view *v, struct err *e)
+{
+	struct mem_tgt *t = (struct mem_tgt *)tp;
+	size_t count = 0;
+
+	(void)names;
+	(void)n;
+	(void)e;
+	mem_lock();
+	mem_settle(t->store);
+	for (struct mem_folder *f = t->store->folders; f; f = f->next)
+		count++;
+	v->boxes = arena_zalloc(a, (count + 1) * sizeof *v->boxes);
+	for (struct mem_folder *f = t->store->folders; f; f = f->next) {
+		struct target_box *b = &v->boxes[v->n++];
+
+		b->name = f->name;
+		b->st.uidvalidity = f->uidvalidity;
+		b->st.uidnext = f->uidnext;
+		b->st.modseq = f->modseq;
+		b->st.messages = f->count;
+	}
+	if (quota && t->store->quota_bytes != 0) {
+		v->quota_bytes = t->store->quota_bytes;
+		v->quota_used = t->store->bytes_stored;
+	}
+	mem_unlock();
+	return 0;
+}
+
+static int
 folder_open(struct target *tp, const char *fname, struct folder_state *st,
     struct err *e)
 {
@@ -132,6 +165,38 @@ folder_create(struct target *tp, const char *fname, unsigned use,
 		t->store->ncreated++;
 	f = mem_folder_get(t->store, fname, true);
 	f->special_use |= use;
+	mem_unlock();
+	return 0;
+}
+
+/* Children move with their parent, as with IMAP. */
+static int
+folder_rename(struct target *tp, const char *from, const char *to,
+    struct err *e)
+{
+	struct mem_store *s = ((struct mem_tgt *)tp)->store;
+	size_t len = strlen(from), n = 0;
+	char name_buf[4096];
+
+	mem_lock();
+	if (mem_folder_get(s, to, false) != NULL ||
+	    mem_folder_get(s, from, false) == NULL) {
+		mem_unlock();
+		return err_set(e, ERR_MAILBOX, "RENAME %s to %s: NO", from,
+		    to);
+	}
+	for (struct mem_folder *f = s->folders; f; f = f->next) {
+		if (strncmp(f->name, from, len) != 0 || (f->name[len] !=
+		    '\0' && f->name[len] != '/'))
+			continue;
+		snprintf(name_buf, sizeof name_buf, "%s%s", to, f->name + len);
+		f->name = memcpy(mem_alloc(s, strlen(name_buf) + 1), name_buf,
+		    strlen(name_buf) + 1);
+		if (s->new_uidvalidity)
+			f->uidvalidity = s->next_uidvalidity++;
+		n++;
+	}
+	s->nchanges += n;
 	mem_unlock();
 	return 0;
 }
@@ -431,8 +496,9 @@ static const char *const options[] = { NULL };
 const struct target_ops mem_target = {
 	.schemes = schemes, .options = options,
 	.open = open_target, .close = close_target, .caps = caps,
-	.account_ensure = account_ensure, .name = name,
+	.account_ensure = account_ensure, .name = name, .survey = survey,
 	.folder_open = folder_open, .folder_close = folder_close,
-	.folder_create = folder_create, .subscribe = subscribe,
-	.set_quota = set_quota, .submit = submit, .reap = reap, .broken = broken, .expunge = expunge,
+	.folder_create = folder_create, .folder_rename = folder_rename,
+	.subscribe = subscribe, .set_quota = set_quota, .submit = submit,
+	.reap = reap, .broken = broken, .expunge = expunge,
 };

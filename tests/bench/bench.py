@@ -1,6 +1,6 @@
 """make bench: what mailhaul costs, as ratios to other programs on the same data.
 
-    scripts/bench [append] [mbsync] [many] [delay] [memory] [state]
+    scripts/bench [append] [mbsync] [many] [delay] [memory] [state] [plan] [trips]
 
 Runs that are compared take turns (A B A B); the table shows medians and the
 smallest and largest of the ratios of neighbours.  Every run goes to users that
@@ -30,6 +30,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(ROOT, "tests/lib"))
 
+from proxy import Proxy  # noqa: E402
 from servers import Cyrus, Dovecot  # noqa: E402
 
 QUICK = os.environ.get("BENCH") == "quick"
@@ -595,7 +596,74 @@ def strace_counts(path):
     return calls, syncs
 
 
-PARTS = {f.__name__: f for f in (append, mbsync, many, delay, memory, state)}
+def many_homes(b, count):
+    """Small accounts, alike: a Maildir each."""
+    top = b.path("homes")
+    for i in range(count):
+        home = os.path.join(top, f"user{i + 1}")
+        for box, n in ("", 12), (".Sent", 5), (".Lists.debian", 3):
+            for sub in "cur", "new", "tmp":
+                os.makedirs(os.path.join(home, box, sub))
+            for k in range(n):
+                with open(os.path.join(home, box, "cur", f"{1500000000 + k}.M{k}P{n}.bench:2,S"), "wb") as f:
+                    f.write(f"Subject: {i} {box} {k}\n\n{'x' * 70}\n".encode())
+    return top
+
+
+def plan(b):
+    """All accounts of a list, logged in to and listed, before and after a copy."""
+    count = 200 if QUICK else 1000
+    goal = 120 * count / 1000
+    say(f"plan: {count} accounts")
+    top = many_homes(b, count)
+    with Dovecot(b.path("p"), USERS=count) as server:
+        secret = b.path("secret")
+        with open(os.open(secret, os.O_CREAT | os.O_WRONLY, 0o600), "w", encoding="ascii") as f:
+            f.write(server.admin_password + "\n")
+        job, users, state_file = b.path("job.ini"), b.path("users.csv"), b.path("state.db")
+        with open(job, "w", encoding="utf-8") as f:
+            f.write(f"[source]\nuri = maildir:{top}/{{user}}\n[target]\n")
+            f.write(f"uri = imaps://{server.admin}@127.0.0.1:{server.imaps_port}?authzid={{user}}&ca={server.ca}&secret-file={secret}\n")
+        with open(users, "w", encoding="ascii") as f:
+            f.write("user\n" + "".join(f"user{i + 1}\n" for i in range(count)))
+        words = ["--job", job, "--accounts", users, "--state", state_file, "--quiet", "--format", "json"]
+        for what in "a new job", "the job when it is done":
+            start = time.perf_counter()
+            run = subprocess.run([MAILHAUL, "plan", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+            seconds = time.perf_counter() - start
+            if run.returncode != 0:
+                raise Failed(f"plan ended with {run.returncode}: {run.stderr.decode()[-1000:]} {run.stdout.decode()[:1000]}")
+            report = json.loads(run.stdout)
+            if report["totals"]["messages"] != 20 * count or report["totals"]["ready"] != count:
+                raise Failed(str(report["totals"]))
+            b.row("plan", f"{count} accounts into dovecot, TLS, {what}", f"{seconds:.1f} s", "", f"{count / seconds:.0f} accounts/s", f"< {goal:.0f} s", seconds < goal)
+            if what == "a new job":
+                start = time.perf_counter()
+                run = subprocess.run([MAILHAUL, "copy", *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
+                if run.returncode != 0:
+                    raise Failed(f"copy ended with {run.returncode}: {run.stderr.decode()[-1000:]}")
+                b.row("plan", "  the copy of 20 messages each", f"{time.perf_counter() - start:.1f} s", "", "", "", None)
+
+
+def trips(b):
+    """What one account costs, apart from its mail: waits for the server."""
+    home = os.path.join(many_homes(b, 1), "user1")
+    for kind in Dovecot, Cyrus:
+        server = b.server(kind)
+        user = server.fresh.pop()
+        state_file = b.path("state.db")
+        with Proxy(server.host, server.imap_port) as proxy:
+            uri = f"imap://{user}@127.0.0.1:{proxy.port}?tls=none&secret-file={server.secret}"
+            for what, word in (("plan", "plan"), ("the first copy", "copy"), ("a copy without news", "copy"), ("plan, when it is done", "plan")):
+                proxy.reset()
+                run = subprocess.run([MAILHAUL, word, f"maildir:{home}", uri, "--state", state_file, "--quiet"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
+                if run.returncode != 0:
+                    raise Failed(run.stderr.decode())
+                text = " ".join(f"{n}x{name}" if n > 1 else name for name, n in sorted(proxy.commands.items()))
+                b.row("trips", f"{kind.name}: {what}, 3 mailboxes", f"{proxy.turns} round trips", f"{proxy.count} connections", text, "", None)
+
+
+PARTS = {f.__name__: f for f in (append, mbsync, many, delay, memory, state, plan, trips)}
 
 
 def main():

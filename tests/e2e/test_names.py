@@ -4,7 +4,6 @@ Every mailbox arrives under a name of its own, the same in every pass, and from
 that name its path can be told: that is computed here, not asked of mailhaul.
 """
 
-import hashlib
 import os
 import re
 import unittest
@@ -12,81 +11,9 @@ import unittest
 import readback
 from haul import DONE, Haul
 from imap_server import FakeServer, Message
+from names import PATHS, body, digest, write_tree
 from proxy import Proxy
 from servers import Cyrus, Dovecot
-
-DEEP = tuple(f"l{n}" for n in range(40))
-
-PATHS = [
-    ("a b",),
-    (" blank",),
-    ("blank ",),
-    ("two  blanks",),
-    (" ",),
-    ("no\u00a0break",),
-    ('quo"te"',),
-    ("back\\slash",),
-    ("apos'trophe",),
-    ("R&D",),
-    ("&",),
-    ("&-",),
-    ("&AOk-",),
-    ("Entwürfe", "Gelöschte Objekte"),
-    ("é",),
-    ("e\u0301",),  # the same to the eye
-    ("中文", "日本語"),
-    ("😀",),
-    ("Ünï.cödé",),
-    ("a.b",),
-    ("x.y", "z.w"),
-    ("a", "b"),
-    ("dot.",),
-    ("~tilde",),
-    ("x", "~tilde"),
-    ("~",),
-    ("100%",),
-    ("%",),
-    ("star*",),
-    ("*",),
-    ("(paren)",),
-    ("[bracket]",),
-    ("{3}",),
-    ("{3+}",),
-    ("#hash",),
-    ("$dollar",),
-    ("!",),
-    ("semi;colon",),
-    ("<x>",),
-    ("`tick`",),
-    ("^caret",),
-    ("|pipe",),
-    ("=3D",),
-    ("a=41",),
-    ("a=",),
-    ("a=b=c",),
-    ("?",),
-    ("@",),
-    ("Case",),
-    ("case",),
-    ("CASE",),
-    ("case", "x"),
-    ("Case", "X"),
-    ("INBOX", "child"),
-    ("INBOX", "INBOX"),
-    ("NIL",),
-    ("nil", "NIL"),
-    ("Shared Folders",),
-    ("Other Users", "x"),
-    ("user",),
-    ("DELETED",),
-    ("Trash",),
-    ("dovecot.index",),
-    ("subscriptions",),
-    ("dovecot-uidlist",),
-    ("v" * 120,),
-    DEEP,
-]
-
 
 def undo(name, prefix, separator):
     """The path of a target's name (decoded from modified UTF-7)."""
@@ -99,10 +26,6 @@ def undo(name, prefix, separator):
         data = re.sub(rb"=([0-9A-F]{2})", lambda m: bytes([int(m.group(1), 16)]), level.encode())
         levels.append("" if level == "=00" else data.decode())
     return tuple(levels)
-
-
-def body(path):
-    return f"Subject: x\n\n{ascii(path)}\n".encode()
 
 
 class Common:
@@ -201,21 +124,6 @@ class Common:
                 self.check(uri, paths, user)
             if os.path.exists(self.haul.path("lost.db")):
                 os.unlink(self.haul.path("lost.db"))
-
-
-def write_tree(root, paths, encode):
-    """A Maildir with layout=fs with a message in each mailbox; its URI."""
-    for path in paths:
-        folder = os.path.join(root, *[encode(level) for level in path if path != ("INBOX",)])
-        for sub in "cur", "new", "tmp":
-            os.makedirs(os.path.join(folder, sub))
-        with open(os.path.join(folder, "cur", "1600000000.1.x:2,"), "wb") as f:
-            f.write(body(path))
-    return f"maildir:{root}?layout=fs"
-
-
-def digest(data):
-    return hashlib.sha256(data.replace(b"\n", b"\r\n")).hexdigest()
 
 
 class TestDovecotDots(Common, unittest.TestCase):

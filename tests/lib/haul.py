@@ -9,11 +9,13 @@ sanitizer found raises Crash, whatever the test expected; one that does not end
 is killed and raises too.  Secrets are files that only the owner can read.
 """
 
+import hashlib
 import json
 import os
 import re
 import shutil
 import signal
+import stat
 import subprocess
 import tempfile
 import time
@@ -140,6 +142,10 @@ class Haul:
         """copy with --state and --format json; source and target, or --job."""
         return self.run("copy", *self.copy_words(args, state), timeout=timeout, **kwargs)
 
+    def plan(self, *args, state=None, timeout=120, **kwargs):
+        """plan with the same words."""
+        return self.run("plan", *self.copy_words(args, state), timeout=timeout, **kwargs)
+
     def start_copy(self, *args, state=None, **kwargs):
         return self.start("copy", *self.copy_words(args, state), **kwargs)
 
@@ -186,6 +192,20 @@ class Haul:
             text += f"[{section}]\n{lines}\n"
         path = self.write(name, text)
         return ["--job", path, "--accounts", self.write(name + ".csv", accounts)]
+
+
+def tree(*paths):
+    """What lies below: {path: (mode, size, mtime, hash of the bytes)}."""
+    found = {}
+    for top in paths:
+        for name in [top] + [os.path.join(d, n) for d, ds, fs in os.walk(top) for n in ds + fs]:
+            st = os.lstat(name)
+            data = b""
+            if stat.S_ISREG(st.st_mode):
+                with open(name, "rb") as f:
+                    data = f.read()
+            found[name] = (st.st_mode, st.st_size, st.st_mtime_ns, hashlib.sha256(data).hexdigest())
+    return found
 
 
 def balance(report):

@@ -344,8 +344,8 @@ class Migration:
             words = [f"the wire: {seen}" for seen in written(proxy)]
         if run.code not in expect:
             words.append(repr(run))
-        if not proxy.commands["SELECT"] + proxy.commands["EXAMINE"]:
-            words.append("it never opened a mailbox")
+        if not proxy.commands["LIST"]:
+            words.append("it never looked at the target")
         if numbers(self.there()) != before:
             words.append("the listing changed")
         return words

@@ -60,6 +60,7 @@ class Connection:
         self.queues = {"up": queue.Queue(IN_FLIGHT), "down": queue.Queue(IN_FLIGHT)}
         self.blocked = {"up": None, "down": None}  # or stalled, or lost
         self.closed = False
+        self.last = "down"  # who spoke last
         for direction, source, sink in (("up", client, server), ("down", server, client)):
             for target, args in ((self._read, (direction, source)), (self._write, (direction, sink))):
                 threading.Thread(target=target, args=args, daemon=True).start()
@@ -85,6 +86,9 @@ class Connection:
         start = self.bytes[direction]
         self.bytes[direction] += len(data)
         with self.proxy.lock:
+            if direction == "up" and self.last == "down":
+                self.proxy.turns += 1
+            self.last = direction
             at, action = self.proxy.byte_rule(direction, start, len(data))
             if self.proxy.parse:
                 for event in parse(data):
@@ -207,6 +211,7 @@ class Proxy:
             self.log = []  # (connection, tag, name, arguments of the first line)
             self.answers = []  # (connection, tag, name, text)
             self.count = 0  # connections accepted
+            self.turns = 0  # times that a client waited: its bytes came after the server's
 
     def writes(self):
         """How many commands were seen that change what is at the server."""

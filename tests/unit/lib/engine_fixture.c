@@ -35,6 +35,7 @@ fixture_start(struct fixture *f)
 	snprintf(name, sizeof name, "tgt%d", number);
 	f->tgt = mem_store_new(name, REGION);
 	f->rules = rules_new();
+	f->target_user = "joe";
 	f->set.lanes = 1;
 	f->set.lanes_per_account = 1;
 	f->set.settle_ms = 0;
@@ -144,7 +145,7 @@ run_child(struct fixture *f)
 	struct log *log = f->log ? log_new(f->state, NULL, true,
 	    print_complaint, NULL) : NULL;
 	struct run run = { .set = &f->set, .log = print_log };
-	struct account a = { .name = "joe", .target_user = "joe" };
+	struct account a = { .name = "joe", .target_user = f->target_user };
 	struct account *list[] = { &a };
 	struct pool_result r;
 	char text[64];

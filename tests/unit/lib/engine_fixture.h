@@ -18,6 +18,7 @@ struct fixture {
 	bool		 log;		/* write logs beside the state */
 	struct rules	*rules;
 	struct quota_rule quota;	/* of the account */
+	const char	*target_user;	/* "joe" */
 };
 
 void	fixture_start(struct fixture *);

@@ -1,0 +1,217 @@
+/* The mailboxes that a server lists: LIST, LSUB, and STATUS of each. */
+#include "imap/imap_boxes.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/xmalloc.h"
+
+#define IMAP_LIST_S	600	/* STATUS of a mailbox may take its time, */
+#define IMAP_LISTS_S	3600	/* and there may be many */
+
+struct imap_listed *
+imap_boxes_find(struct imap_boxes *l, const char *name)
+{
+	/* STATUS comes right after its LIST. */
+	for (size_t i = l->n; i > 0; i--)
+		if (strcmp(l->b[i - 1].name, name) == 0)
+			return &l->b[i - 1];
+	return NULL;
+}
+
+struct imap_listed *
+imap_boxes_add(struct imap_boxes *l, const char *name)
+{
+	if (l->n == l->cap) {
+		l->cap = l->cap == 0 ? 32 : l->cap * 2;
+		l->b = xreallocarray(l->b, l->cap, sizeof *l->b);
+	}
+	memset(&l->b[l->n], 0, sizeof l->b[0]);
+	l->b[l->n].name = xstrdup(strcasecmp(name, "INBOX") == 0 ? "INBOX" :
+	    name);
+	l->b[l->n].size = UNKNOWN64;
+	return &l->b[l->n++];
+}
+
+void
+imap_boxes_release(struct imap_boxes *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		free(l->b[i].name);
+	free(l->b);
+}
+
+static unsigned
+use_bit(const char *attr)
+{
+	static const struct { const char *name; unsigned bit; } table[] = {
+		{ "\\All", USE_ALL }, { "\\Archive", USE_ARCHIVE },
+		{ "\\Drafts", USE_DRAFTS }, { "\\Flagged", USE_FLAGGED },
+		{ "\\Junk", USE_JUNK }, { "\\Sent", USE_SENT },
+		{ "\\Trash", USE_TRASH }
+	};
+
+	for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
+		if (strcasecmp(attr, table[i].name) == 0)
+			return table[i].bit;
+	return 0;
+}
+
+/* LIST and LSUB: (attributes) separator name [more]. */
+static int
+list_line(struct imap_session *s, struct imap_boxes *l, bool lsub,
+    struct err *e)
+{
+	struct imap_listed b = { .size = UNKNOWN64 }, *to;
+	struct imap_token t;
+
+	if (imap_read_token(&s->r, &t, e) == -1)
+		return -1;
+	if (t.type != IMAP_OPEN)
+		return imap_protocol(&s->r, "LIST without attributes", e);
+	while (t.type != IMAP_CLOSE) {
+		if (imap_read_token(&s->r, &t, e) == -1)
+			return -1;
+		if (t.type == IMAP_END || t.type == IMAP_OPEN)
+			return imap_protocol(&s->r, "LIST", e);
+		b.use |= use_bit(t.p);
+		b.noselect |= imap_is(&t, "\\Noselect") ||
+		    imap_is(&t, "\\NonExistent");
+		b.subscribed |= imap_is(&t, "\\Subscribed");
+	}
+	if (imap_read_token(&s->r, &t, e) == -1 ||
+	    imap_token_string(&s->r, &t, e) == -1)
+		return -1;
+	b.sep = t.type == IMAP_STRING && t.len == 1 ? t.p[0] : '\0';
+	if (imap_read_token(&s->r, &t, e) == -1 ||
+	    imap_token_string(&s->r, &t, e) == -1)
+		return -1;
+	if ((t.type != IMAP_STRING && t.type != IMAP_ATOM) || t.len == 0 ||
+	    memchr(t.p, '\0', t.len) != NULL)
+		return imap_protocol(&s->r, "LIST without a name", e);
+	if (l->n > 1000000)
+		return imap_protocol(&s->r, "a million mailboxes", e);
+	if (lsub) {
+		/* \Noselect here: only something below is subscribed. */
+		to = imap_boxes_find(l, t.p);
+		if (to != NULL && !b.noselect)
+			to->subscribed = true;
+		return 0;
+	}
+	to = imap_boxes_add(l, t.p);
+	b.name = to->name;
+	*to = b;
+	return 0;
+}
+
+int
+imap_boxes_data(struct imap_session *s, struct imap_response *rs, void *ctx,
+    struct err *e)
+{
+	struct imap_boxes *l = ctx;
+	struct imap_token t;
+	struct imap_listed *b;
+	char item[24];
+	uint64_t v;
+
+	if (rs->kind != IMAP_DATA)
+		return 0;
+	if (strcmp(rs->name, "LIST") == 0)
+		return list_line(s, l, false, e);
+	if (strcmp(rs->name, "LSUB") == 0)
+		return list_line(s, l, true, e);
+	if (strcmp(rs->name, "STATUS") != 0)
+		return 0;
+	if (imap_read_token(&s->r, &t, e) == -1 ||
+	    imap_token_string(&s->r, &t, e) == -1)
+		return -1;
+	b = imap_boxes_find(l, t.p);
+	if (b == NULL)
+		return 0;
+	b->has_status = true;
+	b->status.messages = UNKNOWN64;
+	if (imap_read_token(&s->r, &t, e) == -1)
+		return -1;
+	while (t.type != IMAP_CLOSE && t.type != IMAP_END) {
+		if (imap_read_token(&s->r, &t, e) == -1)
+			return -1;
+		if (t.type != IMAP_ATOM)
+			continue;
+		memset(item, 0, sizeof item);
+		memcpy(item, t.p, t.len < sizeof item ? t.len :
+		    sizeof item - 1);
+		if (imap_read_token(&s->r, &t, e) == -1)
+			return -1;
+		if (imap_token_number(&t, INT64_MAX, &v) == -1) {
+			if (t.type != IMAP_CLOSE && t.type != IMAP_END &&
+			    imap_skip_value(&s->r, &t, e) == -1)
+				return -1;
+			continue;
+		}
+		if (strcasecmp(item, "MESSAGES") == 0)
+			b->status.messages = v;
+		else if (strcasecmp(item, "UIDNEXT") == 0)
+			b->status.uidnext = v > UINT32_MAX ? 0 : (uint32_t)v;
+		else if (strcasecmp(item, "UIDVALIDITY") == 0)
+			b->status.uidvalidity = v > UINT32_MAX ? 0 :
+			    (uint32_t)v;
+		else if (strcasecmp(item, "HIGHESTMODSEQ") == 0)
+			b->status.modseq = v;
+		else if (strcasecmp(item, "SIZE") == 0)
+			b->size = v;
+	}
+	return 0;
+}
+
+int
+imap_boxes_line(struct imap_session *s, struct imap_boxes *l, struct err *e)
+{
+	return list_line(s, l, false, e);
+}
+
+int
+imap_boxes_ask(struct imap_session *s, struct imap_boxes *l, struct err *e)
+{
+	struct imap_response rs;
+	struct buf cmd;
+	unsigned tag, tag2 = 0;
+	bool ext = s->caps & CAP_LIST_EXTENDED;
+	int rc;
+
+	buf_init(&cmd, 500);
+	buf_adds(&cmd, "LIST \"\" \"*\"");
+	if (ext) {
+		buf_addf(&cmd, " RETURN (SUBSCRIBED%s", s->caps &
+		    CAP_SPECIAL_USE ? " SPECIAL-USE" : "");
+		if (s->caps & CAP_LIST_STATUS)
+			/* Sizes are in Cyrus' index; elsewhere they may cost
+			 * reading all mail. */
+			buf_addf(&cmd, " STATUS (MESSAGES UIDNEXT UIDVALIDITY"
+			    "%s%s)", s->caps & CAP_CONDSTORE ?
+			    " HIGHESTMODSEQ" : "", s->dialect == IMAP_CYRUS &&
+			    s->caps & CAP_STATUS_SIZE ? " SIZE" : "");
+		buf_addc(&cmd, ')');
+	}
+	imap_stream_limits(s->st, IMAP_LIST_S, IMAP_LISTS_S);
+	rc = imap_send(s, cmd.ptr, &tag, e);
+	buf_release(&cmd);
+	if (rc == 0 && !ext)
+		rc = imap_send(s, "LSUB \"\" \"*\"", &tag2, e);
+	if (rc == 0)
+		rc = imap_flush(s, e);
+	if (rc == -1 || (rc = imap_wait(s, tag, imap_boxes_data, l, &rs,
+	    e)) == -1)
+		return -1;
+	if (rc == 0)
+		imap_no(&rs, ERR_ACCOUNT, e, "LIST");
+	if (tag2 != 0) {
+		struct err e2;
+
+		if (imap_wait(s, tag2, imap_boxes_data, l, &rs, &e2) == -1) {
+			*e = e2;
+			return -1;
+		}
+	}
+	return rc == 1 ? 0 : -1;
+}

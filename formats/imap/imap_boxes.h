@@ -1,0 +1,37 @@
+/*
+ * The mailboxes that a server lists, for imap_list.c (the source) and
+ * imap_target.c (what is there already).
+ */
+#ifndef IMAP_BOXES_H
+#define IMAP_BOXES_H
+
+#include "imap/imap_session.h"
+
+struct imap_listed {
+	char		*name;		/* INBOX in capitals */
+	char		 sep;
+	unsigned	 use;
+	bool		 noselect, subscribed, has_status;
+	struct imap_box	 status;
+	uint64_t	 size;		/* UNKNOWN64: not told */
+};
+
+struct imap_boxes {
+	struct imap_listed *b;
+	size_t		 n, cap;
+};
+
+/* All that LIST names, with STATUS where one command gives both. */
+int	imap_boxes_ask(struct imap_session *, struct imap_boxes *,
+	    struct err *);
+void	imap_boxes_release(struct imap_boxes *);
+struct imap_listed *imap_boxes_find(struct imap_boxes *, const char *name);
+struct imap_listed *imap_boxes_add(struct imap_boxes *, const char *name);
+/* An imap_data_fn: takes LIST, LSUB and STATUS. */
+int	imap_boxes_data(struct imap_session *, struct imap_response *,
+	    void *boxes, struct err *);
+/* What follows LIST or LSUB, as one more mailbox. */
+int	imap_boxes_line(struct imap_session *, struct imap_boxes *,
+	    struct err *);
+
+#endif

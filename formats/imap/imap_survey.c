@@ -1,0 +1,149 @@
+/* imap: and imaps: as targets: what the account holds already. */
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "imap/imap_boxes.h"
+#include "imap/imap_store.h"
+
+#define IN_FLIGHT	100	/* STATUS commands */
+#define KIB		1024
+
+struct quota {
+	uint64_t	 limit, used;
+};
+
+/* QUOTA root (... STORAGE used limit ...), in KiB. */
+static int
+quota_data(struct imap_session *s, struct imap_response *rs, void *ctx,
+    struct err *e)
+{
+	struct quota *q = ctx;
+	struct imap_token t;
+	uint64_t v;
+	int after = 0;		/* tokens since STORAGE */
+
+	if (rs->kind != IMAP_DATA || strcmp(rs->name, "QUOTA") != 0)
+		return 0;
+	do {
+		if (imap_read_token(&s->r, &t, e) == -1)
+			return -1;
+		if (after > 0 && ++after <= 3 &&
+		    imap_token_number(&t, INT64_MAX / KIB, &v) == 0)
+			*(after == 2 ? &q->used : &q->limit) = v * KIB;
+		if (imap_is(&t, "STORAGE"))
+			after = 1;
+	} while (t.type != IMAP_END);
+	return 0;
+}
+
+/* Asks for a mailbox; *tag is 0 when its name cannot be sent. */
+static int
+send_status(struct imap_session *s, const char *name, unsigned *tag,
+    struct err *e)
+{
+	struct buf cmd;
+	int rc = 0;
+
+	*tag = 0;
+	buf_init(&cmd, 1 << 13);
+	buf_adds(&cmd, "STATUS ");
+	if (imap_quote(&cmd, name, strlen(name)) == 0) {
+		buf_addf(&cmd, " (MESSAGES UIDNEXT UIDVALIDITY%s)",
+		    s->caps & CAP_CONDSTORE ? " HIGHESTMODSEQ" : "");
+		rc = imap_send(s, cmd.ptr, tag, e);
+	}
+	buf_release(&cmd);
+	return rc;
+}
+
+/* Names that LIST gave without counts, and with all those that it did not
+ * give, are asked for one by one, many at a time. */
+static int
+ask_for(struct imap_session *s, struct imap_boxes *l,
+    const char *const *names, size_t n, bool all, struct err *e)
+{
+	unsigned tags[IN_FLIGHT];
+	struct imap_response rs;
+	struct imap_listed *b;
+	size_t i = 0, k;
+	int rc;
+
+	while (i < n) {
+		for (k = 0; k < IN_FLIGHT && i < n; i++) {
+			b = imap_boxes_find(l, names[i]);
+			if (b != NULL ? b->has_status || b->noselect : !all)
+				continue;
+			if (b == NULL)
+				imap_boxes_add(l, names[i])->sep = s->sep;
+			if (send_status(s, names[i], &tags[k], e) == -1)
+				return -1;
+			if (tags[k] != 0)
+				k++;
+		}
+		if (imap_flush(s, e) == -1)
+			return -1;
+		for (size_t j = 0; j < k; j++) {
+			rc = imap_wait(s, tags[j], imap_boxes_data, l, &rs, e);
+			if (rc == -1)
+				return -1;
+			/* Without the right to ask, it is not known. */
+			if (rc == 0 && imap_temporary(rs.code, rs.text))
+				return imap_no(&rs, ERR_ACCOUNT, e, "STATUS");
+		}
+	}
+	return 0;
+}
+
+static void
+put_view(struct imap_boxes *l, struct arena *a, bool all,
+    struct target_view *v)
+{
+	v->boxes = arena_zalloc(a, (l->n + 1) * sizeof *v->boxes);
+	for (size_t i = 0; i < l->n; i++) {
+		struct imap_listed *b = &l->b[i];
+		struct target_box *to = &v->boxes[v->n];
+
+		/* Asked for by name, and not there. */
+		if (all && !b->has_status)
+			continue;
+		to->name = arena_strdup(a, b->name);
+		to->noselect = b->noselect;
+		to->st.uidvalidity = b->status.uidvalidity;
+		to->st.uidnext = b->status.uidnext;
+		to->st.modseq = b->status.modseq;
+		to->st.messages = b->noselect ? 0 : b->has_status ?
+		    b->status.messages : UNKNOWN64;
+		to->st.special_use = b->use;
+		v->n++;
+	}
+}
+
+int
+imap_store_survey(struct target *t, struct arena *a, const char *const *names,
+    size_t n, bool quota, struct target_view *v, struct err *e)
+{
+	struct imap_store *m = (struct imap_store *)t;
+	struct imap_boxes l = { NULL, 0, 0 };
+	struct quota q = { UNKNOWN64, UNKNOWN64 };
+	struct imap_response rs;
+	bool all;
+	int rc;
+
+	rc = imap_boxes_ask(m->s, &l, e);
+	/* Cyrus shows a user whose name has dots no mailbox at all. */
+	all = rc == 0 && imap_boxes_find(&l, "INBOX") == NULL;
+	if (rc == 0)
+		rc = ask_for(m->s, &l, names, n, all, e);
+	if (rc == 0 && quota && m->s->caps & CAP_QUOTA &&
+	    imap_run(m->s, "GETQUOTAROOT \"INBOX\"", quota_data, &q, &rs,
+	    e) == -1)
+		rc = -1;
+	if (rc == 0) {
+		put_view(&l, a, all, v);
+		v->quota_bytes = q.limit;
+		v->quota_used = q.used;
+	}
+	imap_boxes_release(&l);
+	return imap_store_noted(m, rc, e);
+}
