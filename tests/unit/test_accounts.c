@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "accounts.h"
+#include "select.h"
 
 static struct accounts *a;
 static struct config *c;
@@ -420,14 +421,14 @@ only(void **state)
 {
 	(void)state;
 	good_list("user\nanna\nberta\nanton\nx*\n");
-	assert_int_equal(accounts_select(a, c, &errors), 0);
+	assert_int_equal(select_rows(a, c, &errors), 0);
 	assert_int_equal(accounts_selected(a), 4);
 	assert_int_equal(config_option(c, CFG_ONLY, "an*,x\\*", &errors), 0);
-	assert_int_equal(accounts_select(a, c, &errors), 0);
+	assert_int_equal(select_rows(a, c, &errors), 0);
 	assert_int_equal(accounts_selected(a), 3);
 	assert_false(account_selected(a, 1));
 	assert_int_equal(config_option(c, CFG_ONLY, "carla", &errors), 0);
-	assert_int_equal(accounts_select(a, c, &errors), 1);
+	assert_int_equal(select_rows(a, c, &errors), 1);
 	has_line("--only: no account is called 'carla'\n");
 }
 
