@@ -395,7 +395,7 @@ settle_range(struct lane *l, struct slot *s, size_t lo, size_t n, bool *split)
 				break;
 			}
 			r = row_of(c, s, i, OUT_REFUSED);
-			r->rule = l->run->set->refusal_rule;
+			r->rule = arena_strdup(&c->arena, l->refusal_rule);
 			issue_of(c, s, i, "refused", it->err.text);
 			w->tally->counts[OUT_REFUSED]++;
 			atomic_fetch_add(&l->run->issues, 1);

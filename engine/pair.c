@@ -290,7 +290,8 @@ copy_pair(struct walk *w, const struct folder_state *f, bool changed,
 		return -1;
 	buf_init(&token, 1 << 20);
 	use_token = w->row.complete && !changed &&
-	    token_unwrap(l->run->set, &w->row.token, &token);
+	    !(l->run->set->retry_refused && w->row.counts[OUT_REFUSED] > 0) &&
+	    token_unwrap(l->run->set, l->refusal_rule, &w->row.token, &token);
 	for (unsigned tries = 1;; tries++) {
 		rc = source_folder_open(l->src, w->folder, use_token ? &token :
 		    NULL, 0, &delta, e);

@@ -17,8 +17,9 @@ enum {
 	TGT_CHOOSES_UIDS	= 1 << 0,	/* want_uid is honoured */
 	TGT_TELLS_UIDS		= 1 << 1,	/* results carry UIDs */
 	TGT_ATOMIC		= 1 << 2,	/* a batch is all or nothing */
-	TGT_TELLS_SHA1		= 1 << 3	/* read as a source, it gives
+	TGT_TELLS_SHA1		= 1 << 3,	/* read as a source, it gives
 						 * msg_meta.sha1 */
+	TGT_EXPUNGES		= 1 << 4	/* single messages */
 };
 
 /* Limits hold for the open session; ask again after folder_open(). */
@@ -104,6 +105,11 @@ int	target_check(struct uri *, struct err *);
 int	target_open(struct target **, const struct store_conf *, struct err *);
 void	target_close(struct target **);
 void	target_caps(struct target *, struct target_caps *);
+
+/* The software that serves it, with its version, as far as it is told and lasts
+ * from one session to the next: it changes when the server does.  Printable
+ * ASCII without '|'; never NULL. */
+const char *target_identity(struct target *);
 
 /* 1: the account exists; 0: it was missing and create made it. */
 int	target_account_ensure(struct target *, bool create, struct err *);

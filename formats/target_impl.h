@@ -15,6 +15,7 @@ struct target_ops {
 		    struct err *);
 	void	(*close)(struct target *);
 	void	(*caps)(struct target *, struct target_caps *);
+	const char *(*identity)(struct target *);	/* optional: "" */
 	int	(*account_ensure)(struct target *, bool, struct err *);
 	int	(*name)(struct target *, struct arena *, const char *const *,
 		    size_t, const char **, bool *, struct err *);

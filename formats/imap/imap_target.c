@@ -136,6 +136,12 @@ target_imap_caps(struct target *t, struct target_caps *caps)
 	imap_append_caps(&store(t)->a, caps);
 }
 
+static const char *
+target_imap_identity(struct target *t)
+{
+	return store(t)->s->identity;
+}
+
 static int
 target_imap_broken(struct target *t, struct err *e)
 {
@@ -529,6 +535,7 @@ const struct target_ops imap_target = {
 	.open = target_imap_open,
 	.close = target_imap_close,
 	.caps = target_imap_caps,
+	.identity = target_imap_identity,
 	.account_ensure = target_imap_account_ensure,
 	.name = target_imap_name,
 	.name_key = target_imap_name_key,

@@ -58,6 +58,8 @@ struct mem_store {
 	size_t		 batch_messages;/* 0: 50 */
 	unsigned	 break_after;	/* N: the session breaks at the Nth
 					 * batch after its commit; once */
+	char		 identity[32];
+	uint64_t	 max_message;	/* bytes, 0: no limit */
 	bool		 missing;	/* the account does not exist */
 	void		(*on_batch)(struct mem_store *);	/* before each */
 	/* counted */

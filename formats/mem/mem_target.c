@@ -46,11 +46,19 @@ caps(struct target *tp, struct target_caps *c)
 {
 	struct mem_store *s = ((struct mem_tgt *)tp)->store;
 
-	c->bits = (s->no_uids ? 0 : TGT_TELLS_UIDS) |
+	c->bits = (s->no_uids ? 0 : TGT_TELLS_UIDS) | TGT_EXPUNGES |
 	    (s->not_atomic ? 0 : TGT_ATOMIC) |
 	    (s->sha1 ? TGT_TELLS_SHA1 : 0);
 	c->batch_messages = s->batch_messages ? s->batch_messages : 50;
 	c->window = 2;
+	if (s->max_message != 0)
+		c->max_message = s->max_message;
+}
+
+static const char *
+identity(struct target *tp)
+{
+	return ((struct mem_tgt *)tp)->store->identity;
 }
 
 static int
@@ -428,6 +436,7 @@ static const char *const options[] = { NULL };
 const struct target_ops mem_target = {
 	.schemes = schemes, .options = options,
 	.open = open_target, .close = close_target, .caps = caps,
+	.identity = identity,
 	.account_ensure = account_ensure, .name = name,
 	.folder_open = folder_open, .folder_close = folder_close,
 	.folder_create = folder_create, .subscribe = subscribe,
