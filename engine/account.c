@@ -12,6 +12,7 @@
 
 #include "base/xmalloc.h"
 #include "quota.h"
+#include "undo.h"
 #include "user.h"
 
 /* Fewer messages in the last pass say nothing: they may just be gone. */
@@ -373,6 +374,7 @@ account_prepare(struct lane *l, struct account *a, struct err *e)
 {
 	struct account_info info;
 	char *src, *tgt;
+	bool undoing;
 	int rc;
 
 	l->account = a;
@@ -386,8 +388,11 @@ account_prepare(struct lane *l, struct account *a, struct err *e)
 	    &a->row, e);
 	free(src);
 	free(tgt);
-	if (rc == -1)
+	if (rc == -1 || undo_pending(l->reader, a->row.id, &undoing, e) == -1)
 		return -1;
+	if (undoing)
+		return err_set(e, ERR_ACCOUNT, "an undo of it was cut off: "
+		    "the same undo with --yes has to end it first");
 	if (lane_open_source(l, e) == -1) {
 		if (e->cause == CAUSE_MISSING)
 			a->outcome = "empty";

@@ -76,6 +76,9 @@ struct row_intent_item {
 	struct digests	 digests;
 	uint64_t	 size;		/* CRLF form */
 	uint32_t	 want_uid;
+	unsigned	 flags;
+	const char	*kw;		/* as in a row; NULL: none */
+	int64_t		 date;
 };
 
 struct row_intent {

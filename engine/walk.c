@@ -186,6 +186,12 @@ take_extra(struct walk *w, const struct msg_meta *m, const void *key,
 	r->src_uid = m->uid;
 	r->tgt_uid = uid;
 	r->src_flags = m->flags;
+	if (o == OUT_COPIED) {
+		r->tgt_flags = m->flags;
+		r->tgt_kw = join_words(&c->arena, m->keywords, m->nkeywords);
+		/* The answer that would have told what was held is lost. */
+		r->changes = CHANGE_KEYWORDS;
+	}
 	r->date = m->date;
 	r->outcome = o;
 	r->oddities = m->oddities | md->oddities;

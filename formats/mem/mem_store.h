@@ -21,6 +21,7 @@ struct mem_message {
 	const char	*bytes;
 	size_t		 len;
 	bool		 expunged;
+	uint64_t	 modseq;	/* of the last change */
 };
 
 struct mem_folder {
@@ -45,6 +46,7 @@ struct mem_store {
 	struct mem_late	*late;
 	/* behaviour as a target, set by the test */
 	bool		 no_uids;	/* results tell no UID */
+	bool		 no_expunge;	/* single messages cannot go */
 	bool		 not_atomic;
 	bool		 munge;		/* 8-bit header bytes become 'X' */
 	bool		 sha1;		/* its index has SHA-1 */
@@ -81,6 +83,8 @@ struct mem_message	*mem_add(struct mem_store *, struct mem_folder *,
 			    const void *p, size_t len, unsigned flags,
 			    const char *keywords, int64_t date);
 void			 mem_expunge(struct mem_folder *, uint32_t uid);
+void			 mem_set_flags(struct mem_folder *, uint32_t uid,
+			    unsigned flags);
 /* Late commits whose time has come become visible. */
 void			 mem_settle(struct mem_store *);
 

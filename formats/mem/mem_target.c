@@ -46,7 +46,8 @@ caps(struct target *tp, struct target_caps *c)
 {
 	struct mem_store *s = ((struct mem_tgt *)tp)->store;
 
-	c->bits = (s->no_uids ? 0 : TGT_TELLS_UIDS) | TGT_EXPUNGES |
+	c->bits = (s->no_uids ? 0 : TGT_TELLS_UIDS) |
+	    (s->no_expunge ? 0 : TGT_EXPUNGES) |
 	    (s->not_atomic ? 0 : TGT_ATOMIC) |
 	    (s->sha1 ? TGT_TELLS_SHA1 : 0);
 	c->batch_messages = s->batch_messages ? s->batch_messages : 50;
@@ -399,6 +400,49 @@ broken(struct target *tp, struct err *e)
 }
 
 static int
+folder_delete(struct target *tp, const char *fname, struct err *e)
+{
+	struct mem_tgt *t = (struct mem_tgt *)tp;
+	struct mem_folder *f, **fp;
+
+	(void)e;
+	mem_lock();
+	for (fp = &t->store->folders; (f = *fp) != NULL; fp = &f->next)
+		if (strcmp(f->name, fname) == 0) {
+			*fp = f->next;
+			t->store->nchanges++;
+			break;
+		}
+	mem_unlock();
+	return 0;
+}
+
+static int
+change_flags(struct target *tp, struct flag_change *c, size_t n,
+    struct err *e)
+{
+	struct mem_tgt *t = (struct mem_tgt *)tp;
+	struct mem_message *m;
+
+	(void)e;
+	mem_lock();
+	for (size_t i = 0; i < n; i++) {
+		for (m = t->folder->first; m != NULL; m = m->next)
+			if (m->uid == c[i].uid && !m->expunged)
+				break;
+		c[i].result = m == NULL ? FLAG_GONE : c[i].unchanged_since !=
+		    0 && m->modseq > c[i].unchanged_since ? FLAG_CHANGED :
+		    FLAG_DONE;
+		if (c[i].result == FLAG_DONE)
+			mem_set_flags(t->folder, m->uid, (m->flags |
+			    c[i].add) & ~c[i].del);
+	}
+	t->store->nchanges += n;
+	mem_unlock();
+	return 0;
+}
+
+static int
 expunge(struct target *tp, const uint32_t *uids, size_t n, struct err *e)
 {
 	struct mem_tgt *t = (struct mem_tgt *)tp;
@@ -439,6 +483,8 @@ const struct target_ops mem_target = {
 	.identity = identity,
 	.account_ensure = account_ensure, .name = name,
 	.folder_open = folder_open, .folder_close = folder_close,
-	.folder_create = folder_create, .subscribe = subscribe,
-	.set_quota = set_quota, .submit = submit, .reap = reap, .broken = broken, .expunge = expunge,
+	.folder_create = folder_create, .folder_delete = folder_delete,
+	.change_flags = change_flags, .subscribe = subscribe,
+	.set_quota = set_quota, .submit = submit, .reap = reap,
+	.broken = broken, .expunge = expunge,
 };
