@@ -17,7 +17,8 @@ struct box {
 	struct pair	 pair;		/* for looking */
 	struct row_mailbox row;
 	struct undo_box	 told;
-	bool		 begun;		/* its creation was, maybe by us */
+	bool		 begun;		/* its creation was, maybe not ended */
+	bool		 implied;	/* made with one below it */
 	struct folder_info f;		/* as listed last */
 	uint64_t	 there;		/* messages */
 	struct uids	 go, uids;	/* to take back; all that are there */
@@ -34,6 +35,7 @@ struct undo {
 	struct folder_info *folders;	/* of the target, when it began */
 	size_t		 nfolders;
 	struct uids	 deleted;	/* indexes into folders */
+	struct box	*parents;	/* of mailboxes that we made */
 };
 
 static void
@@ -430,13 +432,31 @@ unsubscribe(struct undo *u, struct box *b, struct err *e)
 	return target_subscribe(u->l->tgt, b->told.tgt_name, false, e);
 }
 
+static int
+delete_mailbox(struct undo *u, struct box *b, const struct folder_info *f,
+    struct err *e)
+{
+	struct lane *l = u->l;
+	struct folder_state inbox;
+
+	/* No server minds when the mailbox is not the open one. */
+	if (target_folder_open(l->tgt, "INBOX", &inbox, e) == -1)
+		return -1;
+	target_folder_close(l->tgt);
+	/* Cyrus deletes none that is marked. */
+	if (f->special_use != 0 && target_mark_use(l->tgt, b->told.tgt_name,
+	    0, e) == -1)
+		return -1;
+	return target_folder_delete(l->tgt, b->told.tgt_name, e);
+}
+
 /* The mailbox that is empty now goes, unless something came in between. */
 static int
 take_back_mailbox(struct undo *u, struct box *b, struct folder_info *f,
     struct err *e)
 {
 	struct lane *l = u->l;
-	struct folder_state st, inbox;
+	struct folder_state st;
 	int64_t op;
 	int rc;
 
@@ -454,12 +474,8 @@ take_back_mailbox(struct undo *u, struct box *b, struct folder_info *f,
 		b->told.note = "something came into it meanwhile: it stays";
 		return op_done(l->run->state, op, e);
 	}
-	/* No server minds when the mailbox is not the open one. */
-	if (target_folder_open(l->tgt, "INBOX", &inbox, e) == -1)
-		return -1;
-	target_folder_close(l->tgt);
-	if (unsubscribe(u, b, e) == -1 || (rc == 1 &&
-	    target_folder_delete(l->tgt, b->told.tgt_name, e) == -1))
+	if (unsubscribe(u, b, e) == -1 ||
+	    (rc == 1 && delete_mailbox(u, b, f, e) == -1))
 		return -1;
 	folder_gone(u, f);
 	return undo_reset(l->run->state, u->a->row.id, b->pair.id,
@@ -529,7 +545,7 @@ undo_box(struct undo *u, struct box *b, undo_tell_fn *tell, void *ctx,
 
 	if (mailbox_load(l->reader, b->pair.id, &b->row, e) == -1)
 		return -1;
-	b->told.made = b->row.made_by_us;
+	b->told.made = b->row.made_by_us || b->implied;
 	known = b->row.target.uidvalidity != 0;
 	if (!known && !b->told.made && !b->begun)
 		return 0;	/* no pass came to open it */
@@ -559,6 +575,79 @@ undo_box(struct undo *u, struct box *b, undo_tell_fn *tell, void *ctx,
 	return undo_there(u, b, f, tell, ctx, left, e);
 }
 
+/*
+ * Mailboxes that the server made above ours, and that no source mailbox is
+ * copied into: they go when they are empty.
+ */
+static int
+undo_parents(struct undo *u, undo_tell_fn *tell, void *ctx, struct err *e)
+{
+	struct lane *l = u->l;
+	struct folder_state st;
+	struct box *b;
+	int64_t op;
+	int rc = 0;
+
+	for (b = u->parents; b != NULL && rc == 0; b = b->next) {
+		struct folder_info *f = find_folder(u, b->told.tgt_name);
+
+		if (f == NULL && u->apply && undo_parent_gone(l->run->state,
+		    u->a->row.id, b->told.tgt_name, e) == -1)
+			return -1;
+		if (f == NULL || has_children(u, f))
+			continue;
+		if (open_box(l, b, e) == -1)
+			return -1;
+		source_folder_close(l->eyes);
+		if (b->f.messages > 0 || (b->begun && b->f.uidnext != 1))
+			continue;
+		b->told.made = b->told.vanishes = true;
+		tell(ctx, &b->told);
+		folder_gone(u, f);
+		if (!u->apply)
+			continue;
+		if (writer(l, e) == -1 || op_begin(l->run->state,
+		    u->a->row.id, b->pair.id, "undo-mailbox",
+		    b->told.tgt_name, NULL, &op, e) == -1)
+			return -1;
+		rc = target_folder_open(l->tgt, b->told.tgt_name, &st, e);
+		target_folder_close(l->tgt);
+		if (rc == 1 && st.messages == 0)
+			rc = delete_mailbox(u, b, f, e);
+		if (rc != -1)
+			rc = undo_parent_gone(l->run->state, u->a->row.id,
+			    b->told.tgt_name, e);
+	}
+	return rc == -1 ? -1 : 0;
+}
+
+static int
+load_parents(struct undo *u, struct err *e)
+{
+	sqlite3_stmt *st = db_query(u->l->reader, e, "SELECT name, max(state),"
+	    " min(mailbox_id) FROM op WHERE account_id = ?1 AND kind ="
+	    " 'create-parent' AND NOT EXISTS (SELECT 1 FROM mailbox WHERE"
+	    " account_id = ?1 AND tgt_name = name) GROUP BY name ORDER BY name"
+	    " DESC", "i", u->a->row.id);
+	struct box **last = &u->parents;
+	int rc;
+
+	if (st == NULL)
+		return -1;
+	while ((rc = db_step(u->l->reader, st, e)) == 1) {
+		struct box *b = arena_zalloc(&u->arena, sizeof *b);
+
+		b->told.src_name = b->told.tgt_name = arena_strdup(&u->arena,
+		    db_text(st, 0));
+		b->begun = sqlite3_column_int(st, 1) == 0;
+		b->pair.id = sqlite3_column_int64(st, 2);
+		*last = b;
+		last = &b->next;
+	}
+	db_done(st);
+	return rc;
+}
+
 /* All mailboxes with a place at the target, those below others first. */
 static int
 load_boxes(struct undo *u, struct box **boxes, struct err *e)
@@ -566,7 +655,9 @@ load_boxes(struct undo *u, struct box **boxes, struct err *e)
 	sqlite3_stmt *st = db_query(u->l->reader, e, "SELECT id, src_name,"
 	    " tgt_name, EXISTS (SELECT 1 FROM op WHERE op.mailbox_id ="
 	    " mailbox.id AND kind = 'create'), (SELECT count(*) FROM intent"
-	    " WHERE intent.mailbox_id = mailbox.id) FROM mailbox WHERE"
+	    " WHERE intent.mailbox_id = mailbox.id), (SELECT max(state) FROM"
+	    " op WHERE account_id = ?1 AND kind = 'create-parent' AND name ="
+	    " tgt_name) FROM mailbox WHERE"
 	    " account_id = ?1 AND tgt_name <> '' ORDER BY tgt_name DESC", "i",
 	    u->a->row.id);
 	int rc;
@@ -583,6 +674,10 @@ load_boxes(struct undo *u, struct box **boxes, struct err *e)
 		    db_text(st, 2));
 		b->begun = sqlite3_column_int(st, 3) != 0;
 		b->told.doubts = (uint64_t)sqlite3_column_int64(st, 4);
+		if (sqlite3_column_type(st, 5) != SQLITE_NULL) {
+			b->implied = sqlite3_column_int(st, 5) != 0;
+			b->begun = true;
+		}
 		*boxes = b;
 		boxes = &b->next;
 	}
@@ -650,7 +745,7 @@ undo_account(struct lane *l, struct account *a, bool apply,
 	l->probing = true;		/* no notes: copy will tell again */
 	arena_init(&u.arena);
 	if (load_account(&u, e) == -1 || open_account(&u, e) == -1 ||
-	    load_boxes(&u, &boxes, e) == -1)
+	    load_boxes(&u, &boxes, e) == -1 || load_parents(&u, e) == -1)
 		goto out;
 	rc = 0;
 	if (apply)
@@ -658,6 +753,10 @@ undo_account(struct lane *l, struct account *a, bool apply,
 		    e);
 	for (b = boxes; b != NULL && rc == 0; b = b->next)
 		rc = undo_box(&u, b, tell, ctx, left, e);
+	if (rc == 0)
+		rc = undo_parents(&u, tell, ctx, e);
+	if (rc == 0 && apply)
+		rc = undo_end(l->run->state, a->row.id, e);
 	if (rc == 0 && apply)
 		rc = account_outcome(l->run->state, a->row.id, "undone",
 		    *left > 0 ? "some of it has been changed and stays" :
@@ -670,6 +769,8 @@ undo_account(struct lane *l, struct account *a, bool apply,
 	}
 out:
 	for (b = boxes; b != NULL; b = b->next)
+		box_release(b);
+	for (b = u.parents; b != NULL; b = b->next)
 		box_release(b);
 	free(u.deleted.v);
 	arena_release(&u.arena);

@@ -41,8 +41,12 @@ int	undo_begin(struct lane *, const struct undo_box *, int64_t mailbox_id,
  * target by its rows. */
 int	undo_mark(struct state *, int64_t mailbox_id, const struct uids *there,
 	    int64_t *rows, struct err *);
-/* Only the ops. */
+/* Only the ops: of a mailbox, of all. */
 int	undo_close(struct state *, int64_t mailbox_id, struct err *);
+int	undo_end(struct state *, int64_t account_id, struct err *);
+/* A mailbox that was made only because one below it was, is gone. */
+int	undo_parent_gone(struct state *, int64_t account_id, const char *name,
+	    struct err *);
 /* Nothing of ours is in the target mailbox any more: a later copy gives it its
  * name anew.  deleted: and it is not there. */
 int	undo_reset(struct state *, int64_t account_id, int64_t mailbox_id,

@@ -370,6 +370,19 @@ undo_mark(struct state *s, int64_t mailbox_id, const struct uids *there,
 	return 0;
 }
 
+static int
+apply_end(struct db *db, void *arg, struct err *e)
+{
+	return db_run(db, e, "UPDATE op SET state = 1 WHERE account_id = ?1"
+	    " AND kind IN ('undo', 'undo-mailbox')", "i", *(int64_t *)arg);
+}
+
+int
+undo_end(struct state *s, int64_t account_id, struct err *e)
+{
+	return state_call(s, apply_end, &account_id, e);
+}
+
 struct reset_arg {
 	int64_t account_id, mailbox_id;
 	const char *tgt_name;
@@ -394,7 +407,8 @@ apply_reset(struct db *db, void *arg, struct err *e)
 		return -1;
 	/* What was done once for the mailbox is done again for a new one. */
 	if (r->deleted && db_run(db, e, "DELETE FROM op WHERE account_id = ?1"
-	    " AND name = ?2 AND kind IN ('create', 'subscribe', 'mark')", "is",
+	    " AND name = ?2 AND kind IN ('create', 'create-parent',"
+	    " 'subscribe', 'mark')", "is",
 	    r->account_id, r->tgt_name) == -1)
 		return -1;
 	return apply_close(db, &r->mailbox_id, e);
@@ -407,4 +421,23 @@ undo_reset(struct state *s, int64_t account_id, int64_t mailbox_id,
 	struct reset_arg r = { account_id, mailbox_id, tgt_name, deleted };
 
 	return state_call(s, apply_reset, &r, e);
+}
+
+static int
+apply_parent_gone(struct db *db, void *arg, struct err *e)
+{
+	struct reset_arg *r = arg;
+
+	return db_run(db, e, "DELETE FROM op WHERE account_id = ?1 AND kind ="
+	    " 'create-parent' AND name = ?2", "is", r->account_id,
+	    r->tgt_name);
+}
+
+int
+undo_parent_gone(struct state *s, int64_t account_id, const char *name,
+    struct err *e)
+{
+	struct reset_arg r = { account_id, 0, name, true };
+
+	return state_call(s, apply_parent_gone, &r, e);
 }

@@ -115,6 +115,14 @@ target_name_key(struct target *t, struct arena *a, const char *name,
 }
 
 int
+target_parent(struct target *t, struct arena *a, const char *name,
+    const char **parent)
+{
+	*parent = NULL;
+	return t->ops->parent != NULL ? t->ops->parent(t, a, name, parent) : 0;
+}
+
+int
 target_folder_open(struct target *t, const char *name,
     struct folder_state *st, struct err *e)
 {

@@ -123,6 +123,10 @@ int	target_name(struct target *, struct arena *, const char *const *path,
 int	target_name_key(struct target *, struct arena *, const char *name,
 	    const char **key, struct err *);
 
+/* The name one level up, which the target may make as well when it makes this
+ * one: 1, or 0 when there is none that mail could be in. */
+int	target_parent(struct target *, struct arena *, const char *name,
+	    const char **parent);
 /* 1: it exists and is open for storing; 0: there is none of that name. */
 int	target_folder_open(struct target *, const char *name,
 	    struct folder_state *, struct err *);
@@ -135,7 +139,7 @@ int	target_folder_rename(struct target *, const char *from, const char *to,
 int	target_folder_delete(struct target *, const char *name, struct err *);
 int	target_subscribe(struct target *, const char *name, bool on,
 	    struct err *);
-/* 1: marked; 0: this target cannot. */
+/* 1: marked (0: with nothing any more); 0: this target cannot. */
 int	target_mark_use(struct target *, const char *name, unsigned special_use,
 	    struct err *);
 /* The user's limit in bytes (rounded up as the target counts), UNKNOWN64: none.

@@ -21,6 +21,8 @@ struct target_ops {
 		    size_t, const char **, bool *, struct err *);
 	int	(*name_key)(struct target *, struct arena *, const char *,
 		    const char **, struct err *);	/* optional: the name */
+	int	(*parent)(struct target *, struct arena *, const char *,
+		    const char **);	/* optional: 0 */
 	int	(*folder_open)(struct target *, const char *,
 		    struct folder_state *, struct err *);
 	void	(*folder_close)(struct target *);

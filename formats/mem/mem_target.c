@@ -1,4 +1,5 @@
 /* In-memory stores, the target side. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -126,6 +127,19 @@ folder_close(struct target *tp)
 }
 
 static int
+parent(struct target *tp, struct arena *a, const char *fname,
+    const char **out)
+{
+	const char *end = strrchr(fname, '/');
+
+	(void)tp;
+	if (end == NULL)
+		return 0;
+	*out = arena_memdup0(a, fname, (size_t)(end - fname));
+	return 1;
+}
+
+static int
 folder_create(struct target *tp, const char *fname, unsigned use,
     struct err *e)
 {
@@ -138,6 +152,13 @@ folder_create(struct target *tp, const char *fname, unsigned use,
 		t->store->ncreated++;
 	f = mem_folder_get(t->store, fname, true);
 	f->special_use |= use;
+	for (const char *p = fname; t->store->makes_parents &&
+	    (p = strchr(p, '/')) != NULL; p++) {
+		char up[400];
+
+		snprintf(up, sizeof up, "%.*s", (int)(p - fname), fname);
+		mem_folder_get(t->store, up, true);
+	}
 	mem_unlock();
 	return 0;
 }
@@ -482,6 +503,7 @@ const struct target_ops mem_target = {
 	.open = open_target, .close = close_target, .caps = caps,
 	.identity = identity,
 	.account_ensure = account_ensure, .name = name,
+	.parent = parent,
 	.folder_open = folder_open, .folder_close = folder_close,
 	.folder_create = folder_create, .folder_delete = folder_delete,
 	.change_flags = change_flags, .subscribe = subscribe,

@@ -23,6 +23,7 @@ start_over(void)
 	mem_store_reset(fx.tgt);
 	fixture_drop_state(&fx);
 	fx.tgt->batch_messages = 4;
+	fx.tgt->makes_parents = true;
 	/* Two of somebody else's, and one that the source has as well. */
 	fixture_add(fx.tgt, "INBOX", 9001, "", MSG_FLAGGED, "", 900000001);
 	fixture_add(fx.tgt, "INBOX", 3, "", 3, "", 1000000003);
@@ -52,6 +53,8 @@ setup(void **state)
 	fixture_add(fx.src, "Sent", 900, "", MSG_SEEN | MSG_DELETED, "",
 	    1500000000);
 	mem_folder_get(fx.src, "Empty", true);
+	/* Those above it are no mailboxes at the source. */
+	fixture_add(fx.src, "Deep/er/x", 950, "", 0, "", 1500000000);
 	start_over();
 	return 0;
 }
@@ -60,8 +63,8 @@ setup(void **state)
 static char *
 text_of(struct mem_store *s)
 {
-	static const char *const names[] = { "Archive", "Empty", "INBOX",
-		"Old", "Sent", "Work", "Work/Old" };
+	static const char *const names[] = { "Archive", "Deep", "Deep/er",
+		"Deep/er/x", "Empty", "INBOX", "Old", "Sent", "Work", "Work/Old" };
 	struct buf b;
 
 	buf_init(&b, (size_t)64 << 20);
@@ -105,12 +108,12 @@ test_undo_and_copy_again(void **state)
 	assert_int_equal(fixture_run(&fx), 0);
 	copied = text_of(fx.tgt);
 	stored = fx.tgt->nstored;
-	assert_int_equal(stored, 18);
+	assert_int_equal(stored, 19);
 	/* The listing changes nothing. */
 	fx.tgt->nchanges = 0;
 	ops = number("SELECT count(*) FROM op");
 	assert_int_equal(fixture_undo(&fx, false), 0);
-	assert_int_equal(fx.told->ours, 18);
+	assert_int_equal(fx.told->ours, 19);
 	assert_int_equal(fx.told->present, 1);
 	assert_int_equal(fx.told->foreign, 2);
 	assert_int_equal(fx.told->changed + fx.told->gone, 0);
@@ -248,9 +251,9 @@ test_by_bytes(void **state)
 	assert_int_equal(fixture_run(&fx), 0);
 	fixture_sql(&fx, "UPDATE message SET date = 99, oddities = 1024 WHERE"
 	    " date = 1234");
-	assert_int_equal(fx.tgt->nstored, 20);
+	assert_int_equal(fx.tgt->nstored, 21);
 	assert_int_equal(fixture_undo(&fx, true), 0);
-	assert_int_equal(fx.told->ours, 20);
+	assert_int_equal(fx.told->ours, 21);
 	assert_target_is(before);
 	free(before);
 }
@@ -279,7 +282,8 @@ test_cut_off_at_marks(void **state)
 	(void)state;
 	assert_int_equal(fixture_run(&fx), 0);
 	stored = fx.tgt->nstored;
-	/* Work/Old, Work and Sent go first; then INBOX is marked. */
+	/* Work/Old, Work and Sent go first; then INBOX is marked, Deep/er/x
+	 * is left. */
 	assert_int_equal(faulty_undo("kill@flags.after:4"), -SIGKILL);
 	assert_int_equal(inbox->count, 13);
 	m = message("INBOX", 3);
@@ -351,7 +355,7 @@ test_undo_killed(void **state)
 		if (fixture_undo(&fx, true) != 0 || !target_is(before) ||
 		    number("SELECT count(*) FROM op WHERE state = 0") != 0 ||
 		    fixture_run(&fx) != 0 || !target_is(copied) ||
-		    fx.tgt->nstored != 36) {
+		    fx.tgt->nstored != 38) {
 			fprintf(stderr, "# wrong after kill %d\n", k);
 			wrong++;
 		}
