@@ -171,7 +171,12 @@ unchanged(struct lane *l, const struct stored *s, const struct msg_meta *m,
 	if ((s->size != UNKNOWN64 && s->size != m->size) ||
 	    (s->date != NO_DATE && s->date != m->date))
 		return 0;
-	if (s->size != UNKNOWN64 && s->date != NO_DATE)
+	/* An index tells more than size and date. */
+	if (m->sha1 != NULL && s->digests.has_sha1) {
+		if (memcmp(m->sha1, s->digests.sha1, SHA1_LEN) == 0 ||
+		    memcmp(m->sha1, s->digests.munged, SHA1_LEN) == 0)
+			return 1;
+	} else if (s->size != UNKNOWN64 && s->date != NO_DATE)
 		return 1;
 	return same_bytes(l, s, m, e);
 }
@@ -307,7 +312,9 @@ look_for_doubts(struct undo *u, struct box *b, struct err *e)
 		return 0;
 	l->mailbox_id = b->pair.id;
 	if (look(l, &b->pair, b->row.target.uidnext, false, &found, e) == -1 ||
-	    intents_accounted(l->reader, b->pair.id, &all, e) == -1)
+	    intents_accounted(l->reader, b->pair.id, &all, e) == -1 ||
+	    (!all && (look_closer(l, &b->pair, e) == -1 ||
+	    intents_accounted(l->reader, b->pair.id, &all, e) == -1)))
 		return -1;
 	if (!all) {
 		uint64_t due = l->run->start_ms + l->run->set->settle_ms;
@@ -316,7 +323,7 @@ look_for_doubts(struct undo *u, struct box *b, struct err *e)
 		if (due > now && !lane_sleep(l, due - now))
 			return err_retry(e, ERR_RUN, "stopped");
 		if (look(l, &b->pair, b->row.target.uidnext, true, &found,
-		    e) == -1)
+		    e) == -1 || look_closer(l, &b->pair, e) == -1)
 			return -1;
 	}
 	l->mailbox_id = 0;

@@ -42,6 +42,7 @@ uids_has(const struct uids *u, uint32_t uid)
 
 /* Loading */
 
+/* strict, loose, sha1, munged, from this column on. */
 static void
 take_digests(sqlite3_stmt *st, int column, struct digests *d)
 {
@@ -51,6 +52,14 @@ take_digests(sqlite3_stmt *st, int column, struct digests *d)
 	if (sqlite3_column_bytes(st, column + 1) == DIGEST_LEN)
 		memcpy(d->loose, sqlite3_column_blob(st, column + 1),
 		    DIGEST_LEN);
+	d->has_sha1 = sqlite3_column_bytes(st, column + 2) == SHA1_LEN &&
+	    sqlite3_column_bytes(st, column + 3) == SHA1_LEN;
+	if (d->has_sha1) {
+		memcpy(d->sha1, sqlite3_column_blob(st, column + 2),
+		    SHA1_LEN);
+		memcpy(d->munged, sqlite3_column_blob(st, column + 3),
+		    SHA1_LEN);
+	}
 }
 
 static int
@@ -68,7 +77,7 @@ put(struct spill *s, uint32_t uid, struct stored *r, const char *kw,
 
 static const char rows_sql[] = "SELECT tgt_uid, m.outcome, crlf_size, m.date,"
 	" tgt_flags, ifnull(words, ''), changes, oddities, strict, loose,"
-	" EXISTS (SELECT 1 FROM issue WHERE issue.account_id = ?2 AND"
+	" sha1, ifnull(sha1_munged, sha1), EXISTS (SELECT 1 FROM issue WHERE issue.account_id = ?2 AND"
 	" issue.mailbox_id = ?1 AND kind = 'repaired' AND issue.key = m.key)"
 	" FROM message AS m LEFT JOIN keyword_set ON keyword_set.id = tgt_kw"
 	" WHERE mailbox_id = ?1 AND m.outcome IN (1, 2)";
@@ -101,9 +110,12 @@ load_rows(struct lane *l, int64_t mailbox_id, struct spill *s,
 		 * message as it was before a repair. */
 		if ((changes & CHANGE_DATE) || (odd & ODD_NO_DATE))
 			r->date = NO_DATE;
-		if (sqlite3_column_int(st, 10) != 0)
+		if (sqlite3_column_int(st, 12) != 0)
 			r->size = UNKNOWN64;
 		take_digests(st, 8, &r->digests);
+		/* After a repair only the loose digest is the same. */
+		r->digests.has_sha1 = r->digests.has_sha1 && r->size !=
+		    UNKNOWN64;
 		if (put(s, (uint32_t)uid, r, db_text(st, 5), e) == -1) {
 			rc = -1;
 			break;
@@ -114,8 +126,9 @@ load_rows(struct lane *l, int64_t mailbox_id, struct spill *s,
 }
 
 /* Messages of a batch whose answer never came, and that no row has. */
-static const char doubts_sql[] = "SELECT item.strict, item.loose, item.size,"
-	" item.date, item.flags, ifnull(item.kw, ''), intent.uidnext FROM"
+static const char doubts_sql[] = "SELECT item.strict, item.loose, item.sha1,"
+	" ifnull(item.sha1_munged, item.sha1), item.size, item.date,"
+	" item.flags, ifnull(item.kw, ''), intent.uidnext FROM"
 	" intent JOIN intent_item AS item ON intent_id = intent.id WHERE"
 	" mailbox_id = ?1 AND uidvalidity = ?2 AND NOT EXISTS (SELECT 1 FROM"
 	" message AS m WHERE m.mailbox_id = ?1 AND m.key = item.key AND"
@@ -128,9 +141,12 @@ find_stored(struct db *db, int64_t mailbox_id, const struct digests *d,
     int64_t from, const struct uids *taken, uint32_t *uid, struct err *e)
 {
 	sqlite3_stmt *st = db_query(db, e, "SELECT uid FROM extra WHERE"
-	    " mailbox_id = ?1 AND uid >= ?4 AND taken = 0 AND (strict = ?2 OR"
-	    " loose = ?3) ORDER BY uid", "ibbi", mailbox_id, d->strict,
-	    (size_t)DIGEST_LEN, d->loose, (size_t)DIGEST_LEN, from);
+	    " mailbox_id = ?1 AND uid >= ?2 AND taken = 0 AND (strict = ?3 OR"
+	    " loose = ?4 OR sha1 IN (?5, ?6)) ORDER BY uid", "iibbbb",
+	    mailbox_id, from, d->strict, (size_t)DIGEST_LEN, d->loose,
+	    (size_t)DIGEST_LEN, d->has_sha1 ? d->sha1 : NULL,
+	    (size_t)SHA1_LEN, d->has_sha1 ? d->munged : NULL,
+	    (size_t)SHA1_LEN);
 	bool known;
 	int rc;
 
@@ -165,14 +181,14 @@ load_doubts(struct lane *l, int64_t mailbox_id, uint32_t uidvalidity,
 	while ((rc = db_step(l->reader, st, e)) == 1) {
 		memset(r, 0, sizeof *r);
 		take_digests(st, 0, &r->digests);
-		r->size = (uint64_t)sqlite3_column_int64(st, 2);
-		r->date = sqlite3_column_int64(st, 3);
-		r->flags = (uint32_t)sqlite3_column_int64(st, 4);
+		r->size = (uint64_t)sqlite3_column_int64(st, 4);
+		r->date = sqlite3_column_int64(st, 5);
+		r->flags = (uint32_t)sqlite3_column_int64(st, 6);
 		/* It was not told what could be held. */
 		r->subset = true;
 		if (find_stored(l->reader, mailbox_id, &r->digests,
-		    sqlite3_column_int64(st, 6), &taken, &uid, e) == -1 ||
-		    (uid != 0 && put(s, uid, r, db_text(st, 5), e) == -1)) {
+		    sqlite3_column_int64(st, 8), &taken, &uid, e) == -1 ||
+		    (uid != 0 && put(s, uid, r, db_text(st, 7), e) == -1)) {
 			rc = -1;
 			break;
 		}

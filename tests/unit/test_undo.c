@@ -16,6 +16,7 @@
 #include "unit/lib/engine_fixture.h"
 
 static struct fixture fx;
+static bool cyrus;		/* the target has an index and munges */
 
 static void
 start_over(void)
@@ -24,6 +25,7 @@ start_over(void)
 	fixture_drop_state(&fx);
 	fx.tgt->batch_messages = 4;
 	fx.tgt->makes_parents = true;
+	fx.tgt->sha1 = fx.tgt->munge = cyrus;
 	/* Two of somebody else's, and one that the source has as well. */
 	fixture_add(fx.tgt, "INBOX", 9001, "", MSG_FLAGGED, "", 900000001);
 	fixture_add(fx.tgt, "INBOX", 3, "", 3, "", 1000000003);
@@ -40,6 +42,7 @@ setup(void **state)
 	fx.set.settle_ms = 0;
 	fx.set.repair = false;
 	fx.set.refusal_rule = "repair=no";
+	cyrus = false;
 	mem_store_reset(fx.src);
 	for (int i = 0; i < 9; i++)
 		fixture_add(fx.src, "INBOX", i, "", i % 32, i % 3 ?
@@ -55,6 +58,7 @@ setup(void **state)
 	mem_folder_get(fx.src, "Empty", true);
 	/* Those above it are no mailboxes at the source. */
 	fixture_add(fx.src, "Deep/er/x", 950, "", 0, "", 1500000000);
+	fixture_add(fx.src, "Work", 851, "X-8: \xe4\r\n", 0, "", 1500000000);
 	start_over();
 	return 0;
 }
@@ -108,12 +112,12 @@ test_undo_and_copy_again(void **state)
 	assert_int_equal(fixture_run(&fx), 0);
 	copied = text_of(fx.tgt);
 	stored = fx.tgt->nstored;
-	assert_int_equal(stored, 19);
+	assert_int_equal(stored, 20);
 	/* The listing changes nothing. */
 	fx.tgt->nchanges = 0;
 	ops = number("SELECT count(*) FROM op");
 	assert_int_equal(fixture_undo(&fx, false), 0);
-	assert_int_equal(fx.told->ours, 19);
+	assert_int_equal(fx.told->ours, 20);
 	assert_int_equal(fx.told->present, 1);
 	assert_int_equal(fx.told->foreign, 2);
 	assert_int_equal(fx.told->changed + fx.told->gone, 0);
@@ -251,9 +255,9 @@ test_by_bytes(void **state)
 	assert_int_equal(fixture_run(&fx), 0);
 	fixture_sql(&fx, "UPDATE message SET date = 99, oddities = 1024 WHERE"
 	    " date = 1234");
-	assert_int_equal(fx.tgt->nstored, 21);
+	assert_int_equal(fx.tgt->nstored, 22);
 	assert_int_equal(fixture_undo(&fx, true), 0);
-	assert_int_equal(fx.told->ours, 21);
+	assert_int_equal(fx.told->ours, 22);
 	assert_target_is(before);
 	free(before);
 }
@@ -355,7 +359,7 @@ test_undo_killed(void **state)
 		if (fixture_undo(&fx, true) != 0 || !target_is(before) ||
 		    number("SELECT count(*) FROM op WHERE state = 0") != 0 ||
 		    fixture_run(&fx) != 0 || !target_is(copied) ||
-		    fx.tgt->nstored != 38) {
+		    fx.tgt->nstored != 40) {
 			fprintf(stderr, "# wrong after kill %d\n", k);
 			wrong++;
 		}
@@ -416,6 +420,24 @@ test_copy_killed_late(void **state)
 	(void)state;
 	copy_killed(30, 3);
 }
+
+/* The same with a target that knows SHA-1 and alters headers. */
+static void
+test_undo_killed_sha1(void **state)
+{
+	cyrus = true;
+	start_over();
+	test_undo_killed(state);
+}
+
+static void
+test_copy_killed_sha1(void **state)
+{
+	(void)state;
+	cyrus = true;
+	start_over();
+	copy_killed(0, 2);
+}
 #endif
 
 int
@@ -431,6 +453,8 @@ main(void)
 		cmocka_unit_test_setup(test_undo_killed, setup),
 		cmocka_unit_test_setup(test_copy_killed, setup),
 		cmocka_unit_test_setup(test_copy_killed_late, setup),
+		cmocka_unit_test_setup(test_undo_killed_sha1, setup),
+		cmocka_unit_test_setup(test_copy_killed_sha1, setup),
 #endif
 	};
 	int rc;
