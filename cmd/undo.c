@@ -76,8 +76,7 @@ undo_all(struct job *j, struct state *state, struct err *e)
 	size_t failed = 0;
 	uint64_t left;
 
-	if ((u.yes && pass_begin(state, "undo", e) == -1) ||
-	    lane_init(&lane, &run, 0, -1, e) == -1)
+	if (lane_init(&lane, &run, 0, -1, e) == -1)
 		return -1;
 	for (size_t i = 0; i < j->n; i++) {
 		struct account *a = j->order[i];

@@ -127,6 +127,8 @@ class Common:
         self.assertEqual(snapshot(self.there(two)), other)
         report = self.haul.report()
         self.assertEqual(balance(report), [])
+        self.assertEqual(report["totals"]["source"], 53)  # what of the copy is left
+        self.assertNotIn("cut off", self.haul.run("status", "--state", self.haul.state).out)
         self.assertEqual({a["name"]: a["outcome"] for a in report["accounts"]}, {"acct0": "undone", "acct1": "done"})
 
         # it can be copied again, as it was; the other one needs nothing

@@ -1,6 +1,7 @@
 """kill -9 of an undo, and of the copy before it, at real servers: the next undo
 leaves exactly what was there before the copy."""
 
+import os
 import unittest
 
 import mail
@@ -90,7 +91,20 @@ class TestUndoKills(unittest.TestCase):
     def test_copy_killed_cyrus(self):
         self.copy_killed(cyrus())
 
-    def test_released_meanwhile(self):
+    def test_forget_killed(self):
+        """Before it is dropped, the account is in the state and in its copy."""
+        words, state = self.new_place(dovecot())
+        self.assertEqual(self.haul.run("copy", *words, *state, "--existing", "merge").code, DONE)
+        before = self.haul.report(state[1])
+        self.assertTrue(self.killed("forget", ["--only", "*", *state], "state.copied:1"))
+        self.assertEqual(self.haul.report(state[1]), before)
+        (kept,) = [n for n in os.listdir(self.haul.directory) if ".before-forget-" in n]
+        self.assertEqual(self.haul.report(self.haul.path(kept)), before)
+        self.assertEqual(self.haul.run("forget", "--only", "*", *state).code, DONE)
+        self.assertEqual(self.haul.report(state[1])["accounts"], [])
+
+    def test_copy_after_a_cut(self):
+        """Copy keeps away from what is half undone."""
         words, state = self.new_place(dovecot())
         run = self.haul.run("undo", *words, *state, "--yes")
         self.assertNotEqual(run.code, DONE, run)

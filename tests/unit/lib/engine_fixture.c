@@ -226,7 +226,6 @@ undo_child(struct fixture *f, bool apply)
 	arena_init(&a.arena);
 	memset(f->told, 0, sizeof *f->told);
 	if (state_open(&run.state, f->state, &created, &e) == -1 ||
-	    (apply && pass_begin(run.state, "undo", &e) == -1) ||
 	    lane_init(&lane, &run, 0, -1, &e) == -1) {
 		print_log(NULL, "undo", e.text);
 		return 75;
