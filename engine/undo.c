@@ -228,41 +228,54 @@ judge(struct lane *l, struct box *b, const struct stored *s,
 	return 0;
 }
 
+/* The next of what was stored; a spill's own records are not aligned. */
+static int
+next_stored(struct spill *stored, uint64_t *uid, struct stored *s,
+    struct err *e)
+{
+	const void *rec;
+	size_t len;
+	int rc = spill_next(stored, uid, &rec, &len, e);
+
+	if (rc == 1)
+		memcpy(s, rec, len);
+	return rc;
+}
+
 /* The open mailbox against what the state says of it. */
 static int
 compare(struct lane *l, struct box *b, struct spill *stored, struct err *e)
 {
-	const void *rec = NULL;
+	struct stored *s = xcalloc(1, STORED_MAX);
 	struct arena arena;
 	struct msg_meta m;
 	uint64_t uid = 0;
-	size_t len;
 	int rc = 0, more;
 
 	arena_init(&arena);
-	more = spill_next(stored, &uid, &rec, &len, e);
+	more = next_stored(stored, &uid, s, e);
 	while (more != -1 && (rc = source_next(l->eyes, &arena, &m, e)) == 1) {
 		while (more == 1 && uid < m.uid) {
-			b->told.gone += !((const struct stored *)rec)->present;
-			more = spill_next(stored, &uid, &rec, &len, e);
+			b->told.gone += !s->present;
+			more = next_stored(stored, &uid, s, e);
 		}
 		if (more == -1)
 			break;
 		b->there++;
 		uids_add(&b->uids, m.uid);
-		rc = judge(l, b, more == 1 && uid == m.uid ? rec : NULL, &m,
-		    e);
+		rc = judge(l, b, more == 1 && uid == m.uid ? s : NULL, &m, e);
 		if (rc == -1)
 			break;
 		if (more == 1 && uid == m.uid)
-			more = spill_next(stored, &uid, &rec, &len, e);
+			more = next_stored(stored, &uid, s, e);
 		arena_reset(&arena);
 	}
 	while (rc == 0 && more == 1) {
-		b->told.gone += !((const struct stored *)rec)->present;
-		more = spill_next(stored, &uid, &rec, &len, e);
+		b->told.gone += !s->present;
+		more = next_stored(stored, &uid, s, e);
 	}
 	arena_release(&arena);
+	free(s);
 	return rc == -1 || more == -1 ? -1 : 0;
 }
 

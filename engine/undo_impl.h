@@ -25,6 +25,9 @@ struct stored {
 	char		 kw[];		/* blank-separated, NUL-ended */
 };
 
+#define MAX_WORDS	((size_t)1 << 16)	/* keywords of a message */
+#define STORED_MAX	(sizeof(struct stored) + MAX_WORDS)
+
 /* undo_rows.c: the state. */
 /* What the rows and the open intents of a mailbox say of the target's UIDs,
  * sorted by UID; *gone counts copies whose UID nobody knows. */

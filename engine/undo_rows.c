@@ -6,8 +6,6 @@
 #include "base/xmalloc.h"
 #include "undo_impl.h"
 
-#define MAX_WORDS	((size_t)1 << 16)	/* keywords of a message */
-
 void
 uids_add(struct uids *u, uint32_t uid)
 {
@@ -204,7 +202,7 @@ int
 undo_load(struct lane *l, int64_t mailbox_id, uint32_t uidvalidity,
     struct spill **sp, uint64_t *unlocated, struct err *e)
 {
-	struct stored *r = xcalloc(1, sizeof *r + MAX_WORDS);
+	struct stored *r = xcalloc(1, STORED_MAX);
 	struct spill *s = spill_new();
 	int rc;
 
