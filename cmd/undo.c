@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "job.h"
+#include "runlog.h"
 #include "select.h"
 #include "undo.h"
 
@@ -12,6 +13,8 @@ struct undoing {
 	bool	 yes;
 	uint64_t ours, mailboxes, left;		/* over all accounts */
 	size_t	 boxes;				/* told of this account */
+	struct log *log;
+	const char *account;
 };
 
 static void
@@ -51,6 +54,16 @@ tell(void *ctx, const struct undo_box *b)
 	else
 		fputs(" the mailbox stays", stdout);
 	putchar('\n');
+	if (u->yes) {
+		const struct log_about about = { .account = u->account,
+		    .mailbox = b->tgt_name };
+
+		log_event(u->log, LOG_ACCOUNT, "undo", &about, "takes back %"
+		    PRIu64 " messages%s; changed %" PRIu64 ", present %" PRIu64
+		    ", not ours %" PRIu64 ", gone %" PRIu64, b->ours,
+		    b->vanishes ? " and the mailbox" : "", b->changed,
+		    b->present, b->foreign, b->gone);
+	}
 	u->ours += b->ours;
 	u->mailboxes += b->vanishes && b->note == NULL;
 }
@@ -71,7 +84,8 @@ undo_all(struct job *j, struct state *state, struct err *e)
 {
 	struct run run = { .state = state, .set = &j->set, .log = log_line,
 	    .start_ms = now_ms() };
-	struct undoing u = { .yes = config_bool(j->cfg, CFG_YES) };
+	struct undoing u = { .yes = config_bool(j->cfg, CFG_YES),
+	    .log = j->log };
 	struct lane lane;
 	size_t failed = 0;
 	uint64_t left;
@@ -84,6 +98,7 @@ undo_all(struct job *j, struct state *state, struct err *e)
 		text_show(stdout, a->name);
 		fputs(":\n", stdout);
 		u.boxes = 0;
+		u.account = a->name;
 		arena_init(&a->arena);
 		if (undo_account(&lane, a, u.yes, tell, &u, &left, e) == -1) {
 			fflush(stdout);
@@ -154,6 +169,10 @@ cmd_undo(int argc, char **argv)
 		goto out;
 	}
 	err_clear(&e);
+	if (config_bool(j.cfg, CFG_YES)) {
+		j.log = runlog_open(j.cfg);
+		state_set_log(state, j.log);
+	}
 	code = undo_all(&j, state, &e);
 	if (code == -1) {
 		fprintf(stderr, "mailhaul: %s\n", e.text);

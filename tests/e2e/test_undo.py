@@ -123,6 +123,10 @@ class Common:
         run = self.run_it("undo", job, "--only", "acct0", "--yes")
         self.assertEqual(run.code, DONE, run)
         self.assertIn("53 messages and 4 mailboxes were taken back\n", run.out)
+        text = ""
+        for directory, _, files in os.walk(self.haul.directory):
+            text += "".join(open(os.path.join(directory, n), encoding="utf-8").read() for n in files if n.endswith(".log"))
+        self.assertRegex(text, r"undo\b.*takes back 30 messages; changed 0, present 0, not ours 1, gone 0")
         self.assertEqual(snapshot(self.there(one)), before)
         self.assertEqual(snapshot(self.there(two)), other)
         report = self.haul.report()
