@@ -10,6 +10,9 @@
 #include "progress.h"
 #include "report.h"
 #include "runlog.h"
+#include "select.h"
+
+#define MAX_NAMED	20	/* accounts in one line */
 
 static void
 log_line(void *ctx, const char *account, const char *text)
@@ -97,6 +100,56 @@ print_report(struct job *j, struct db *db, struct err *e)
 	return report_text(db, stdout, e);
 }
 
+/* Accounts that the list no longer has: named once, and left alone. */
+static int
+tell_unlisted(struct job *j, struct state *state, struct db *db,
+    struct err *e)
+{
+	sqlite3_stmt *st;
+	int64_t n;
+	int rc, shown = 0;
+
+	if (!config_isset(j->cfg, CFG_ACCOUNTS))
+		return 0;
+	if (select_unlisted(state, j->list, &n, e) == -1)
+		return -1;
+	if (n == 0 || config_bool(j->cfg, CFG_QUIET))
+		return 0;
+	st = db_query(db, e, "SELECT account.name FROM issue JOIN account ON"
+	    " account.id = account_id WHERE kind = 'unlisted' ORDER BY 1", "");
+	if (st == NULL)
+		return -1;
+	fputs("mailhaul: no longer in the list, left as they are:", stderr);
+	while ((rc = db_step(db, st, e)) == 1 && shown++ < MAX_NAMED) {
+		fputs(shown > 1 ? ", " : " ", stderr);
+		text_show(stderr, db_text(st, 0));
+	}
+	db_done(st);
+	if (n > MAX_NAMED)
+		fprintf(stderr, " and %" PRId64 " more", n - MAX_NAMED);
+	putc('\n', stderr);
+	return rc == -1 ? -1 : 0;
+}
+
+/* What the accounts of this run have come to, whatever others have. */
+static int
+run_totals(struct job *j, struct db *db, struct totals *t, struct err *e)
+{
+	const char **names = xcalloc(j->n + 1, sizeof *names);
+	int rc;
+
+	for (size_t i = 0; i < j->n; i++)
+		names[i] = j->order[i]->name;
+	rc = select_names(db, names, j->n, e);
+	free(names);
+	if (rc == 0)
+		rc = report_totals(db, t, e);
+	/* The report tells of all, unless some were chosen. */
+	if (rc == 0 && !select_any(j->cfg))
+		rc = select_everything(db, e);
+	return rc;
+}
+
 static int
 exit_code(const struct pool_result *r, const struct totals *t)
 {
@@ -147,7 +200,8 @@ run_job(struct job *j, struct state *state, bool created, struct err *e)
 		goto fail;
 	if (!config_bool(j->cfg, CFG_QUIET))
 		first_line(j, created, passes);
-	if (pass_begin(state, "copy", e) == -1)
+	if (pass_begin(state, "copy", e) == -1 ||
+	    tell_unlisted(j, state, db, e) == -1)
 		goto fail;
 	runlog_begin(j->log, j->cfg, created, state_pass(state), j->n,
 	    accounts_count(j->list));
@@ -160,7 +214,7 @@ run_job(struct job *j, struct state *state, bool created, struct err *e)
 	if (result.run_failed)
 		fprintf(stderr, "mailhaul: %s\n", result.err.text);
 	if ((state_sync(state, e) == -1 && !result.run_failed) ||
-	    report_totals(db, &totals, e) == -1)
+	    run_totals(j, db, &totals, e) == -1)
 		goto fail;
 	code = exit_code(&result, &totals);
 	runlog_end(j->log, code, &result, &totals);
@@ -193,6 +247,12 @@ cmd_copy(int argc, char **argv)
 	code = job_load(&j, "copy", argc, argv);
 	if (code != OPTS_GO)
 		goto out;
+	if (j.n == 0) {
+		fprintf(stderr, "mailhaul: nothing to do: the last outcome of "
+		    "every account is done\n");
+		code = EXIT_DONE;
+		goto out;
+	}
 	if (config_state_dir(j.cfg, &e) == -1 ||
 	    state_open(&state, config_state(j.cfg), &created, &e) == -1) {
 		fprintf(stderr, "mailhaul: %s\n", e.text);

@@ -52,6 +52,7 @@ fill_settings(struct job *j)
 	s->max_tries = small(config_num(c, CFG_MAX_RETRIES));
 	s->min_free = config_num(c, CFG_MIN_FREE);
 	s->repair = config_bool(c, CFG_REPAIR);
+	s->retry_refused = config_bool(c, CFG_RETRY_REFUSED);
 	s->remove_doubles = config_bool(c, CFG_REMOVE_DOUBLES);
 	s->create_users = config_bool(c, CFG_CREATE_USERS);
 	s->merge_existing = config_enum(c, CFG_EXISTING) == EXISTING_MERGE;

@@ -61,6 +61,24 @@ const struct command commands[] = {
 	"Prints what the running pass, or the last one, has done so far.  "
 	"Works beside a\n"
 	"running copy.\n" },
+	{ "undo", "take back at the target what copy has made",
+	cmd_undo, FOR_UNDO, true,
+	"usage: mailhaul undo --job JOB.ini --only NAME [--yes] [OPTIONS]\n"
+	"       mailhaul undo SOURCE TARGET [--yes] [OPTIONS]\n"
+	"\n"
+	"Removes at the target the messages and mailboxes that copy made for "
+	"an account\n"
+	"and that nobody has changed since.  Without --yes it tells what would "
+	"go and what\n"
+	"would stay, and does nothing.\n" },
+	{ "forget", "drop accounts from the state",
+	cmd_forget, FOR_FORGET, false,
+	"usage: mailhaul forget --state FILE --only NAME [OPTIONS]\n"
+	"       mailhaul forget --job JOB.ini --only NAME [OPTIONS]\n"
+	"\n"
+	"Drops accounts from the state, after a copy of it has been made.  "
+	"Nothing is done\n"
+	"to the target; a later copy meets the accounts as new ones.\n" },
 	{ NULL, NULL, NULL, 0, false, NULL }
 };
 

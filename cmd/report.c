@@ -3,26 +3,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "accounts.h"
 #include "base/xmalloc.h"
 #include "opts.h"
 #include "quota.h"
 #include "report.h"
 #include "report_account.h"
 #include "report_names.h"
+#include "select.h"
 
 typedef int print_fn(const struct config *, struct db *, FILE *,
     long running, struct err *);
 
-/* The accounts of the state that --only means. */
-struct selection {
+/* The names of the chosen accounts. */
+struct chosen {
 	char	**names;
 	size_t	  n;
 };
 
 static int
-select_accounts(const struct config *cfg, struct db *db, struct selection *s,
-    struct err *e)
+read_chosen(struct db *db, struct chosen *s, struct err *e)
 {
 	sqlite3_stmt *st = db_query(db, e, "SELECT name FROM account ORDER BY"
 	    " name", "");
@@ -30,16 +29,12 @@ select_accounts(const struct config *cfg, struct db *db, struct selection *s,
 
 	if (st == NULL)
 		return -1;
-	while ((rc = db_step(db, st, e)) == 1)
-		if (account_wanted(cfg, db_text(st, 0))) {
-			s->names = xreallocarray(s->names, s->n + 1,
-			    sizeof *s->names);
-			s->names[s->n++] = xstrdup(db_text(st, 0));
-		}
+	while ((rc = db_step(db, st, e)) == 1) {
+		s->names = xreallocarray(s->names, s->n + 1,
+		    sizeof *s->names);
+		s->names[s->n++] = xstrdup(db_text(st, 0));
+	}
 	db_done(st);
-	if (rc == 0 && s->n == 0)
-		return err_set(e, ERR_ACCOUNT, "the state knows no account "
-		    "of that name (--only)");
 	return rc;
 }
 
@@ -50,8 +45,8 @@ print_accounts(const struct config *cfg, struct db *db, FILE *out,
 {
 	const struct report_call call = { .job = config_job(cfg),
 	    .state = config_state(cfg), .running = running };
-	struct selection s = { NULL, 0 };
-	int rc = select_accounts(cfg, db, &s, e);
+	struct chosen s = { NULL, 0 };
+	int rc = read_chosen(db, &s, e);
 
 	for (size_t i = 0; i < s.n; i++) {
 		if (i > 0)
@@ -62,12 +57,6 @@ print_accounts(const struct config *cfg, struct db *db, FILE *out,
 	}
 	free(s.names);
 	return rc;
-}
-
-static bool
-is_wanted(const void *cfg, const char *account)
-{
-	return account_wanted(cfg, account);
 }
 
 static int
@@ -93,7 +82,7 @@ print_report(const struct config *cfg, struct db *db, FILE *out, long running,
 	if (config_bool(cfg, CFG_QUOTAS))
 		return print_quotas(db, out, format, e);
 	if (config_bool(cfg, CFG_RENAMES))
-		return report_names(db, out, format, is_wanted, cfg, e);
+		return report_names(db, out, format, NULL, NULL, e);
 	if (format == FORMAT_JSON)
 		return report_json(db, out, e);
 	if (config_list(cfg, CFG_ONLY) > 0)
@@ -122,8 +111,6 @@ check_format(const struct config *cfg)
 		return "--format csv is of report --quotas and --renames";
 	if (format == FORMAT_JSON && names)
 		return "--renames prints text or csv";
-	if (format == FORMAT_JSON && config_list(cfg, CFG_ONLY) > 0)
-		return "report --only prints text";
 	return NULL;
 }
 
@@ -131,10 +118,12 @@ static int
 print_from_state(const char *command, int argc, char **argv, print_fn *print)
 {
 	struct config *cfg;
+	struct buf errors;
 	const char *wrong;
 	struct db *db;
 	struct err e;
 	long running;
+	size_t bad;
 	int code;
 
 	code = opts_parse(command_find(command), argc, argv, &cfg);
@@ -150,11 +139,16 @@ print_from_state(const char *command, int argc, char **argv, print_fn *print)
 		fprintf(stderr, "mailhaul: %s\n", e.text);
 		code = EXIT_MISUSE;
 	} else {
-		if (print(cfg, db, stdout, running, &e) == -1) {
+		buf_init(&errors, 1 << 20);
+		bad = select_state(db, cfg, &errors);
+		if (bad > 0)
+			code = opts_complain(command, &errors, bad);
+		else if (print(cfg, db, stdout, running, &e) == -1) {
 			fprintf(stderr, "mailhaul: %s\n", e.text);
 			code = e.scope == ERR_ACCOUNT ? EXIT_MISUSE :
 			    EXIT_INTERNAL;
 		}
+		buf_release(&errors);
 		db_close(&db);
 	}
 	config_free(&cfg);

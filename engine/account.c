@@ -12,6 +12,7 @@
 
 #include "nearby.h"
 #include "quota.h"
+#include "undo.h"
 #include "user.h"
 
 /* Fewer messages in the last pass say nothing: they may just be gone. */
@@ -365,6 +366,7 @@ int
 account_begin(struct lane *l, struct account *a, struct err *e)
 {
 	char *src, *tgt;
+	bool undoing;
 	int rc;
 
 	l->account = a;
@@ -384,7 +386,12 @@ account_begin(struct lane *l, struct account *a, struct err *e)
 	    a->old_user : a->target_user, src, tgt, &a->row, e);
 	free(src);
 	free(tgt);
-	if (rc == 0 && a->old_user != NULL && !l->run->set->apply_renames)
+	if (rc == -1 || undo_pending(l->reader, a->row.id, &undoing, e) == -1)
+		return -1;
+	if (undoing)
+		return err_set(e, ERR_ACCOUNT, "an undo of it was cut off: "
+		    "the same undo with --yes has to end it first");
+	if (a->old_user != NULL && !l->run->set->apply_renames)
 		rc = err_set(e, ERR_ACCOUNT, "the target user was %s and is "
 		    "now %s: nothing was done; rename the user at the server "
 		    "and say --apply-renames, or forget the account and copy "

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/xmalloc.h"
+#include "select.h"
 
 struct accounts *
 accounts_new(const char *file)
@@ -199,44 +200,6 @@ account_matches(const char *pattern, const char *name)
 	return strcmp(pattern, name) == 0 || fnmatch(pattern, name, 0) == 0;
 }
 
-bool
-account_wanted(const struct config *c, const char *name)
-{
-	size_t k, n = config_list(c, CFG_ONLY);
-
-	for (k = 0; k < n; k++)
-		if (account_matches(config_item(c, CFG_ONLY, k), name))
-			return true;
-	return n == 0;
-}
-
-size_t
-accounts_select(struct accounts *a, const struct config *c,
-    struct buf *errors)
-{
-	size_t i, k, n = config_list(c, CFG_ONLY), bad = 0;
-	const char *pattern;
-	bool found;
-
-	if (n == 0)
-		return 0;
-	for (i = 0; i < a->nrows; i++)
-		a->rows[i].selected = false;
-	for (k = 0; k < n; k++) {
-		pattern = config_item(c, CFG_ONLY, k);
-		found = false;
-		for (i = 0; i < a->nrows; i++)
-			if (account_matches(pattern, account_name(a, i)))
-				found = a->rows[i].selected = true;
-		if (!found) {
-			complain(errors, config_where(c, CFG_ONLY),
-			    "no account is called '%.80s'", pattern);
-			bad++;
-		}
-	}
-	return bad;
-}
-
 size_t
 accounts_load(struct accounts **ap, const struct config *c,
     void (*fold)(char *), struct buf *errors)
@@ -251,7 +214,7 @@ accounts_load(struct accounts **ap, const struct config *c,
 		a = accounts_single(c);
 	if (a != NULL) {
 		bad += accounts_check(a, c, fold, errors);
-		bad += accounts_select(a, c, errors);
+		bad += select_rows(a, c, errors);
 	}
 	if (bad > 0)
 		accounts_free(&a);

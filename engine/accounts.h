@@ -48,7 +48,7 @@ struct account_stores {
 
 /*
  * All in one: the list of CFG_ACCOUNTS, else the one account that the two
- * stores of a finished config are, checked, with CFG_ONLY applied.  *ap is
+ * stores of a finished config are, checked, with the selection (select.h).  *ap is
  * NULL after mistakes.
  */
 size_t	accounts_load(struct accounts **ap, const struct config *,
@@ -74,15 +74,8 @@ struct accounts *accounts_single(const struct config *);
  * rows one target), source and target the same store, missing passwords. */
 size_t	accounts_check(const struct accounts *, const struct config *,
 	    void (*fold)(char *), struct buf *errors);
-/* Only those that match one of the patterns of CFG_ONLY; a pattern without a
- * match is a mistake. */
-size_t	accounts_select(struct accounts *, const struct config *,
-	    struct buf *errors);
-
 /* The name, or a pattern that fits it. */
 bool	account_matches(const char *pattern, const char *name);
-/* Whether CFG_ONLY, if it is set, has this name. */
-bool	account_wanted(const struct config *, const char *name);
 
 size_t		 accounts_count(const struct accounts *);
 size_t		 accounts_selected(const struct accounts *);	/* how many */

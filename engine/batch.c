@@ -189,8 +189,7 @@ cmp_word(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* Keywords as one string, sorted, for the row. */
-static const char *
+const char *
 join_words(struct arena *a, const char *const *words, size_t n)
 {
 	const char **sorted;
@@ -320,6 +319,8 @@ post_intent(struct lane *l, struct slot *s, size_t lo, size_t n)
 		items[i] = s->intents[lo + i];
 		items[i].key = arena_memdup0(&c->arena, items[i].key,
 		    items[i].key_len);
+		if (items[i].kw != NULL)
+			items[i].kw = arena_strdup(&c->arena, items[i].kw);
 	}
 	in->items = items;
 	c->intent = in;
@@ -395,7 +396,7 @@ settle_range(struct lane *l, struct slot *s, size_t lo, size_t n, bool *split)
 				break;
 			}
 			r = row_of(c, s, i, OUT_REFUSED);
-			r->rule = l->run->set->refusal_rule;
+			r->rule = arena_strdup(&c->arena, l->refusal_rule);
 			issue_of(c, s, i, "refused", it->err.text);
 			w->tally->counts[OUT_REFUSED]++;
 			atomic_fetch_add(&l->run->issues, 1);
@@ -461,6 +462,9 @@ settle_range(struct lane *l, struct slot *s, size_t lo, size_t n, bool *split)
 					items[k] = s->intents[i];
 					items[k].key = arena_memdup0(&c->arena,
 					    items[k].key, items[k].key_len);
+					items[k].kw = items[k].kw == NULL ?
+					    NULL : arena_strdup(&c->arena,
+					    items[k].kw);
 					k++;
 				}
 			*in = s->intent;
@@ -753,6 +757,9 @@ work_send(struct lane *l, const struct msg_meta *meta, const void *key,
 	in->digests = m->digests;
 	in->size = m->size;
 	in->want_uid = 0;
+	in->flags = meta->flags;
+	in->kw = join_words(&s->arena, copy->keywords, meta->nkeywords);
+	in->date = meta->date;
 	it->meta = copy;
 	it->size = m->size;
 	it->digests = m->digests;

@@ -44,4 +44,7 @@ bool	work_take_doubt(struct lane *, const struct pair *);
 /* The bytes kept in memory of one message; larger ones are streamed. */
 #define KEEP_MAX	((size_t)256 * 1024)
 
+/* Keywords as one string, sorted, for a row; NULL: none. */
+const char *join_words(struct arena *, const char *const *words, size_t n);
+
 #endif

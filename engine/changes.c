@@ -250,14 +250,15 @@ put_intent(struct db *db, const struct changes *c,
 		const struct row_intent_item *it = &in->items[i];
 
 		if (db_run(db, e, "INSERT INTO intent_item (intent_id, seq,"
-		    " key, strict, loose, size, want_uid, sha1, sha1_munged)"
-		    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-		    "iibbbiibb", in->id, (int64_t)i,
+		    " key, strict, loose, size, want_uid, sha1, sha1_munged,"
+		    " flags, kw, date) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,"
+		    " ?9, ?10, ?11, ?12)", "iibbbiibbisi", in->id, (int64_t)i,
 		    it->key, it->key_len, it->digests.strict,
 		    (size_t)DIGEST_LEN, it->digests.loose, (size_t)DIGEST_LEN,
 		    (int64_t)it->size, (int64_t)it->want_uid,
 		    sha1_of(&it->digests), (size_t)SHA1_LEN,
-		    munged_of(&it->digests), (size_t)SHA1_LEN) == -1)
+		    munged_of(&it->digests), (size_t)SHA1_LEN,
+		    (int64_t)it->flags, it->kw, it->date) == -1)
 			return -1;
 	}
 	return 0;

@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-#define ALL		(FOR_COPY | FOR_REPORT | FOR_STATUS)
+#define REPORTS		(FOR_COPY | FOR_REPORT | FOR_STATUS)
+#define ALL		(REPORTS | FOR_FORGET | FOR_UNDO)
 
 static const char *const order_words[] = {
 	"largest", "smallest", "list", NULL };
@@ -23,10 +24,16 @@ static const char *const deleted_words[] = { "copy", "skip", NULL };
 static const struct setting table[CFG_COUNT] = {
 [CFG_STATE] = { "job", "state", SET_PATH, ALL, NULL, "FILE",
 	"the state of this migration", NULL, 0, 0 },
-[CFG_ACCOUNTS] = { "job", "accounts", SET_PATH, FOR_COPY, NULL, "LIST",
+[CFG_ACCOUNTS] = { "job", "accounts", SET_PATH, ALL, NULL, "LIST",
 	"the account list (CSV)", NULL, 0, 0 },
-[CFG_ONLY] = { "job", "only", SET_NAMES, FOR_COPY | FOR_REPORT, NULL,
+[CFG_ONLY] = { "job", "only", SET_NAMES, ALL, NULL,
 	"NAME,PATTERN", "only these accounts", NULL, 0, 0 },
+[CFG_ONLY_FILE] = { "job", "only-file", SET_PATH, ALL, NULL, "FILE",
+	"only those that a file names, one a line", NULL, 0, 0 },
+[CFG_WHERE] = { "job", "where", SET_RULES, ALL, NULL, "COLUMN=VALUE",
+	"only those with that in the list", NULL, 0, 0 },
+[CFG_FAILED] = { "job", "failed", SET_BOOL, ALL, "no", NULL,
+	"only those whose last outcome is not done", NULL, 0, 0 },
 [CFG_LANES] = { "job", "lanes", SET_NUMBER, FOR_COPY, "8", "N",
 	"work on N mailboxes at a time", NULL, 1, 256 },
 [CFG_LANES_PER_ACCOUNT] = { "job", "lanes-per-account", SET_NUMBER, FOR_COPY,
@@ -44,19 +51,23 @@ static const struct setting table[CFG_COUNT] = {
 	existing_words, 0, 0 },
 [CFG_EMPTY] = { "job", "empty", SET_ENUM, FOR_COPY, "refuse", "HOW",
 	"source accounts without a message", empty_words, 0, 0 },
-[CFG_SETTLE] = { "job", "settle", SET_DURATION, FOR_COPY, "180", "SECONDS",
+[CFG_SETTLE] = { "job", "settle", SET_DURATION, FOR_COPY | FOR_UNDO, "180", "SECONDS",
 	"wait before a doubtful batch goes again", NULL,
 	0, 86400 },
 [CFG_REPAIR] = { "job", "repair", SET_BOOL, FOR_COPY, "no", NULL,
 	"change a refused message as little as needed",
 	NULL, 0, 0 },
+[CFG_RETRY_REFUSED] = { "job", "retry-refused", SET_BOOL, FOR_COPY, "no",
+	NULL, "try refused messages once more", NULL, 0, 0 },
 [CFG_REMOVE_DOUBLES] = { "job", "remove-doubles", SET_BOOL, FOR_COPY, "no",
 	NULL, "expunge late copies of our own batches", NULL, 0, 0 },
 [CFG_APPLY_RENAMES] = { "job", "apply-renames", SET_BOOL, FOR_COPY, "no", NULL,
 	"rename what was copied under another name", NULL, 0, 0 },
 [CFG_COUNT_BYTES] = { "job", "count-bytes", SET_BOOL, FOR_PLAN, "no", NULL,
 	"read all mail for exact counts and sizes", NULL, 0, 0 },
-[CFG_FORMAT] = { "job", "format", SET_ENUM, ALL, "text", "FORMAT",
+[CFG_YES] = { "job", "yes", SET_BOOL, FOR_UNDO, "no", NULL,
+	"do it; without it only tell what would be done", NULL, 0, 0 },
+[CFG_FORMAT] = { "job", "format", SET_ENUM, REPORTS, "text", "FORMAT",
 	"of what goes to standard output", format_words, 0, 0 },
 [CFG_RENAMES] = { "job", "renames", SET_BOOL, FOR_REPORT, "no", NULL,
 	"list old and new names of mailboxes", NULL, 0, 0 },

@@ -9,7 +9,7 @@
 #include "base/fault.h"
 #include "base/xmalloc.h"
 
-#define MAX_STATEMENTS 96
+#define MAX_STATEMENTS 192
 
 struct db {
 	sqlite3		*handle;

@@ -2,6 +2,7 @@
 #include "lane.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -218,6 +219,19 @@ lane_open_source(struct lane *l, struct err *e)
 	return 0;
 }
 
+/* What decides whether this target takes a message. */
+static void
+note_refusal_rule(struct lane *l, const struct target_caps *caps)
+{
+	if (caps->max_message == UNKNOWN64)
+		snprintf(l->refusal_rule, sizeof l->refusal_rule, "%s, %s",
+		    l->run->set->refusal_rule, target_identity(l->tgt));
+	else
+		snprintf(l->refusal_rule, sizeof l->refusal_rule, "%s, limit %"
+		    PRIu64 ", %s", l->run->set->refusal_rule,
+		    caps->max_message, target_identity(l->tgt));
+}
+
 int
 lane_open_target(struct lane *l, struct err *e)
 {
@@ -234,6 +248,7 @@ lane_open_target(struct lane *l, struct err *e)
 		return err_ctx(e, "target");
 	target_caps(l->tgt, &caps);
 	measure_want_sha1(l->measure, (caps.bits & TGT_TELLS_SHA1) != 0);
+	note_refusal_rule(l, &caps);
 	log_opened(l, "target", c.uri);
 	return 0;
 }

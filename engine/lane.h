@@ -51,6 +51,7 @@ struct lane {
 	struct folder_info *folders;
 	const char	**folder_keys;	/* what the state calls them: unique */
 	size_t		 nfolders;
+	char		 refusal_rule[300];	/* of the open target */
 	struct pair_work *work;		/* buffers of batch.c, kept */
 };
 

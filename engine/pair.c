@@ -14,6 +14,42 @@
 #include "walk.h"
 
 #define WALKS	5	/* through a mailbox that changes under us */
+#define MAX_PARENTS	64	/* levels above a mailbox */
+
+/*
+ * Makes the mailbox.  Some servers make those above it as well, as mailboxes
+ * that mail can be put into: these are ours then, and an op names each.
+ */
+static int
+create_mailbox(struct walk *w, struct err *e)
+{
+	int64_t ops[MAX_PARENTS + 1];
+	const char *name = w->p->tgt_name;
+	struct lane *l = w->l;
+	struct folder_state f;
+	size_t n = 0;
+	int rc;
+
+	while (n < MAX_PARENTS && target_parent(l->tgt, &w->arena, name,
+	    &name) == 1) {
+		rc = target_folder_open(l->tgt, name, &f, e);
+		target_folder_close(l->tgt);
+		if (rc == 1)
+			break;
+		if (rc == -1 || op_begin(l->run->state, l->account->row.id,
+		    w->p->id, "create-parent", name, NULL, &ops[n++], e) == -1)
+			return -1;
+	}
+	if (op_begin(l->run->state, l->account->row.id, w->p->id, "create",
+	    w->p->tgt_name, NULL, &ops[n++], e) == -1 ||
+	    target_folder_create(l->tgt, w->p->tgt_name, w->p->special_use,
+	    e) == -1)
+		return -1;
+	while (n-- > 0)
+		if (op_done(l->run->state, ops[n], e) == -1)
+			return -1;
+	return 0;
+}
 
 /* Opens the target mailbox, making it if it is not there. */
 static int
@@ -22,7 +58,6 @@ open_target_mailbox(struct walk *w, struct folder_state *f, struct err *e)
 	struct row_target none = { 0, 0, 0, 0 };
 	struct lane *l = w->l;
 	struct pair *p = w->p;
-	int64_t op;
 	int rc;
 
 	if (mailbox_load(l->reader, p->id, &w->row, e) == -1)
@@ -43,10 +78,7 @@ open_target_mailbox(struct walk *w, struct folder_state *f, struct err *e)
 		if (mailbox_load(l->reader, p->id, &w->row, e) == -1)
 			return -1;
 	}
-	if (op_begin(l->run->state, l->account->row.id, p->id, "create",
-	    p->tgt_name, NULL, &op, e) == -1 ||
-	    target_folder_create(l->tgt, p->tgt_name, p->special_use, e) ==
-	    -1 || op_done(l->run->state, op, e) == -1 ||
+	if (create_mailbox(w, e) == -1 ||
 	    mailbox_set_target(l->run->state, p->id, &none, true, e) == -1)
 		return -1;
 	rc = target_folder_open(l->tgt, p->tgt_name, f, e);
@@ -296,6 +328,14 @@ struct early {
 	enum delta	 delta;
 };
 
+/* Were messages refused that are to be tried again in any case? */
+static bool
+asks_again(const struct walk *w)
+{
+	return w->l->run->set->retry_refused &&
+	    w->row.counts[OUT_REFUSED] > 0;
+}
+
 /*
  * Does the target's list say that nothing has to be looked at there (the
  * conditions are those of look_first()), and the source that nothing is new?
@@ -320,7 +360,8 @@ unopened(struct walk *w, struct early *early, struct err *e)
 	    row->target.uidvalidity == f->uidvalidity &&
 	    row->target.uidnext == f->uidnext &&
 	    f->messages >= row->rows + row->extras &&
-	    token_unwrap(w->l->run->set, &row->token, &token)) {
+	    !asks_again(w) && token_unwrap(w->l->run->set, w->l->refusal_rule,
+	    &row->token, &token)) {
 		rc = source_folder_open(w->l->src, w->folder, &token, 0,
 		    &early->delta, e);
 		early->open = rc == 0;
@@ -359,7 +400,8 @@ copy_pair(struct walk *w, const struct folder_state *f, bool changed,
 		return -1;
 	buf_init(&token, 1 << 20);
 	use_token = w->row.complete && !changed &&
-	    token_unwrap(l->run->set, &w->row.token, &token);
+	    !asks_again(w) &&
+	    token_unwrap(l->run->set, l->refusal_rule, &w->row.token, &token);
 	for (unsigned tries = 1;; tries++) {
 		if (early->open && use_token) {
 			delta = early->delta;

@@ -66,8 +66,8 @@ from_state(struct lane *l, struct folder_info *f, int64_t id,
 
 	rc = read_noted(l, id, &n, e);
 	buf_init(&token, 1 << 20);
-	if (rc == 1 && n.complete && token_unwrap(l->run->set, &n.token,
-	    &token) == 1) {
+	if (rc == 1 && n.complete && token_unwrap(l->run->set, NULL,
+	    &n.token, &token) == 1) {
 		if (l->account->src_uri->host != NULL)
 			/* No mailbox is opened for what the listing tells. */
 			same = f->messages == n.size.messages &&

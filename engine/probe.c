@@ -98,8 +98,8 @@ count(struct lane *l, struct folder_info *f, int64_t id, uint64_t enough,
 	if (id != 0) {
 		if (mailbox_load(l->reader, id, &row, e) == -1)
 			return -1;
-		use = row.complete && token_unwrap(l->run->set, &row.token,
-		    &token);
+		use = row.complete && token_unwrap(l->run->set, NULL,
+		    &row.token, &token);
 		buf_release(&row.token);
 	}
 	if (source_folder_open(l->src, f, use ? &token : NULL, 0, &delta,
@@ -188,7 +188,7 @@ recognise(struct lane *l, struct pair *p, bool *known, bool *met,
 	rc = -1;
 	if (db_run(l->scratch, e, "DELETE FROM seen", "") == -1 ||
 	    source_folder_open(l->src, w.folder, token_unwrap(l->run->set,
-	    &w.row.token, &token) ? &token : NULL, 0, &delta, e) == -1)
+	    NULL, &w.row.token, &token) ? &token : NULL, 0, &delta, e) == -1)
 		goto out;
 	*met = delta == DELTA_UNCHANGED;
 	for (rc = 1; rc == 1 && !*met;) {

@@ -492,8 +492,8 @@ message_find(struct db *db, int64_t mailbox_id, const void *key,
 	int rc;
 
 	st = db_query(db, e, "SELECT outcome, size, date, tgt_uid, strict,"
-	    " loose, rule, crlf_size, oddities FROM message WHERE mailbox_id ="
-	    " ?1 AND key = ?2", "ib", mailbox_id, key, key_len);
+	    " loose, rule, crlf_size, oddities, pass FROM message WHERE"
+	    " mailbox_id = ?1 AND key = ?2", "ib", mailbox_id, key, key_len);
 	if (st == NULL)
 		return -1;
 	rc = db_step(db, st, e);
@@ -514,6 +514,7 @@ message_find(struct db *db, int64_t mailbox_id, const void *key,
 		m->rule = arena_strdup(a, db_text(st, 6));
 		m->crlf_size = (uint64_t)sqlite3_column_int64(st, 7);
 		m->oddities = (unsigned)sqlite3_column_int(st, 8);
+		m->pass = sqlite3_column_int64(st, 9);
 	}
 	db_done(st);
 	return rc;
@@ -545,6 +546,35 @@ forget_token(struct db *db, int64_t mailbox_id, struct err *e)
 {
 	return db_run(db, e, "UPDATE mailbox SET src_token = NULL, outcome ="
 	    " 'partial' WHERE id = ?1", "i", mailbox_id);
+}
+
+struct key_arg { int64_t mailbox_id; size_t len; char key[]; };
+
+static int
+apply_unrefuse(struct db *db, void *arg, struct err *e)
+{
+	struct key_arg *k = arg;
+
+	if (db_run(db, e, "UPDATE message SET outcome = 0 WHERE mailbox_id ="
+	    " ?1 AND key = ?2 AND outcome = 4", "ib", k->mailbox_id, k->key,
+	    k->len) == -1)
+		return -1;
+	if (db_run(db, e, "DELETE FROM doubt WHERE mailbox_id = ?1 AND key"
+	    " = ?2", "ib", k->mailbox_id, k->key, k->len) == -1)
+		return -1;
+	return forget_token(db, k->mailbox_id, e);
+}
+
+void
+message_unrefuse(struct state *s, int64_t mailbox_id, const void *key,
+    size_t key_len)
+{
+	struct key_arg *k = xcalloc(1, sizeof *k + key_len);
+
+	k->mailbox_id = mailbox_id;
+	k->len = key_len;
+	memcpy(k->key, key, key_len);
+	state_post(s, apply_unrefuse, k, free);
 }
 
 struct void_arg {

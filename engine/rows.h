@@ -43,6 +43,7 @@ struct row_message {
 	enum outcome	 outcome;
 	unsigned	 changes, oddities;
 	const char	*rule;		/* in force when it was refused */
+	int64_t		 pass;		/* message_find(): that last put it */
 };
 
 struct row_extra {
@@ -75,6 +76,9 @@ struct row_intent_item {
 	struct digests	 digests;
 	uint64_t	 size;		/* CRLF form */
 	uint32_t	 want_uid;
+	unsigned	 flags;
+	const char	*kw;		/* as in a row; NULL: none */
+	int64_t		 date;
 };
 
 struct row_intent {
@@ -200,6 +204,10 @@ int	 mailbox_put_end(struct state *, const struct mailbox_end *,
 int	 message_find(struct db *, int64_t mailbox_id, const void *key,
 	    size_t key_len, struct row_message *, struct digests *,
 	    struct arena *, struct err *);
+/* A refused message is to be tried again: its row no longer holds, and what is
+ * said of doubts about it is forgotten.  Before all that is posted later. */
+void	 message_unrefuse(struct state *, int64_t mailbox_id, const void *key,
+	    size_t key_len);
 /* How often it was in a batch whose answer never came. */
 int	 message_doubts(struct db *, int64_t mailbox_id, const void *key,
 	    size_t key_len, int64_t *n, struct err *);

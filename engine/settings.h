@@ -14,7 +14,7 @@ struct settings {
 	unsigned	 patience_s;		/* a host may stay away this long */
 	unsigned	 max_tries;		/* of an account without progress */
 	uint64_t	 min_free;		/* bytes free beside the state */
-	bool		 repair, remove_doubles;
+	bool		 repair, retry_refused, remove_doubles;
 	bool		 create_users, merge_existing, empty_ok;
 	bool		 refuse_collisions, apply_renames;
 	bool		 count_bytes;		/* plan: read everything */
@@ -23,7 +23,8 @@ struct settings {
 	const struct rules *rules;		/* never NULL */
 	/* Name what a refusal, and what the choice of messages, depend on: a
 	 * refused message is tried again, and a mailbox read again, when
-	 * these differ from the last pass's. */
+	 * these differ from the last pass's.  A lane adds to the first what
+	 * it knows of the target. */
 	const char	*refusal_rule, *selection_rule;
 };
 

@@ -91,7 +91,7 @@ static const char schema[] =
 "CREATE INDEX intent_mailbox ON intent (mailbox_id);"
 "CREATE TABLE intent_item (intent_id INTEGER NOT NULL, seq INTEGER NOT NULL,"
 "  key BLOB, strict BLOB, loose BLOB, sha1 BLOB, sha1_munged BLOB,"
-"  size INTEGER, want_uid INTEGER,"
+"  size INTEGER, want_uid INTEGER, flags INTEGER, kw TEXT, date INTEGER,"
 "  PRIMARY KEY (intent_id, seq)) WITHOUT ROWID;"
 "CREATE TABLE doubt (mailbox_id INTEGER NOT NULL, key BLOB NOT NULL,"
 "  n INTEGER NOT NULL, PRIMARY KEY (mailbox_id, key)) WITHOUT ROWID;"

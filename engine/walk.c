@@ -74,7 +74,7 @@ put_outcome(struct walk *w, const struct msg_meta *m, const void *key,
 	r->outcome = o;
 	r->oddities = m->oddities;
 	if (o == OUT_REFUSED)
-		r->rule = w->l->run->set->refusal_rule;
+		r->rule = arena_strdup(&c->arena, w->l->refusal_rule);
 	i = changes_issue(c, kind, key, key_len, m->where, reason);
 	if (md != NULL) {
 		struct digests *d = arena_alloc(&c->arena, sizeof *d);
@@ -117,9 +117,12 @@ known_row(struct walk *w, const struct msg_meta *m, const void *key,
 		*other = true;
 		return 0;
 	}
-	if (r.outcome == OUT_REFUSED && strcmp(r.rule,
-	    w->l->run->set->refusal_rule) != 0)
-		return 0;	/* what refused it has changed */
+	if (r.outcome == OUT_REFUSED && (strcmp(r.rule, w->l->refusal_rule) !=
+	    0 || (w->l->run->set->retry_refused && r.pass <
+	    state_pass(w->l->run->state)))) {
+		w->refused = true;	/* what refused it has changed */
+		return 0;
+	}
 	if (!w->adopting) {
 		count(w, r.outcome, m, r.crlf_size);
 		if (r.oddities & ODD_STRIPPED)
@@ -183,6 +186,12 @@ take_extra(struct walk *w, const struct msg_meta *m, const void *key,
 	r->src_uid = m->uid;
 	r->tgt_uid = uid;
 	r->src_flags = m->flags;
+	if (o == OUT_COPIED) {
+		r->tgt_flags = m->flags;
+		r->tgt_kw = join_words(&c->arena, m->keywords, m->nkeywords);
+		/* The answer that would have told what was held is lost. */
+		r->changes = CHANGE_KEYWORDS;
+	}
 	r->date = m->date;
 	r->outcome = o;
 	r->oddities = m->oddities | md->oddities;
@@ -214,6 +223,7 @@ read_one(struct walk *w, const struct msg_meta *m, struct err *e)
 	bool other;
 	int rc;
 
+	w->refused = false;
 	rc = source_content(l->src, m, &content, e);
 	if (rc == 1) {
 		buf_reset(&w->keep);
@@ -280,6 +290,10 @@ read_one(struct walk *w, const struct msg_meta *m, struct err *e)
 		return 0;
 	}
 
+	/* It begins anew, also with the count of its doubts. */
+	if (w->refused)
+		message_unrefuse(l->run->state, w->p->id, key, key_len);
+
 	/* What can never be sent. */
 	if (md.oddities & ODD_EMPTY) {
 		put_outcome(w, m, key, key_len, &md, OUT_REFUSED, "refused",
@@ -304,7 +318,7 @@ read_one(struct walk *w, const struct msg_meta *m, struct err *e)
 	}
 
 	/* A message at which the server hung up goes alone, and not for ever. */
-	if (w->row.doubts && message_doubts(l->reader, w->p->id, key, key_len,
+	if (w->row.doubts && !w->refused && message_doubts(l->reader, w->p->id, key, key_len,
 	    &doubts, e) == -1)
 		goto fail;
 	if (doubts >= MAX_DOUBTS) {
@@ -437,31 +451,37 @@ walk_adopt(struct walk *w, struct err *e)
 }
 
 void
-token_wrap(const struct settings *set, const struct buf *source,
-    struct buf *out)
+token_wrap(const struct settings *set, const char *refusal,
+    const struct buf *source, struct buf *out)
 {
 	buf_reset(out);
-	buf_addf(out, "%s|%s\n", set->refusal_rule, set->selection_rule);
+	buf_addf(out, "%s|%s\n", refusal != NULL ? refusal : "",
+	    set->selection_rule);
 	buf_add(out, source->ptr, source->len);
 }
 
 int
-token_unwrap(const struct settings *set, const struct buf *token,
-    struct buf *out)
+token_unwrap(const struct settings *set, const char *refusal,
+    const struct buf *token, struct buf *out)
 {
-	struct buf none, head;
-	int ok;
+	const char *end = token->ptr + token->len, *bar, *nl;
+	size_t n;
 
 	buf_reset(out);
-	buf_init(&none, 1);
-	buf_init(&head, 4096);
-	token_wrap(set, &none, &head);
-	ok = token->len > head.len && memcmp(token->ptr, head.ptr,
-	    head.len) == 0;
-	if (ok)
-		buf_add(out, token->ptr + head.len, token->len - head.len);
-	buf_release(&head);
-	return ok;
+	bar = memchr(token->ptr, '|', token->len);
+	nl = bar == NULL ? NULL : memchr(bar, '\n', (size_t)(end - bar));
+	if (nl == NULL || nl + 1 == end)
+		return 0;
+	n = (size_t)(bar - token->ptr);
+	if (n > 0 && refusal != NULL && (strlen(refusal) != n ||
+	    memcmp(refusal, token->ptr, n) != 0))
+		return 0;
+	n = (size_t)(nl - bar - 1);
+	if (strlen(set->selection_rule) != n || memcmp(bar + 1,
+	    set->selection_rule, n) != 0)
+		return 0;
+	buf_add(out, nl + 1, (size_t)(end - nl - 1));
+	return 1;
 }
 
 int
@@ -493,7 +513,8 @@ walk_end(struct walk *w, struct err *e)
 			goto out;
 		}
 		if (token.len > 0)
-			token_wrap(l->run->set, &token, &wrapped);
+			token_wrap(l->run->set, t->counts[OUT_REFUSED] > 0 ?
+			    l->refusal_rule : NULL, &token, &wrapped);
 	}
 	memcpy(end.counts, t->counts, sizeof end.counts);
 	end.stripped = t->stripped;

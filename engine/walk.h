@@ -23,6 +23,7 @@ struct walk {
 	bool		 extras;	/* some are untaken */
 	bool		 unmatched;	/* the prepass met a message that has
 					 * neither row nor equal */
+	bool		 refused;	/* the message in hand, until now */
 	struct { const char *rule; uint64_t n; } excluded[MAX_RULES];
 };
 
@@ -56,11 +57,16 @@ int	walk_end(struct walk *, struct err *);
 int	walk_digest_key(struct walk *, const struct digests *, char key[64],
 	    size_t *key_len, struct err *);
 
-/* The token of a complete pass: what it depends on, then the source's own. */
-void	token_wrap(const struct settings *, const struct buf *source,
-	    struct buf *out);
-/* 1: the source's own part of a token that was made under these settings. */
-int	token_unwrap(const struct settings *, const struct buf *token,
-	    struct buf *out);
+/*
+ * The token of a complete pass: what it depends on, then the source's own.
+ * refusal is what refused some messages of the mailbox; NULL, so that nothing
+ * has to be read again when that changes: none was refused.
+ */
+void	token_wrap(const struct settings *, const char *refusal,
+	    const struct buf *source, struct buf *out);
+/* 1: the source's own part of a token that was made under these settings, and
+ * with this refusal rule, if any was refused; NULL: whichever rule. */
+int	token_unwrap(const struct settings *, const char *refusal,
+	    const struct buf *token, struct buf *out);
 
 #endif

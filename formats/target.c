@@ -75,6 +75,12 @@ target_caps(struct target *t, struct target_caps *caps)
 	t->ops->caps(t, caps);
 }
 
+const char *
+target_identity(struct target *t)
+{
+	return t->ops->identity != NULL ? t->ops->identity(t) : "";
+}
+
 /* 0: the target may be changed. */
 static int
 may_change(const struct target *t, const char *what, struct err *e)
@@ -155,6 +161,14 @@ target_survey(struct target *t, struct arena *a, const char *const *names,
 }
 
 int
+target_parent(struct target *t, struct arena *a, const char *name,
+    const char **parent)
+{
+	*parent = NULL;
+	return t->ops->parent != NULL ? t->ops->parent(t, a, name, parent) : 0;
+}
+
+int
 target_folder_open(struct target *t, const char *name,
     struct folder_state *st, struct err *e)
 {
@@ -218,11 +232,15 @@ target_folder_rename(struct target *t, const char *from, const char *to,
 int
 target_folder_delete(struct target *t, const char *name, struct err *e)
 {
+	int rc;
+
 	if (may_change(t, "delete", e) == -1)
 		return -1;
 	if (t->ops->folder_delete == NULL)
 		return cannot(e, "delete mailboxes");
-	return t->ops->folder_delete(t, name, e);
+	rc = t->ops->folder_delete(t, name, e);
+	fault_point("delete.after");
+	return rc;
 }
 
 int
@@ -341,20 +359,28 @@ int
 target_change_flags(struct target *t, struct flag_change *c, size_t n,
     struct err *e)
 {
+	int rc;
+
 	assert(t->in_folder);
 	if (t->ops->change_flags == NULL)
 		return cannot(e, "change flags");
-	return t->ops->change_flags(t, c, n, e);
+	rc = t->ops->change_flags(t, c, n, e);
+	fault_point("flags.after");
+	return rc;
 }
 
 int
 target_expunge(struct target *t, const uint32_t *uids, size_t n,
     struct err *e)
 {
+	int rc;
+
 	assert(t->in_folder);
 	if (t->ops->expunge == NULL)
 		return cannot(e, "expunge messages");
-	return t->ops->expunge(t, uids, n, e);
+	rc = t->ops->expunge(t, uids, n, e);
+	fault_point("expunge.after");
+	return rc;
 }
 
 void

@@ -17,8 +17,9 @@ enum {
 	TGT_CHOOSES_UIDS	= 1 << 0,	/* want_uid is honoured */
 	TGT_TELLS_UIDS		= 1 << 1,	/* results carry UIDs */
 	TGT_ATOMIC		= 1 << 2,	/* a batch is all or nothing */
-	TGT_TELLS_SHA1		= 1 << 3	/* read as a source, it gives
+	TGT_TELLS_SHA1		= 1 << 3,	/* read as a source, it gives
 						 * msg_meta.sha1 */
+	TGT_EXPUNGES		= 1 << 4	/* single messages */
 };
 
 /* Limits hold for the open session; ask again after folder_open(). */
@@ -118,6 +119,11 @@ int	target_open(struct target **, const struct store_conf *, struct err *);
 void	target_close(struct target **);
 void	target_caps(struct target *, struct target_caps *);
 
+/* The software that serves it, with its version, as far as it is told and lasts
+ * from one session to the next: it changes when the server does.  Printable
+ * ASCII without '|'; never NULL. */
+const char *target_identity(struct target *);
+
 /* 1: the account exists; 0: it was missing and create made it. */
 int	target_account_ensure(struct target *, bool create, struct err *);
 /* The target's own spelling of a path of UTF-8 levels (prefix, separator,
@@ -139,6 +145,10 @@ int	target_name_key(struct target *, struct arena *, const char *name,
 int	target_survey(struct target *, struct arena *, const char *const *names,
 	    size_t n, bool quota, struct target_view *, struct err *);
 
+/* The name one level up, which the target may make as well when it makes this
+ * one: 1, or 0 when there is none that mail could be in. */
+int	target_parent(struct target *, struct arena *, const char *name,
+	    const char **parent);
 /* 1: it exists and is open for storing; 0: there is none of that name. */
 int	target_folder_open(struct target *, const char *name,
 	    struct folder_state *, struct err *);
@@ -155,7 +165,7 @@ int	target_subscribe(struct target *, const char *name, bool on,
  * nothing is known of the results. */
 int	target_subscribe_many(struct target *, const char *const *names,
 	    size_t n, struct err *results, struct err *);
-/* 1: marked; 0: this target cannot. */
+/* 1: marked (0: with nothing any more); 0: this target cannot. */
 int	target_mark_use(struct target *, const char *name, unsigned special_use,
 	    struct err *);
 /* The user's limit in bytes (rounded up as the target counts), UNKNOWN64: none.

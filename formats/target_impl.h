@@ -15,6 +15,7 @@ struct target_ops {
 		    struct err *);
 	void	(*close)(struct target *);
 	void	(*caps)(struct target *, struct target_caps *);
+	const char *(*identity)(struct target *);	/* optional: "" */
 	int	(*account_ensure)(struct target *, bool, struct err *);
 	int	(*name)(struct target *, struct arena *, const char *const *,
 		    size_t, const char **, bool *, struct err *);
@@ -23,6 +24,8 @@ struct target_ops {
 	int	(*survey)(struct target *, struct arena *, const char *const *,
 		    size_t, bool, struct target_view *, struct err *);
 				/* optional: the names are opened */
+	int	(*parent)(struct target *, struct arena *, const char *,
+		    const char **);	/* optional: 0 */
 	int	(*folder_open)(struct target *, const char *,
 		    struct folder_state *, struct err *);
 	void	(*folder_close)(struct target *);

@@ -75,7 +75,7 @@ imap_append_caps(const struct imap_appender *a, struct target_caps *caps)
 {
 	unsigned c = a->s->caps;
 
-	caps->bits = (c & CAP_UIDPLUS ? TGT_TELLS_UIDS : 0) |
+	caps->bits = (c & CAP_UIDPLUS ? TGT_TELLS_UIDS | TGT_EXPUNGES : 0) |
 	    (c & CAP_DIGEST_SHA1 ? TGT_TELLS_SHA1 : 0);
 	caps->batch_bytes = BATCH_BYTES;
 	caps->window = c & CAP_LITERAL_PLUS ? 2 : 1;

@@ -326,14 +326,17 @@ log_in(struct imap_session *s, bool as_admin, struct err *e)
 
 /* Who the server is, and its namespaces. */
 
-#define ID_NAME_MAX	60
+#define ID_MAX		60
+
+struct server_id { char name[ID_MAX], version[ID_MAX]; };
 
 static int
 id_data(struct imap_session *s, struct imap_response *rs, void *ctx,
     struct err *e)
 {
 	struct imap_token t;
-	char key[20] = "", *name = ctx;
+	struct server_id *id = ctx;
+	char key[20] = "";
 	bool value = false;
 
 	if (rs->kind != IMAP_DATA || strcmp(rs->name, "ID") != 0)
@@ -349,7 +352,9 @@ id_data(struct imap_session *s, struct imap_response *rs, void *ctx,
 		if (!value)
 			snprintf(key, sizeof key, "%.19s", t.p);
 		else if (strcasecmp(key, "name") == 0)
-			snprintf(name, ID_NAME_MAX, "%s", t.p);
+			snprintf(id->name, ID_MAX, "%s", t.p);
+		else if (strcasecmp(key, "version") == 0)
+			snprintf(id->version, ID_MAX, "%s", t.p);
 		value = !value;
 	}
 }
@@ -377,6 +382,60 @@ recognise(struct imap_session *s, const char *name)
 	/* SPECIAL-USE and METADATA came with 2.5. */
 	s->old_cyrus = s->dialect == IMAP_CYRUS && !(s->caps &
 	    (CAP_SPECIAL_USE | CAP_METADATA));
+}
+
+/* A word of a greeting that may be another one next time, or on another host
+ * of the same service: a host name, a time, the number of a session. */
+static bool
+passing_word(const char *p, size_t n)
+{
+	const char *dot = memrchr(p, '.', n);
+	size_t digits = 0, letters = 0;
+
+	if (n > 24 || memchr(p, '<', n) != NULL || memchr(p, '@', n) != NULL ||
+	    memchr(p, ':', n) != NULL)
+		return true;
+	for (size_t i = 0; i < n; i++)
+		digits += p[i] >= '0' && p[i] <= '9';
+	if (digits == n)
+		return true;
+	if (dot == NULL)
+		return false;
+	for (const char *q = dot + 1; q < p + n; q++)
+		letters += (*q >= 'a' && *q <= 'z') || (*q >= 'A' &&
+		    *q <= 'Z');
+	return letters > 1 && letters == (size_t)(p + n - dot - 1);
+}
+
+/* What the server is, from its answer to ID, else from what of its greeting
+ * lasts. */
+static void
+identify(struct imap_session *s, const struct server_id *id)
+{
+	const char *p = s->greeting;
+	struct buf b;
+
+	buf_init(&b, sizeof s->identity - 1);
+	buf_adds(&b, id->name);
+	if (id->version[0] != '\0') {
+		buf_addc(&b, ' ');
+		buf_adds(&b, id->version);
+	} else
+		while (*(p += strspn(p, " ")) != '\0') {
+			size_t n = strcspn(p, " ");
+
+			if (!passing_word(p, n)) {
+				buf_addc(&b, ' ');
+				buf_add(&b, p, n);
+			}
+			p += n;
+		}
+	for (size_t i = 0; i < b.len; i++)
+		if (b.ptr[i] < ' ' || b.ptr[i] > '~' || b.ptr[i] == '|')
+			b.ptr[i] = '_';
+	memcpy(s->identity, b.ptr, b.len);
+	s->identity[b.len] = '\0';
+	buf_release(&b);
 }
 
 /* NAMESPACE: three times NIL or a list of (prefix separator extensions...). */
@@ -459,7 +518,7 @@ static int
 introduce(struct imap_session *s, struct err *e)
 {
 	struct imap_response rs;
-	char name[ID_NAME_MAX] = "";
+	struct server_id id = { "", "" };
 	unsigned tag = 0, tag2;
 	bool ask_id = s->caps & CAP_ID, ns = s->caps & CAP_NAMESPACE;
 	int rc;
@@ -472,7 +531,7 @@ introduce(struct imap_session *s, struct err *e)
 	if (imap_send(s, ns ? "NAMESPACE" : "LIST \"\" \"\"", &tag2,
 	    e) == -1 || imap_flush(s, e) == -1)
 		return -1;
-	if (ask_id && imap_wait(s, tag, id_data, name, &rs, e) == -1)
+	if (ask_id && imap_wait(s, tag, id_data, &id, &rs, e) == -1)
 		return -1;
 	rc = imap_wait(s, tag2, ns ? namespace_data : delimiter_data, NULL,
 	    &rs, e);
@@ -482,7 +541,8 @@ introduce(struct imap_session *s, struct err *e)
 		return imap_no(&rs, ERR_ACCOUNT, e, "NAMESPACE");
 	if (s->prefix == NULL)
 		s->prefix = xstrdup("");
-	recognise(s, name);
+	recognise(s, id.name);
+	identify(s, &id);
 	return 0;
 }
 

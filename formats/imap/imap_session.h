@@ -71,6 +71,7 @@ struct imap_session {
 	enum imap_dialect dialect;
 	bool		 old_cyrus;	/* 2.4: stricter names */
 	char		 greeting[300];
+	char		 identity[160];	/* name and version, as far as told */
 	/* Namespaces: names as the server spells them. */
 	char		 sep;		/* '\0': a flat store */
 	char		*prefix;	/* personal, never NULL */

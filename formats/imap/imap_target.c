@@ -168,6 +168,12 @@ target_imap_caps(struct target *t, struct target_caps *caps)
 	imap_append_caps(&store(t)->a, caps);
 }
 
+static const char *
+target_imap_identity(struct target *t)
+{
+	return store(t)->s->identity;
+}
+
 static int
 target_imap_broken(struct target *t, struct err *e)
 {
@@ -341,6 +347,23 @@ target_imap_name_key(struct target *t, struct arena *a, const char *name,
 		*p = (char)tolower((unsigned char)*p);
 	*key = k;
 	return 0;
+}
+
+static int
+target_imap_parent(struct target *t, struct arena *a, const char *name,
+    const char **parent)
+{
+	struct imap_store *m = store(t);
+	const char *end = m->rules.sep == '\0' ? NULL :
+	    strrchr(name, m->rules.sep);
+	size_t n = end == NULL ? 0 : (size_t)(end - name);
+
+	/* INBOX, and a prefix, are there before everything else. */
+	if (n == 0 || (n == 5 && strncasecmp(name, "INBOX", 5) == 0) ||
+	    n < strlen(m->rules.prefix))
+		return 0;
+	*parent = arena_memdup0(a, name, n);
+	return 1;
 }
 
 static int
@@ -565,9 +588,13 @@ target_imap_mark_use(struct target *t, const char *name, unsigned use,
 	if (!(m->s->caps & CAP_METADATA) || !(m->s->caps & CAP_SPECIAL_USE))
 		return 0;
 	buf_init(&rest, 200);
-	buf_adds(&rest, " (/private/specialuse \"");
-	use_names(&rest, use, "\\\\");
-	buf_adds(&rest, "\")");
+	if (use == 0)
+		buf_adds(&rest, " (/private/specialuse NIL)");
+	else {
+		buf_adds(&rest, " (/private/specialuse \"");
+		use_names(&rest, use, "\\\\");
+		buf_adds(&rest, "\")");
+	}
 	rc = command(m, "SETMETADATA", name, rest.ptr, e);
 	buf_release(&rest);
 	if (rc == 0) {
@@ -603,10 +630,12 @@ const struct target_ops imap_target = {
 	.open = target_imap_open,
 	.close = target_imap_close,
 	.caps = target_imap_caps,
+	.identity = target_imap_identity,
 	.account_ensure = target_imap_account_ensure,
 	.name = target_imap_name,
 	.name_key = target_imap_name_key,
 	.survey = imap_store_survey,
+	.parent = target_imap_parent,
 	.folder_open = target_imap_folder_open,
 	.folder_close = target_imap_folder_close,
 	.folder_create = target_imap_folder_create,

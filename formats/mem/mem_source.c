@@ -138,6 +138,7 @@ folder_open(struct source *sp, struct folder_info *fi,
 		return err_set(e, ERR_MAILBOX, "no such mailbox");
 	fi->uidvalidity = s->folder->uidvalidity;
 	fi->uidnext = s->folder->uidnext;
+	fi->modseq = s->folder->modseq;
 	fi->messages = s->folder->count;
 	s->at = s->folder->first;
 	s->from_uid = from_uid;

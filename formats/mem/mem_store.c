@@ -130,7 +130,7 @@ mem_add(struct mem_store *s, struct mem_folder *f, const void *p, size_t len,
 	m->keywords = mem_copy(s, keywords, strlen(keywords));
 	m->date = date;
 	m->uid = f->uidnext++;
-	f->modseq++;
+	m->modseq = ++f->modseq;
 	if (f->last != NULL)
 		f->last->next = m;
 	else
@@ -150,6 +150,18 @@ mem_expunge(struct mem_folder *f, uint32_t uid)
 			m->expunged = true;
 			f->count--;
 			f->modseq++;
+		}
+}
+
+void
+mem_set_flags(struct mem_folder *f, uint32_t uid, unsigned flags)
+{
+	struct mem_message *m;
+
+	for (m = f->first; m != NULL; m = m->next)
+		if (m->uid == uid && !m->expunged) {
+			m->flags = flags;
+			m->modseq = ++f->modseq;
 		}
 }
 

@@ -21,6 +21,7 @@ struct mem_message {
 	const char	*bytes;
 	size_t		 len;
 	bool		 expunged;
+	uint64_t	 modseq;	/* of the last change */
 };
 
 struct mem_folder {
@@ -45,6 +46,8 @@ struct mem_store {
 	struct mem_late	*late;
 	/* behaviour as a target, set by the test */
 	bool		 no_uids;	/* results tell no UID */
+	bool		 makes_parents;	/* of mailboxes that are made */
+	bool		 no_expunge;	/* single messages cannot go */
 	bool		 not_atomic;
 	bool		 new_uidvalidity;	/* at a rename, as Cyrus does */
 	bool		 munge;		/* 8-bit header bytes become 'X' */
@@ -62,6 +65,8 @@ struct mem_store {
 	size_t		 batch_messages;/* 0: 50 */
 	unsigned	 break_after;	/* N: the session breaks at the Nth
 					 * batch after its commit; once */
+	char		 identity[32];
+	uint64_t	 max_message;	/* bytes, 0: no limit */
 	bool		 missing;	/* the account does not exist */
 	void		(*on_batch)(struct mem_store *);	/* before each */
 	/* counted */
@@ -83,6 +88,8 @@ struct mem_message	*mem_add(struct mem_store *, struct mem_folder *,
 			    const void *p, size_t len, unsigned flags,
 			    const char *keywords, int64_t date);
 void			 mem_expunge(struct mem_folder *, uint32_t uid);
+void			 mem_set_flags(struct mem_folder *, uint32_t uid,
+			    unsigned flags);
 /* Late commits whose time has come become visible. */
 void			 mem_settle(struct mem_store *);
 

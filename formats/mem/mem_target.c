@@ -51,10 +51,19 @@ caps(struct target *tp, struct target_caps *c)
 	struct mem_store *s = ((struct mem_tgt *)tp)->store;
 
 	c->bits = (s->no_uids ? 0 : TGT_TELLS_UIDS) |
+	    (s->no_expunge ? 0 : TGT_EXPUNGES) |
 	    (s->not_atomic ? 0 : TGT_ATOMIC) |
 	    (((struct mem_tgt *)tp)->sha1 ? TGT_TELLS_SHA1 : 0);
 	c->batch_messages = s->batch_messages ? s->batch_messages : 50;
 	c->window = 2;
+	if (s->max_message != 0)
+		c->max_message = s->max_message;
+}
+
+static const char *
+identity(struct target *tp)
+{
+	return ((struct mem_tgt *)tp)->store->identity;
 }
 
 static int
@@ -153,6 +162,19 @@ folder_close(struct target *tp)
 }
 
 static int
+parent(struct target *tp, struct arena *a, const char *fname,
+    const char **out)
+{
+	const char *end = strrchr(fname, '/');
+
+	(void)tp;
+	if (end == NULL)
+		return 0;
+	*out = arena_memdup0(a, fname, (size_t)(end - fname));
+	return 1;
+}
+
+static int
 folder_create(struct target *tp, const char *fname, unsigned use,
     struct err *e)
 {
@@ -165,6 +187,13 @@ folder_create(struct target *tp, const char *fname, unsigned use,
 		t->store->ncreated++;
 	f = mem_folder_get(t->store, fname, true);
 	f->special_use |= use;
+	for (const char *p = fname; t->store->makes_parents &&
+	    (p = strchr(p, '/')) != NULL; p++) {
+		char up[400];
+
+		snprintf(up, sizeof up, "%.*s", (int)(p - fname), fname);
+		mem_folder_get(t->store, up, true);
+	}
 	mem_unlock();
 	return 0;
 }
@@ -459,6 +488,49 @@ broken(struct target *tp, struct err *e)
 }
 
 static int
+folder_delete(struct target *tp, const char *fname, struct err *e)
+{
+	struct mem_tgt *t = (struct mem_tgt *)tp;
+	struct mem_folder *f, **fp;
+
+	(void)e;
+	mem_lock();
+	for (fp = &t->store->folders; (f = *fp) != NULL; fp = &f->next)
+		if (strcmp(f->name, fname) == 0) {
+			*fp = f->next;
+			t->store->nchanges++;
+			break;
+		}
+	mem_unlock();
+	return 0;
+}
+
+static int
+change_flags(struct target *tp, struct flag_change *c, size_t n,
+    struct err *e)
+{
+	struct mem_tgt *t = (struct mem_tgt *)tp;
+	struct mem_message *m;
+
+	(void)e;
+	mem_lock();
+	for (size_t i = 0; i < n; i++) {
+		for (m = t->folder->first; m != NULL; m = m->next)
+			if (m->uid == c[i].uid && !m->expunged)
+				break;
+		c[i].result = m == NULL ? FLAG_GONE : c[i].unchanged_since !=
+		    0 && m->modseq > c[i].unchanged_since ? FLAG_CHANGED :
+		    FLAG_DONE;
+		if (c[i].result == FLAG_DONE)
+			mem_set_flags(t->folder, m->uid, (m->flags |
+			    c[i].add) & ~c[i].del);
+	}
+	t->store->nchanges += n;
+	mem_unlock();
+	return 0;
+}
+
+static int
 expunge(struct target *tp, const uint32_t *uids, size_t n, struct err *e)
 {
 	struct mem_tgt *t = (struct mem_tgt *)tp;
@@ -496,9 +568,13 @@ static const char *const options[] = { NULL };
 const struct target_ops mem_target = {
 	.schemes = schemes, .options = options,
 	.open = open_target, .close = close_target, .caps = caps,
+	.identity = identity,
 	.account_ensure = account_ensure, .name = name, .survey = survey,
+	.parent = parent,
 	.folder_open = folder_open, .folder_close = folder_close,
 	.folder_create = folder_create, .folder_rename = folder_rename,
-	.subscribe = subscribe, .set_quota = set_quota, .submit = submit,
-	.reap = reap, .broken = broken, .expunge = expunge,
+	.folder_delete = folder_delete,
+	.change_flags = change_flags, .subscribe = subscribe,
+	.set_quota = set_quota, .submit = submit, .reap = reap,
+	.broken = broken, .expunge = expunge,
 };

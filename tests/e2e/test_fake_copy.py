@@ -248,6 +248,70 @@ class TestRefusals(unittest.TestCase):
                 again = s.copy()
                 self.assertEqual((again.code, again.totals, s.server.commands["APPEND"]), (DIFFERS, run.totals, before), again)
 
+    def test_poison_again(self):
+        """What was refused is tried again when the server is another one, or on demand."""
+        boxes = source(20)
+        boxes["INBOX"][7] = boxes["INBOX"][7]._replace(data=b"Subject: poison\n\n.\n")
+        with Scene(
+            Fault("APPEND", match=b"poison", text="NO [CANNOT] I do not like it", times=0), boxes=boxes, multiappend=False
+        ) as s:
+            server = s.server
+            self.assertEqual(s.copy().totals["refused"], 1)
+
+            def appends(*args):
+                before = server.commands["APPEND"]
+                run = s.copy(*args)
+                self.assertEqual((run.code, run.totals["refused"]), (DIFFERS, 1), run)
+                return server.commands["APPEND"] - before
+
+            self.assertEqual(appends(), 0)
+            self.assertEqual(appends("--retry-refused"), 1)
+            self.assertEqual(appends(), 0)
+            # what changes with every session says nothing
+            for greeting in "* OK mx1.example.org fake ready <12.34@mx1> 10:11:12", "* OK mx2.example.org fake ready <56.78@mx2> 11:12:13":
+                server.greeting = greeting
+                count = appends()
+            self.assertEqual(count, 0)
+            server.identity = '("name" "fake" "version" "1.0")'
+            self.assertEqual(appends(), 1)
+            self.assertEqual(appends(), 0)
+            server.identity = '("name" "fake" "version" "1.1")'
+            self.assertEqual(appends(), 1)
+            server.greeting = "* OK with a version nothing else counts"
+            self.assertEqual(appends(), 0)
+            server.appendlimit = 10_000_000
+            self.assertEqual(appends(), 1)
+            server.faults.clear()
+            self.assertEqual(s.copy().totals["refused"], 1)  # nothing has changed
+            run = s.copy("--retry-refused")
+            s.check(run)
+
+    def test_undo_without_uidplus(self):
+        """Nothing is taken back where EXPUNGE would take what others have marked."""
+        with Scene(boxes=source(20), uidplus=False) as s:
+            s.check(s.copy())
+            before = s.there()
+            run = s.haul.run("undo", *s.words("--state", s.haul.state, "--yes"))
+            self.assertEqual((run.code, "no UIDPLUS" in run.err), (ACCOUNTS, True), run)
+            self.assertEqual(s.there(), before)
+            self.assertEqual([c for c in ("STORE", "EXPUNGE", "DELETE") if s.server.commands[c]], [])
+
+    def test_expunge_refused(self):
+        """The server marks and then does not expunge: nothing stays marked."""
+        with Scene(Fault("EXPUNGE", text="NO [NOPERM] not yours", times=0), boxes=source(20)) as s:
+            s.check(s.copy())
+            before = s.there()
+            run = s.haul.run("undo", *s.words("--state", s.haul.state, "--yes"))
+            self.assertEqual((run.code, "not yours" in run.err), (ACCOUNTS, True), run)
+            self.assertEqual(s.there(), before)
+            # nothing is left to end: copy goes on
+            run = s.copy()
+            s.check(run)
+            s.heal()
+            run = s.haul.run("undo", *s.words("--state", s.haul.state, "--yes"))
+            self.assertEqual(run.code, DONE, run)
+            self.assertEqual({name: len(c) for name, c in s.there().items()}, {"INBOX": 0})
+
     def test_all_refused(self):
         with Scene(Fault("APPEND", text="NO never", times=0), boxes=source(20)) as s:
             run = s.copy()

@@ -166,6 +166,7 @@ class FakeServer:
         self.users = {"user1": "secret", "user2": "secret"}
         self.admins = {"admin": "adminsecret"}  # may act for any user
         self.greeting = "* OK fake server ready"  # "* PREAUTH ..." logs user1 in
+        self.identity = '("name" "fake")'  # its answer to ID
         self.announce = True  # CAPABILITY in the greeting and after login
         self.capabilities = None  # the whole list as text, if not what follows from the settings
         self.uidplus = True  # APPENDUID, UID EXPUNGE
@@ -583,7 +584,7 @@ class Session:
         return "OK done"
 
     def do_id(self, tag):
-        self.line('* ID ("name" "fake")')
+        self.line("* ID " + self.server.identity)
         return "OK done"
 
     def do_enable(self, tag):

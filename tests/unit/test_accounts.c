@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "accounts.h"
+#include "select.h"
 
 static struct accounts *a;
 static struct config *c;
@@ -420,15 +421,70 @@ only(void **state)
 {
 	(void)state;
 	good_list("user\nanna\nberta\nanton\nx*\n");
-	assert_int_equal(accounts_select(a, c, &errors), 0);
+	assert_int_equal(select_rows(a, c, &errors), 0);
 	assert_int_equal(accounts_selected(a), 4);
 	assert_int_equal(config_option(c, CFG_ONLY, "an*,x\\*", &errors), 0);
-	assert_int_equal(accounts_select(a, c, &errors), 0);
+	assert_int_equal(select_rows(a, c, &errors), 0);
 	assert_int_equal(accounts_selected(a), 3);
 	assert_false(account_selected(a, 1));
 	assert_int_equal(config_option(c, CFG_ONLY, "carla", &errors), 0);
-	assert_int_equal(accounts_select(a, c, &errors), 1);
+	assert_int_equal(select_rows(a, c, &errors), 1);
 	has_line("--only: no account is called 'carla'\n");
+}
+
+/* Every choice narrows; what fits nobody is a mistake. */
+static void
+choices(void **state)
+{
+	char path[] = "/tmp/mailhaul-only-XXXXXX";
+	int fd = mkstemp(path);
+	static const char names[] = "\xef\xbb\xbf# today\r\n\n anna \r\nb*";
+
+	(void)state;
+	assert_int_equal(write(fd, names, sizeof names - 1),
+	    sizeof names - 1);
+	good_list("user,team\nanna@x,1\nberta@x,1\nanna,2\nbruno@y,2\n");
+	assert_false(select_any(c));
+	assert_int_equal(config_option(c, CFG_ONLY_FILE, path, &errors), 0);
+	assert_int_equal(select_rows(a, c, &errors), 0);
+	assert_int_equal(accounts_selected(a), 3);
+	assert_true(select_any(c) && select_given(c));
+	assert_int_equal(config_option(c, CFG_WHERE, "team=2", &errors), 0);
+	assert_int_equal(select_rows(a, c, &errors), 0);
+	assert_int_equal(accounts_selected(a), 2);
+	assert_int_equal(config_option(c, CFG_WHERE, "domain=*", &errors), 0);
+	assert_int_equal(config_option(c, CFG_WHERE, "local=br*", &errors), 0);
+	assert_int_equal(select_rows(a, c, &errors), 0);
+	assert_int_equal(accounts_selected(a), 1);
+	assert_true(account_selected(a, 3));
+	assert_int_equal(config_option(c, CFG_ONLY, "anna", &errors), 0);
+	assert_int_equal(select_rows(a, c, &errors), 1);
+	has_line("no account fits all of the selection\n");
+	close(fd);
+	unlink(path);
+	assert_int_equal(select_rows(a, c, &errors), 1);
+	has_line(": No such file or directory\n");
+}
+
+static void
+wrong_choices(void **state)
+{
+	(void)state;
+	good_list("user,team,source_password\nanna,1,x\nberta,1,x\n");
+	assert_int_equal(config_option(c, CFG_ONLY, "bertha", &errors), 0);
+	assert_int_equal(config_option(c, CFG_WHERE, "taem=1", &errors), 0);
+	assert_int_equal(config_option(c, CFG_WHERE, "team=3", &errors), 0);
+	assert_int_equal(config_option(c, CFG_WHERE, "source_password=x",
+	    &errors), 0);
+	assert_int_equal(config_option(c, CFG_WHERE, "=1", &errors), 0);
+	assert_int_equal(select_rows(a, c, &errors), 5);
+	has_line("--only: no account is called 'bertha'; did you mean "
+	    "'berta'?\n");
+	has_line("--where: the list has no column 'taem'; did you mean "
+	    "'team'?\n");
+	has_line("--where: no account has team=3\n");
+	has_line("--where: passwords do not choose accounts\n");
+	has_line("--where: '=1' is not COLUMN=VALUE\n");
 }
 
 static void
@@ -556,7 +612,8 @@ main(void)
 		T(plain), T(line_ends), T(imapsync), T(names), T(five),
 		T(headers), T(nuls), T(many_fields), T(stores), T(checks),
 		T(job_mistakes), T(no_template), T(passwords), T(two_secrets),
-		T(password_column), T(only), T(single), T(reading), T(large),
+		T(password_column), T(only), T(choices),
+		T(wrong_choices), T(single), T(reading), T(large),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -93,6 +93,96 @@ test_poison_in_a_batch(void **state)
 	    "SELECT sum(refused) FROM mailbox"), 0);
 }
 
+/* Refused messages are tried again when the target has changed, or once when
+ * they are asked for; nothing else is read again for it. */
+static void
+test_refused_again(void **state)
+{
+	static const char token[] = "SELECT count(*) FROM mailbox WHERE"
+	    " instr(src_token, 'server 1')";
+
+	uint64_t n;
+
+	(void)state;
+	fill_source();
+	memcpy(fx.tgt->refuse, "message 0603", 13);
+	memcpy(fx.tgt->identity, "server 1", 9);
+	fixture_add(fx.src, "INBOX", 603, "", 0, "", 1200000000);
+	assert_int_equal(fixture_run(&fx), 0);
+	n = fx.tgt->nbatches;
+	/* Only the mailbox with a refused one depends on it. */
+	assert_int_equal(fixture_number(&fx, token), 1);
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(fx.tgt->nbatches, n);
+	/* Once more, and only once. */
+	fx.set.retry_refused = true;
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(fx.tgt->nbatches, n + 1);
+	assert_int_equal(fixture_number(&fx,
+	    "SELECT sum(refused) FROM mailbox"), 1);
+	fx.set.retry_refused = false;
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(fx.tgt->nbatches, n + 1);
+	/* The server is another version, and still refuses it. */
+	memcpy(fx.tgt->identity, "server 2", 9);
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(fx.tgt->nbatches, n + 2);
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(fx.tgt->nbatches, n + 2);
+	/* It has another limit, and takes it. */
+	fx.tgt->refuse[0] = '\0';
+	fx.tgt->max_message = 100000;
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(fx.tgt->nstored, 24);
+	assert_int_equal(fixture_number(&fx,
+	    "SELECT sum(refused) FROM mailbox"), 0);
+	assert_true(fixture_balanced(&fx));
+	/* With none refused nothing depends on the server. */
+	memcpy(fx.tgt->identity, "server 1", 9);
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(fixture_number(&fx, token), 0);
+	assert_true(fixture_balanced(&fx));
+}
+
+/* A limit that is raised. */
+static void
+test_limit_raised(void **state)
+{
+	(void)state;
+	fill_source();
+	fx.tgt->max_message = 50;
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(fx.tgt->nstored, 0);
+	assert_int_equal(fixture_number(&fx,
+	    "SELECT sum(refused) FROM mailbox"), 23);
+	fx.tgt->max_message = 0;
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(fx.tgt->nstored, 23);
+	assert_true(fixture_balanced(&fx));
+}
+
+/* One at which the server hangs up is given up; asked for, it gets its tries
+ * again, and not for ever. */
+static void
+test_hangup_again(void **state)
+{
+	(void)state;
+	fill_source();
+	memcpy(fx.tgt->hangup, "message 0603", 13);
+	fixture_add(fx.src, "INBOX", 603, "", 0, "", 1200000000);
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(fixture_number(&fx,
+	    "SELECT sum(refused) FROM mailbox"), 1);
+	fx.set.retry_refused = true;
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(fixture_number(&fx,
+	    "SELECT sum(refused) FROM mailbox"), 1);
+	fx.tgt->hangup[0] = '\0';
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(fx.tgt->nstored, 24);
+	assert_true(fixture_balanced(&fx));
+}
+
 static void
 test_repair(void **state)
 {
@@ -808,6 +898,9 @@ main(void)
 		cmocka_unit_test_setup(test_two_lanes, case_setup),
 		cmocka_unit_test_setup(test_poison_in_a_batch, case_setup),
 		cmocka_unit_test_setup(test_repair, case_setup),
+		cmocka_unit_test_setup(test_refused_again, case_setup),
+		cmocka_unit_test_setup(test_limit_raised, case_setup),
+		cmocka_unit_test_setup(test_hangup_again, case_setup),
 		cmocka_unit_test_setup(test_broken_session, case_setup),
 		cmocka_unit_test_setup(test_quota, case_setup),
 		cmocka_unit_test_setup(test_hangup, case_setup),

@@ -27,6 +27,7 @@ case_setup(void **state)
 	rules_free(&fx.rules);
 	fx.rules = rules_new();
 	fx.set.rules = fx.rules;
+	fx.set.retry_refused = false;
 	fx.set.refusal_rule = "repair=no";
 	unsetenv("MAILHAUL_FAULT");
 	unsetenv("MAILHAUL_FAULT_LOG");

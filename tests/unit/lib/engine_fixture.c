@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -34,6 +35,10 @@ fixture_start(struct fixture *f)
 	f->src = mem_store_new(name, REGION);
 	snprintf(name, sizeof name, "tgt%d", number);
 	f->tgt = mem_store_new(name, REGION);
+	f->told = mmap(NULL, sizeof *f->told, PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (f->told == MAP_FAILED)
+		abort();
 	f->rules = rules_new();
 	f->target_user = "joe";
 	f->set.lanes = 1;
@@ -72,6 +77,7 @@ void
 fixture_stop(struct fixture *f)
 {
 	remove_dir(f->dir, true);
+	munmap(f->told, sizeof *f->told);
 	rules_free(&f->rules);
 }
 
@@ -139,27 +145,39 @@ failed_run(const struct err *e)
 	return 75;
 }
 
+/* Joe, from the one store to the other. */
+static void
+fill_account(struct fixture *f, struct account *a)
+{
+	char text[64];
+	struct err e;
+
+	memset(a, 0, sizeof *a);
+	a->name = "joe";
+	a->target_user = f->target_user;
+	snprintf(text, sizeof text, "mem:%s", f->src->name);
+	if (uri_parse(&a->src_uri, f->source != NULL ? f->source : text, &e) ==
+	    -1)
+		abort();
+	snprintf(text, sizeof text, "mem:%s", f->tgt->name);
+	if (uri_parse(&a->tgt_uri, text, &e) == -1)
+		abort();
+}
+
 static int
 run_child(struct fixture *f)
 {
 	struct log *log = f->log ? log_new(f->state, NULL, true,
 	    print_complaint, NULL) : NULL;
 	struct run run = { .set = &f->set, .log = print_log };
-	struct account a = { .name = "joe", .target_user = f->target_user };
+	struct account a;
 	struct account *list[] = { &a };
 	struct pool_result r;
-	char text[64];
 	struct err e;
 	bool created;
 
+	fill_account(f, &a);
 	a.quota = f->quota;
-	snprintf(text, sizeof text, "mem:%s", f->src->name);
-	if (uri_parse(&a.src_uri, f->source != NULL ? f->source : text, &e) ==
-	    -1)
-		abort();
-	snprintf(text, sizeof text, "mem:%s", f->tgt->name);
-	if (uri_parse(&a.tgt_uri, text, &e) == -1)
-		abort();
 	if (state_open(&run.state, f->state, &created, &e) == -1)
 		return failed_run(&e);
 	state_set_log(run.state, log);
@@ -181,20 +199,90 @@ run_child(struct fixture *f)
 	return r.done == 1 ? 0 : 2;
 }
 
-int
-fixture_run(struct fixture *f)
+static void
+add_told(void *ctx, const struct undo_box *b)
+{
+	struct undo_box *t = ctx;
+
+	t->ours += b->ours;
+	t->changed += b->changed;
+	t->present += b->present;
+	t->foreign += b->foreign;
+	t->gone += b->gone;
+	t->vanishes = t->vanishes || b->vanishes;
+}
+
+static int
+undo_child(struct fixture *f, bool apply)
+{
+	struct run run = { .set = &f->set, .log = print_log,
+	    .start_ms = now_ms() };
+	struct account a;
+	struct lane lane;
+	uint64_t left;
+	bool created;
+	struct err e;
+	int rc;
+
+	fill_account(f, &a);
+	arena_init(&a.arena);
+	memset(f->told, 0, sizeof *f->told);
+	if (state_open(&run.state, f->state, &created, &e) == -1 ||
+	    lane_init(&lane, &run, 0, -1, &e) == -1) {
+		print_log(NULL, "undo", e.text);
+		return 75;
+	}
+	rc = undo_account(&lane, &a, apply, add_told, f->told, &left, &e);
+	if (rc == -1)
+		print_log(NULL, "joe", e.text);
+	lane_release(&lane);
+	state_close(&run.state);
+	arena_release(&a.arena);
+	uri_free(&a.src_uri);
+	uri_free(&a.tgt_uri);
+	return rc == -1 ? 2 : left > 0;
+}
+
+static int
+in_child(struct fixture *f, int what)
 {
 	int status;
 	pid_t pid;
 
 	fflush(NULL);
 	if ((pid = fork()) == 0)
-		_exit(run_child(f));
+		_exit(what == 0 ? run_child(f) : undo_child(f, what == 2));
 	if (pid == -1 || waitpid(pid, &status, 0) == -1) {
 		perror("fork");
 		exit(1);
 	}
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+int
+fixture_run(struct fixture *f)
+{
+	return in_child(f, 0);
+}
+
+int
+fixture_undo(struct fixture *f, bool apply)
+{
+	return in_child(f, apply ? 2 : 1);
+}
+
+void
+fixture_sql(struct fixture *f, const char *sql)
+{
+	struct db *db;
+	struct err e;
+
+	if (db_open(&db, f->state, DB_WRITE, &e) == -1 ||
+	    db_script(db, sql, &e) == -1) {
+		fprintf(stderr, "%s\n", e.text);
+		exit(1);
+	}
+	db_close(&db);
 }
 
 int64_t

@@ -8,6 +8,7 @@
 
 #include "mem/mem_store.h"
 #include "pool.h"
+#include "undo.h"
 
 struct fixture {
 	char		 dir[64];	/* private, removed at the end */
@@ -19,6 +20,7 @@ struct fixture {
 	struct rules	*rules;
 	struct quota_rule quota;	/* of the account */
 	const char	*target_user;	/* "joe" */
+	struct undo_box	*told;		/* sums of the last undo */
 };
 
 void	fixture_start(struct fixture *);
@@ -29,6 +31,10 @@ void	fixture_copy_state(struct fixture *, const char *suffix, bool back);
 /* One run of copy.  The exit code (0 done, 2 not all done, 75 stopped or the
  * state failed), or -SIGNAL. */
 int	fixture_run(struct fixture *);
+/* One undo, the same way: 0 done, 1 changed ones stay, 2 refused. */
+int	fixture_undo(struct fixture *, bool apply);
+/* Changes the state behind everybody's back. */
+void	fixture_sql(struct fixture *, const char *sql);
 /* A number from the state; -1: none. */
 int64_t	fixture_number(struct fixture *, const char *sql);
 /* source = sum of the six, in every mailbox that is done. */
