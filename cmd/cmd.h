@@ -35,5 +35,8 @@ const struct command *command_find(const char *name);	/* NULL: none */
 int	cmd_copy(int argc, char **argv);
 int	cmd_report(int argc, char **argv);
 int	cmd_status(int argc, char **argv);
+int	cmd_stop(int argc, char **argv);
+int	cmd_pause(int argc, char **argv);
+int	cmd_resume(int argc, char **argv);
 
 #endif

@@ -369,24 +369,30 @@ check_existing(struct lane *l, struct account *a, struct err *e)
 }
 
 int
-account_prepare(struct lane *l, struct account *a, struct err *e)
+account_register(struct lane *l, struct account *a, struct err *e)
 {
-	struct account_info info;
-	char *src, *tgt;
+	char *src = uri_show(a->src_uri), *tgt = uri_show(a->tgt_uri);
 	int rc;
 
 	l->account = a;
 	l->mailbox_id = 0;
-	arena_reset(&a->arena);
-	a->pairs = NULL;
-	a->npairs = 0;
-	src = uri_show(a->src_uri);
-	tgt = uri_show(a->tgt_uri);
 	rc = account_put(l->run->state, a->name, a->target_user, src, tgt,
 	    &a->row, e);
 	free(src);
 	free(tgt);
-	if (rc == -1)
+	return rc;
+}
+
+int
+account_prepare(struct lane *l, struct account *a, struct err *e)
+{
+	struct account_info info;
+	int rc;
+
+	arena_reset(&a->arena);
+	a->pairs = NULL;
+	a->npairs = 0;
+	if (account_register(l, a, e) == -1)
 		return -1;
 	if (lane_open_source(l, e) == -1) {
 		if (e->cause == CAUSE_MISSING)

@@ -17,8 +17,10 @@ enum {
 	TGT_CHOOSES_UIDS	= 1 << 0,	/* want_uid is honoured */
 	TGT_TELLS_UIDS		= 1 << 1,	/* results carry UIDs */
 	TGT_ATOMIC		= 1 << 2,	/* a batch is all or nothing */
-	TGT_TELLS_SHA1		= 1 << 3	/* read as a source, it gives
+	TGT_TELLS_SHA1		= 1 << 3,	/* read as a source, it gives
 						 * msg_meta.sha1 */
+	TGT_ONE_WRITER		= 1 << 4	/* sessions of one account wait
+						 * for each other */
 };
 
 /* Limits hold for the open session; ask again after folder_open(). */
