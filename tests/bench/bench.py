@@ -1,6 +1,6 @@
 """make bench: what mailhaul costs, as ratios to other programs on the same data.
 
-    scripts/bench [append] [mbsync] [many] [delay] [memory] [state]
+    scripts/bench [append] [mbsync] [many] [delay] [memory] [state] [caps]
 
 Runs that are compared take turns (A B A B); the table shows medians and the
 smallest and largest of the ratios of neighbours.  Every run goes to users that
@@ -30,6 +30,9 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(ROOT, "tests/lib"))
 
+sys.path.insert(0, HERE)
+
+import caps as capped  # noqa: E402
 from servers import Cyrus, Dovecot  # noqa: E402
 
 QUICK = os.environ.get("BENCH") == "quick"
@@ -584,6 +587,11 @@ def state(b):
     b.row("state", "IMAP commands", f"{commands / total:.4f}/message", "", text, "", None)
 
 
+def caps(b):
+    """Servers with a cap of sessions, which is found while it runs."""
+    capped.caps(b, MAILHAUL, b.path("caps"), QUICK, say)
+
+
 def strace_counts(path):
     calls = syncs = 0
     with open(path, encoding="ascii") as f:
@@ -595,7 +603,7 @@ def strace_counts(path):
     return calls, syncs
 
 
-PARTS = {f.__name__: f for f in (append, mbsync, many, delay, memory, state)}
+PARTS = {f.__name__: f for f in (append, mbsync, many, delay, memory, state, caps)}
 
 
 def main():
