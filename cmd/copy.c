@@ -7,6 +7,7 @@
 #include "accounts_known.h"
 #include "base/xmalloc.h"
 #include "job.h"
+#include "order.h"
 #include "progress.h"
 #include "report.h"
 #include "runlog.h"
@@ -39,57 +40,6 @@ first_line(const struct job *j, bool created, int64_t passes)
 	    " of " : "", config_isset(j->cfg, CFG_ACCOUNTS) ?
 	    config_str(j->cfg, CFG_ACCOUNTS) : "", to);
 	free(to);
-}
-
-/* Messages of an account in the last pass over it. */
-static int
-known_messages(struct db *db, const char *name, int64_t *n, struct err *e)
-{
-	return db_number(db, e, n, 0, "SELECT sum(mailbox.source) FROM mailbox JOIN"
-	    " account ON account.id = account_id WHERE account.name = ?1 AND"
-	    " mailbox.outcome <> 'gone'", "s", name);
-}
-
-struct sized { struct account *account; int64_t messages; size_t place; };
-
-static int
-cmp_sized(const void *pa, const void *pb)
-{
-	const struct sized *a = pa, *b = pb;
-
-	if (a->messages != b->messages)
-		return a->messages > b->messages ? -1 : 1;
-	return a->place < b->place ? -1 : 1;
-}
-
-/* Large accounts first, so that none is left alone at the end; those that no
- * pass has met keep their place in the list, before the others. */
-static int
-sort_accounts(struct job *j, struct db *db, struct err *e)
-{
-	struct sized *s;
-
-	if (j->set.order == ORDER_LIST)
-		return 0;
-	s = xcalloc(j->n, sizeof *s);
-	for (size_t i = 0; i < j->n; i++) {
-		s[i].account = j->order[i];
-		s[i].place = i;
-		if (known_messages(db, j->order[i]->name, &s[i].messages,
-		    e) == -1) {
-			free(s);
-			return -1;
-		}
-		if (s[i].messages == 0)
-			s[i].messages = INT64_MAX;
-		if (j->set.order == ORDER_SMALLEST)
-			s[i].messages = -s[i].messages;
-	}
-	qsort(s, j->n, sizeof *s, cmp_sized);
-	for (size_t i = 0; i < j->n; i++)
-		j->order[i] = s[i].account;
-	free(s);
-	return 0;
 }
 
 static int
@@ -176,7 +126,7 @@ run_job(struct job *j, struct state *state, bool created, struct err *e)
 	struct pool_result result;
 	struct totals totals;
 	struct db *db;
-	int64_t passes, expected;
+	int64_t passes;
 	int code = EXIT_INTERNAL;
 
 	char dir[4096];
@@ -190,13 +140,13 @@ run_job(struct job *j, struct state *state, bool created, struct err *e)
 		fprintf(stderr, "mailhaul: %s\n", e->text);
 		return EXIT_MISUSE;
 	}
-	if (sort_accounts(j, db, e) == -1)
+	if (order_accounts(j->cfg, j->list, j->order, j->n, db, e) == -1)
 		goto fail;
 	snprintf(dir, sizeof dir, "%s", config_state(j->cfg));
 	run.state_dir = dirname(dir);
+	run.state_path = config_state(j->cfg);
 	if (db_number(db, e, &passes, 0, "SELECT count(*) FROM pass", "") ==
-	    -1 || db_number(db, e, &expected, 0, "SELECT sum(source) FROM"
-	    " mailbox", "") == -1)
+	    -1)
 		goto fail;
 	if (!config_bool(j->cfg, CFG_QUIET))
 		first_line(j, created, passes);
@@ -205,8 +155,7 @@ run_job(struct job *j, struct state *state, bool created, struct err *e)
 		goto fail;
 	runlog_begin(j->log, j->cfg, created, state_pass(state), j->n,
 	    accounts_count(j->list));
-	progress_start(&progress, config_bool(j->cfg, CFG_QUIET),
-	    (uint64_t)expected);
+	progress_start(&progress, config_bool(j->cfg, CFG_QUIET));
 	if (pool_run(&run, j->order, j->n, progress_tick, &progress,
 	    &result, e) == -1)
 		goto fail;

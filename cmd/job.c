@@ -3,9 +3,15 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/xmalloc.h"
+#include "order.h"
 #include "runlog.h"
+
+#define LANES_PER_ACCOUNT 2	/* while others wait for lanes */
+#define PROBE_MS 1000
+#define CAP_RAISE_MS	((uint64_t)10 * 60 * 1000)
 
 void
 job_release(struct job *j)
@@ -29,6 +35,22 @@ small(uint64_t n)
 	return n > 1000000 ? 1000000 : (unsigned)n;
 }
 
+/* When the run has to end, on the monotonic clock; 0: whenever it is done. */
+static uint64_t
+stop_time(const struct config *c)
+{
+	uint64_t s = config_num(c, CFG_MAX_TIME), at;
+	time_t now = time(NULL);
+
+	if (config_isset(c, CFG_STOP_AT)) {
+		at = (uint64_t)(clock_next(now, (unsigned)config_num(c,
+		    CFG_STOP_AT)) - now);
+		if (at < s)
+			s = at;
+	}
+	return s == UINT64_MAX ? 0 : now_ms() + s * 1000;
+}
+
 /* The values in force that the engine needs. */
 static void
 fill_settings(struct job *j)
@@ -46,7 +68,9 @@ fill_settings(struct job *j)
 		if (n != 0 && n < s->lanes)
 			s->lanes = n;
 	}
-	s->lanes_per_account = small(config_num(c, CFG_LANES_PER_ACCOUNT));
+	s->spread = !config_isset(c, CFG_LANES_PER_ACCOUNT);
+	s->lanes_per_account = s->spread ? LANES_PER_ACCOUNT :
+	    small(config_num(c, CFG_LANES_PER_ACCOUNT));
 	s->settle_ms = config_num(c, CFG_SETTLE) * 1000;
 	s->patience_s = small(config_num(c, CFG_PATIENCE));
 	s->max_tries = small(config_num(c, CFG_MAX_RETRIES));
@@ -62,7 +86,13 @@ fill_settings(struct job *j)
 	s->apply_renames = config_bool(c, CFG_APPLY_RENAMES);
 	s->count_bytes = config_bool(c, CFG_COUNT_BYTES);
 	s->subscribe = (enum subscribe)config_enum(c, CFG_SUBSCRIBE);
-	s->order = (enum order)config_enum(c, CFG_ORDER);
+	for (int side = SIDE_SOURCE; side <= SIDE_TARGET; side++)
+		config_limits(c, (enum side)side, &j->limits[side]);
+	s->source_limits = &j->limits[SIDE_SOURCE];
+	s->target_limits = &j->limits[SIDE_TARGET];
+	s->probe_ms = PROBE_MS;
+	s->cap_raise_ms = CAP_RAISE_MS;
+	s->stop_ms = stop_time(c);
 	s->refusal_rule = s->repair ? "repair=yes" : "repair=no";
 	buf_init(&b, 1000);
 	buf_addf(&b, "%s,%s,%s,%s",
@@ -95,6 +125,7 @@ fill_accounts(struct job *j, struct buf *errors)
 		if (!account_selected(j->list, i))
 			continue;
 		a->name = account_name(j->list, i);
+		a->place = i;
 		a->target_user = account_column(j->list, i, "target_user");
 		if (account_stores(j->list, i, j->cfg, s, &e) == -1 ||
 		    source_check(s->uri[SIDE_SOURCE], &e) == -1 ||
@@ -135,6 +166,8 @@ job_load(struct job *j, const char *command, int argc, char **argv)
 		return code;
 	buf_init(&errors, 1 << 20);
 	bad = accounts_load(&j->list, j->cfg, fold_case, &errors);
+	if (bad == 0)
+		bad = order_check(j->cfg, j->list, &errors);
 	if (bad == 0)
 		bad = fill_accounts(j, &errors);
 	if (bad == 0)

@@ -15,6 +15,7 @@ struct job {
 	struct secrets	*secrets;
 	struct rules	*rules;
 	struct settings	 set;
+	struct limits	 limits[2];	/* by enum side */
 	char		*selection_rule;
 	struct account	*accounts;	/* the selected ones */
 	struct account	**order;	/* as the list has them */

@@ -79,6 +79,32 @@ const struct command commands[] = {
 	"Drops accounts from the state, after a copy of it has been made.  "
 	"Nothing is done\n"
 	"to the target; a later copy meets the accounts as new ones.\n" },
+	{ "stop", "let a running copy finish its batches and end",
+	cmd_stop, FOR_STATUS, false,
+	"usage: mailhaul stop --state FILE [OPTIONS]\n"
+	"       mailhaul stop --job JOB.ini [OPTIONS]\n"
+	"       mailhaul stop SOURCE TARGET [OPTIONS]\n"
+	"\n"
+	"Asks the copy that is running with this state to finish the batches "
+	"in hand and\n"
+	"end with code 75, as SIGTERM does; the same copy goes on later.\n" },
+	{ "pause", "let a running copy wait",
+	cmd_pause, FOR_STATUS, false,
+	"usage: mailhaul pause --state FILE [OPTIONS]\n"
+	"       mailhaul pause --job JOB.ini [OPTIONS]\n"
+	"       mailhaul pause SOURCE TARGET [OPTIONS]\n"
+	"\n"
+	"Asks the copy that is running with this state to finish the batches "
+	"in hand,\n"
+	"close its connections, and wait for mailhaul resume.  A new run "
+	"starts unpaused.\n" },
+	{ "resume", "let a paused copy go on",
+	cmd_resume, FOR_STATUS, false,
+	"usage: mailhaul resume --state FILE [OPTIONS]\n"
+	"       mailhaul resume --job JOB.ini [OPTIONS]\n"
+	"       mailhaul resume SOURCE TARGET [OPTIONS]\n"
+	"\n"
+	"Asks the copy that was paused with mailhaul pause to go on.\n" },
 	{ NULL, NULL, NULL, 0, false, NULL }
 };
 

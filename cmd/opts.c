@@ -94,7 +94,7 @@ help_setting(const struct setting *s, FILE *f)
 	if (s->def != NULL && s->type != SET_BOOL)
 		fprintf(f, " (default: %s)", s->def);
 	if (s->type == SET_NAMES || s->type == SET_PATTERNS ||
-	    s->type == SET_RULES)
+	    s->type == SET_RULES || s->type == SET_LIMITS)
 		fputs("; can be repeated", f);
 	putc('\n', f);
 }

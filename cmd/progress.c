@@ -9,28 +9,33 @@
 #define PLAIN_MS 30000
 
 void
-progress_start(struct progress *p, bool quiet, uint64_t expected)
+progress_start(struct progress *p, bool quiet)
 {
 	memset(p, 0, sizeof *p);
 	p->quiet = quiet;
 	p->tty = isatty(STDERR_FILENO);
-	p->expected = expected;
-	p->started_ms = p->last_ms = now_ms();
+	p->last_ms = now_ms();
 }
 
-/* What is left, from the messages of the last pass; "" when unknown. */
+/* How long it will still take, and how that is known. */
 static void
-eta(const struct progress *p, uint64_t seen, double seen_rate, char *out,
-    size_t size)
+add_eta(const struct run *run, bool brief, char *line, size_t size)
 {
-	uint64_t left;
+	const struct eta *eta = &run->eta;
+	size_t len = strlen(line);
+	uint64_t s = eta->left_s;
 
-	out[0] = '\0';
-	if (p->expected <= seen || seen_rate < 0.1)
+	if (atomic_load(&run->paused) || atomic_load(&run->full)) {
+		snprintf(line + len, size - len, ", %s",
+		    atomic_load(&run->paused) ? "PAUSED" :
+		    "WAITING: less than min-free beside the state");
 		return;
-	left = (uint64_t)((double)(p->expected - seen) / seen_rate);
-	snprintf(out, size, ", about %" PRIu64 ":%02" PRIu64 ":%02" PRIu64
-	    " left", left / 3600, left / 60 % 60, left % 60);
+	}
+	if (!eta->known)
+		return;
+	snprintf(line + len, size - len, ", about %" PRIu64 ":%02" PRIu64
+	    ":%02" PRIu64 " left%s%s%s", s / 3600, s / 60 % 60, s % 60,
+	    brief ? "" : " (", brief ? "" : eta->basis, brief ? "" : ")");
 }
 
 void
@@ -40,7 +45,7 @@ progress_tick(void *ctx, const struct run *run)
 	uint64_t now = now_ms(), sent = atomic_load(&run->sent),
 	    bytes = atomic_load(&run->sent_bytes),
 	    seen = atomic_load(&run->seen), ms = now - p->last_ms;
-	char line[256], left[64];
+	char line[640];
 
 	if (p->quiet || ms == 0 || (!p->tty && ms < PLAIN_MS))
 		return;
@@ -51,14 +56,13 @@ progress_tick(void *ctx, const struct run *run)
 	p->last_ms = now;
 	p->last_sent = sent;
 	p->last_bytes = bytes;
-	eta(p, seen, (double)seen * 1000 / (double)(now - p->started_ms),
-	    left, sizeof left);
 	snprintf(line, sizeof line, "%" PRIu64 "/%" PRIu64 " accounts, %"
 	    PRIu64 " mailboxes, %" PRIu64 " messages met, %" PRIu64 " sent, "
-	    "%.1f MB, %.0f/s, %.1f MB/s%s",
+	    "%.1f MB, %.0f/s, %.1f MB/s",
 	    atomic_load(&run->accounts_done), atomic_load(&run->accounts_total),
 	    atomic_load(&run->mailboxes), seen, sent, (double)bytes / 1e6,
-	    p->rate, p->byte_rate / 1e6, left);
+	    p->rate, p->byte_rate / 1e6);
+	add_eta(run, p->tty, line, sizeof line);
 	if (p->tty) {
 		fprintf(stderr, "\r%.*s\033[K", 120, line);
 		fflush(stderr);

@@ -363,21 +363,14 @@ check_user(struct lane *l, struct account *a, struct err *e)
 }
 
 int
-account_begin(struct lane *l, struct account *a, struct err *e)
+account_register(struct lane *l, struct account *a, struct err *e)
 {
 	char *src, *tgt;
-	bool undoing;
 	int rc;
 
 	l->account = a;
 	l->mailbox_id = 0;
 	arena_reset(&a->arena);
-	a->pairs = NULL;
-	a->npairs = 0;
-	a->names = NULL;
-	a->viewed = a->user_missing = false;
-	a->strange = 0;
-	memset(&a->view, 0, sizeof a->view);
 	if (check_user(l, a, e) == -1)
 		return -1;
 	src = uri_show(a->src_uri);
@@ -386,7 +379,23 @@ account_begin(struct lane *l, struct account *a, struct err *e)
 	    a->old_user : a->target_user, src, tgt, &a->row, e);
 	free(src);
 	free(tgt);
-	if (rc == -1 || undo_pending(l->reader, a->row.id, &undoing, e) == -1)
+	return rc;
+}
+
+int
+account_begin(struct lane *l, struct account *a, struct err *e)
+{
+	bool undoing;
+	int rc = 0;
+
+	a->pairs = NULL;
+	a->npairs = 0;
+	a->names = NULL;
+	a->viewed = a->user_missing = false;
+	a->strange = 0;
+	memset(&a->view, 0, sizeof a->view);
+	if (account_register(l, a, e) == -1 ||
+	    undo_pending(l->reader, a->row.id, &undoing, e) == -1)
 		return -1;
 	if (undoing)
 		return err_set(e, ERR_ACCOUNT, "an undo of it was cut off: "

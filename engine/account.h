@@ -22,10 +22,17 @@ struct account {
 	/* given by cmd/, never changed */
 	const char	*name;		/* the account's identity */
 	const char	*target_user;
+	size_t		 place;		/* in the list */
 	struct uri	*src_uri, *tgt_uri;	/* filled in */
 	const char	*src_password, *tgt_password;	/* or NULL */
 	bool		 trace;		/* its protocol is wanted */
 	struct quota_rule quota;	/* of the list, else the job's */
+	uint64_t	 expect;	/* messages, 0: unknown */
+
+	/* set up by pool_run() */
+	struct host	*host[2];	/* by enum side */
+	unsigned	 sessions[2];	/* open there; the hosts' */
+	_Atomic uint64_t met;		/* messages, in this run */
 
 	/* set up by the lane that prepares it */
 	struct row_account row;
@@ -47,8 +54,10 @@ struct account {
 	unsigned	 lanes;		/* working on it */
 	unsigned	 tries;		/* in vain, one after the other */
 	uint64_t	 due_ms;	/* not before */
-	uint64_t	 down_ms;	/* its host is away since; 0: it is not */
-	unsigned	 lane_limit;	/* more get no session; 0: none */
+	unsigned	 probed;	/* hosts on hold, with it, in vain */
+	unsigned	 bounced;	/* hosts failed it and not others */
+	uint64_t	 proofs;	/* of its hosts, when last it did */
+	bool		 one_writer;	/* more lanes do not gain there */
 	uint64_t	 sent;		/* in this run */
 	_Atomic unsigned lifts;		/* of its quota; quota.c */
 	bool		 failed;	/* no more pairs are begun */
@@ -59,6 +68,8 @@ struct account {
 #define NO_MESSAGE "the source has no message at all; if that is right, say " \
 	"empty=ok"
 
+/* Puts it into the state, for its outcome to be told. */
+int	account_register(struct lane *, struct account *, struct err *);
 /*
  * Opens both stores, lists, names, and checks what may not be begun: fills in
  * a->pairs.  The lane's stores stay open.  -1: *e; a->outcome is "empty" when

@@ -339,6 +339,7 @@ passing_trouble(struct pair_work *w, const struct err *why)
 {
 	struct err e = *why;
 
+	e.at_target = true;
 	e.scope = ++w->troubles >= TROUBLES ? ERR_ACCOUNT : ERR_MAILBOX;
 	if (e.scope == ERR_MAILBOX && w->pair->tries + 1 >= PAIR_TRIES)
 		return false;
@@ -424,6 +425,7 @@ settle_range(struct lane *l, struct slot *s, size_t lo, size_t n, bool *split)
 				    target_broken(l->tgt, &e) == 0)
 					err_retry(&e, ERR_MAILBOX,
 					    "not sent");
+				e.at_target = true;
 				work_fail(w, &e);
 			}
 			break;
@@ -448,6 +450,7 @@ settle_range(struct lane *l, struct slot *s, size_t lo, size_t n, bool *split)
 		w->doubt = true;
 		if (target_broken(l->tgt, &e) == 0)
 			err_retry(&e, ERR_ACCOUNT, "no answer to a store");
+		e.at_target = true;
 		work_fail(w, &e);
 		if (unknown < n) {
 			/* The doubt is about these only. */
@@ -475,6 +478,8 @@ settle_range(struct lane *l, struct slot *s, size_t lo, size_t n, bool *split)
 			c->drop_intent = s->intent.id;
 		}
 	}
+	if (stored > 0)
+		host_proved(&l->at[SIDE_TARGET]);
 	atomic_fetch_add(&l->run->sent, c->sent);
 	atomic_fetch_add(&l->run->sent_bytes, c->sent_bytes);
 	changes_post(l->run->state, &c);
@@ -510,6 +515,16 @@ reap_one(struct lane *l, struct err *e)
 static int send_halves(struct lane *, struct slot *, size_t lo, size_t n,
     struct err *);
 
+static uint64_t
+bytes_of(const struct slot *s, size_t lo, size_t n)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = lo; i < lo + n; i++)
+		sum += s->items[i].size;
+	return sum;
+}
+
 /* Sends items lo .. lo + n - 1 of a slot alone, and waits for the answer. */
 static int
 send_range(struct lane *l, struct slot *s, size_t lo, size_t n, struct err *e)
@@ -525,6 +540,7 @@ send_range(struct lane *l, struct slot *s, size_t lo, size_t n, struct err *e)
 		if (s->items[i].bytes == NULL &&
 		    content_rewind(s->items[i].content, e) == -1)
 			return work_fail(w, e);
+	lane_pace(l, SIDE_TARGET, bytes_of(s, lo, n), n);
 	post_intent(l, s, lo, n);
 	s->batch.items = s->items + lo;
 	s->batch.n = n;
@@ -650,6 +666,7 @@ submit_slot(struct lane *l, struct err *e)
 	for (size_t i = 0; i < s->n; i++)
 		if (s->offsets[i] != SIZE_MAX)
 			s->items[i].bytes = s->bytes.ptr + s->offsets[i];
+	lane_pace(l, SIDE_TARGET, s->total, s->n);
 	post_intent(l, s, 0, s->n);
 	s->batch.items = s->items;
 	s->batch.n = s->n;

@@ -61,10 +61,13 @@ put_item(struct config *c, enum cfg id, const char *text,
     const struct origin *o, struct buf *errors)
 {
 	struct rules *r = rules_new();
+	struct limits limits = { .n = 0 };
 	struct err e;
 	int rc = 0;
 
-	if (id == CFG_MAP)
+	if (config_setting(id)->type == SET_LIMITS)
+		rc = limits_add(&limits, text, &e);
+	else if (id == CFG_MAP)
 		rc = rules_add_map(r, text, &e);
 	else if (id == CFG_SPECIAL_NAME)
 		rc = rules_add_special(r, text, &e);
@@ -186,6 +189,7 @@ config_set_value(struct config *c, enum cfg id, const char *text,
 	case SET_PATTERNS:
 		return put_patterns(c, id, text, o, errors);
 	case SET_RULES:
+	case SET_LIMITS:
 		return put_item(c, id, text, o, errors);
 	case SET_PATH:
 		path = config_path_at(o->dir, text, false);
@@ -200,6 +204,7 @@ config_set_value(struct config *c, enum cfg id, const char *text,
 	case SET_DATE:
 	case SET_ENUM:
 	case SET_QUOTA:
+	case SET_CLOCK:
 		break;
 	}
 	if (config_parse_number(s, text, &num, o->where, errors) == -1)
@@ -303,6 +308,35 @@ config_store_arg(struct config *c, enum side side, const char *uri,
 
 /* The end of reading */
 
+void
+config_limits(const struct config *c, enum side side, struct limits *l)
+{
+	enum cfg id = side == SIDE_SOURCE ? CFG_SOURCE_LIMIT :
+	    CFG_TARGET_LIMIT;
+	struct err e;
+
+	for (size_t i = 0; i < config_list(c, id); i++)
+		limits_add(l, config_item(c, id, i), &e);
+}
+
+/* Rules that are right each may be wrong together. */
+static size_t
+check_limits(const struct config *c, enum cfg id, struct buf *errors)
+{
+	const struct value *v = &c->values[id];
+	struct limits l = { .n = 0 };
+	size_t bad = 0;
+	struct err e;
+
+	for (size_t i = 0; i < v->n; i++)
+		if (limits_add(&l, v->items[i].text, &e) == -1) {
+			complain(errors, v->items[i].where, "%s: %s",
+			    config_setting(id)->key, e.text);
+			bad++;
+		}
+	return bad;
+}
+
 size_t
 config_finish(struct config *c, bool stores, struct buf *errors)
 {
@@ -321,6 +355,8 @@ config_finish(struct config *c, bool stores, struct buf *errors)
 		    config_str(c, CFG_OLDER_THAN));
 		bad++;
 	}
+	bad += check_limits(c, CFG_SOURCE_LIMIT, errors);
+	bad += check_limits(c, CFG_TARGET_LIMIT, errors);
 	if (bad == 0)
 		config_finish_state(c);
 	return bad;

@@ -21,6 +21,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/uri.h"
+#include "host_limits.h"
 #include "rules.h"
 #include "text.h"
 
@@ -38,12 +39,12 @@ enum cfg {
 	CFG_INBOX_CHILDREN, CFG_COLLISIONS, CFG_SUBSCRIBE,
 	CFG_NEWER_THAN, CFG_OLDER_THAN, CFG_MAX_SIZE, CFG_DELETED,
 	CFG_APPLY_RENAMES, CFG_COUNT_BYTES,
-	CFG_MIN_FREE, CFG_PATIENCE, CFG_MAX_RETRIES,
+	CFG_MIN_FREE, CFG_PATIENCE, CFG_MAX_RETRIES, CFG_SOURCE_LIMIT,
+	CFG_TARGET_LIMIT, CFG_STOP_AT, CFG_MAX_TIME,
 	CFG_COUNT
 };
 
 /* The values of enum settings, in the order of their words. */
-enum order { ORDER_LARGEST, ORDER_SMALLEST, ORDER_LIST };
 enum existing { EXISTING_ADOPT, EXISTING_MERGE };
 enum empty { EMPTY_REFUSE, EMPTY_OK };
 enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_CSV };
@@ -65,7 +66,9 @@ enum setting_type {
 	SET_QUOTA,	/* keep, source, none or fixed:SIZE */
 	SET_NAMES,	/* list: a,b,c */
 	SET_PATTERNS,	/* list: words, "quoted words" */
-	SET_RULES	/* list: one rule a time */
+	SET_RULES,	/* list: one rule a time */
+	SET_LIMITS,	/* list: limits of a host (host_limits.h) */
+	SET_CLOCK	/* HH:MM, in minutes of the day */
 };
 
 /* Which commands take a setting as an option. */
@@ -155,6 +158,8 @@ char		*config_identity(const struct uri *, void (*fold)(char *));
 
 /* The rules of [folders] and [messages]; the caller frees. */
 struct rules	*config_rules(const struct config *);
+/* The limits of the hosts of a side; l holds none before. */
+void	config_limits(const struct config *, enum side, struct limits *l);
 /* The job file, or NULL. */
 const char	*config_job(const struct config *);
 /* The state file, always set after config_finish() without mistakes where

@@ -6,8 +6,6 @@
 #define REPORTS		(FOR_COPY | FOR_REPORT | FOR_STATUS)
 #define ALL		(REPORTS | FOR_FORGET | FOR_UNDO)
 
-static const char *const order_words[] = {
-	"largest", "smallest", "list", NULL };
 static const char *const existing_words[] = { "adopt", "merge", NULL };
 static const char *const empty_words[] = { "refuse", "ok", NULL };
 static const char *const format_words[] = { "text", "json", "csv", NULL };
@@ -37,9 +35,10 @@ static const struct setting table[CFG_COUNT] = {
 [CFG_LANES] = { "job", "lanes", SET_NUMBER, FOR_COPY, "8", "N",
 	"work on N mailboxes at a time", NULL, 1, 256 },
 [CFG_LANES_PER_ACCOUNT] = { "job", "lanes-per-account", SET_NUMBER, FOR_COPY,
-	"2", "N", "at most N of them of one account", NULL, 1, 256 },
-[CFG_ORDER] = { "job", "order", SET_ENUM, FOR_COPY, "largest", "WHICH",
-	"which accounts go first", order_words, 0, 0 },
+	NULL, "N", "at most N of them of one account", NULL, 1, 256 },
+[CFG_ORDER] = { "job", "order", SET_STRING, FOR_COPY, "largest", "WHICH",
+	"largest, smallest, list, or COLUMN", NULL,
+	0, 0 },
 [CFG_CREATE_USERS] = { "job", "create-users", SET_BOOL, FOR_COPY, "no", NULL,
 	"make users that the target lacks", NULL, 0, 0 },
 [CFG_QUOTA] = { "job", "quota", SET_QUOTA, FOR_COPY, "keep", "RULE",
@@ -113,6 +112,14 @@ static const struct setting table[CFG_COUNT] = {
 	"end the run if a host is away so long", NULL, 0, 0 },
 [CFG_MAX_RETRIES] = { "limits", "max-retries", SET_NUMBER, FOR_COPY, "5", "N",
 	"tries before an account has failed", NULL, 0, 1000 },
+[CFG_SOURCE_LIMIT] = { "limits", "source-limit", SET_LIMITS, FOR_COPY, NULL,
+	"'[HOURS =] LIMIT, ...'", "each source host: '2 lanes, 4 MB/s'", NULL, 0, 0 },
+[CFG_TARGET_LIMIT] = { "limits", "target-limit", SET_LIMITS, FOR_COPY, NULL,
+	"'[HOURS =] LIMIT, ...'", "the same of each target host", NULL, 0, 0 },
+[CFG_STOP_AT] = { "limits", "stop-at", SET_CLOCK, FOR_COPY, NULL, "HH:MM",
+	"end the run, to be continued, at that time", NULL, 0, 0 },
+[CFG_MAX_TIME] = { "limits", "max-time", SET_DURATION, FOR_COPY, NULL, "TIME",
+	"end the run, to be continued, after so long", NULL, 1, 0 },
 };
 
 const char *const config_sections[NSECTIONS + 1] = {
@@ -138,7 +145,8 @@ config_find(const char *key)
 bool
 config_is_list(enum setting_type type)
 {
-	return type == SET_NAMES || type == SET_PATTERNS || type == SET_RULES;
+	return type == SET_NAMES || type == SET_PATTERNS ||
+	    type == SET_RULES || type == SET_LIMITS;
 }
 
 int

@@ -132,6 +132,17 @@ config_quota_text(const struct quota_rule *r)
 }
 
 static int
+parse_clock(const char *text, uint64_t *out)
+{
+	unsigned minute;
+
+	if (clock_parse(text, &minute) == -1)
+		return -1;
+	*out = minute;
+	return 0;
+}
+
+static int
 parse_enum(const struct setting *s, const char *text, uint64_t *out)
 {
 	for (*out = 0; s->words[*out] != NULL; ++*out)
@@ -181,6 +192,10 @@ config_parse_number(const struct setting *s, const char *text, uint64_t *num,
 		rc = parse_date(text, num);
 		want = "a day such as 2024-03-31, or an age such as 90d or 2y";
 		break;
+	case SET_CLOCK:
+		rc = parse_clock(text, num);
+		want = "a time of the day such as 06:00";
+		break;
 	case SET_ENUM:
 		rc = parse_enum(s, text, num);
 		words_of(s, &words);
@@ -195,6 +210,7 @@ config_parse_number(const struct setting *s, const char *text, uint64_t *num,
 	case SET_NAMES:
 	case SET_PATTERNS:
 	case SET_RULES:
+	case SET_LIMITS:
 		break;
 	}
 	if (rc == -1)

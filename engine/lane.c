@@ -77,6 +77,43 @@ lane_sleep(struct lane *l, uint64_t ms)
 	return !lane_stopping(l);
 }
 
+bool
+lane_leaving(struct lane *l)
+{
+	return lane_stopping(l) || atomic_load(&l->run->paused) ||
+	    atomic_load(&l->run->full) ||
+	    host_leaves(&l->at[SIDE_SOURCE]) ||
+	    host_leaves(&l->at[SIDE_TARGET]);
+}
+
+void
+lane_pace(struct lane *l, enum side side, uint64_t bytes, uint64_t messages)
+{
+	uint64_t ms = host_pace(l->at[side].host, bytes, messages), slice;
+
+	for (; ms > 0 && !lane_leaving(l); ms -= slice) {
+		slice = ms < 200 ? ms : 200;
+		lane_sleep(l, slice);
+	}
+}
+
+void
+lane_proved(struct lane *l)
+{
+	host_proved(&l->at[SIDE_SOURCE]);
+	host_proved(&l->at[SIDE_TARGET]);
+}
+
+void
+lane_met(struct lane *l, uint64_t messages)
+{
+	atomic_fetch_add(&l->run->seen, messages);
+	atomic_fetch_add(&l->account->met, messages);
+	for (int side = SIDE_SOURCE; side <= SIDE_TARGET; side++)
+		if (l->at[side].host != NULL)
+			host_met(l->at[side].host, messages);
+}
+
 void
 lane_note(struct lane *l, const char *kind, const char *where,
     const char *fmt, ...)
@@ -195,6 +232,14 @@ folder_key(struct lane *l, size_t number)
 	return key;
 }
 
+/* A session of one side could not be opened; *e tells why. */
+static int
+not_opened(struct lane *l, enum side side, struct err *e)
+{
+	l->trouble = host_trouble(&l->at[side], e, true);
+	return -1;
+}
+
 int
 lane_open_source(struct lane *l, struct err *e)
 {
@@ -203,8 +248,12 @@ lane_open_source(struct lane *l, struct err *e)
 
 	if (l->src != NULL)
 		return 0;
-	if (source_open(&l->src, &c, e) == -1)
-		return err_ctx(e, "source");
+	host_opening(&l->at[SIDE_SOURCE]);
+	if (source_open(&l->src, &c, e) == -1) {
+		err_ctx(e, "source");
+		return not_opened(l, SIDE_SOURCE, e);
+	}
+	host_opened(&l->at[SIDE_SOURCE]);
 	log_opened(l, "source", c.uri);
 	arena_reset(&l->listing);
 	if (source_list(l->src, &l->listing, &l->folders, &l->nfolders, e) ==
@@ -244,8 +293,12 @@ lane_open_target(struct lane *l, struct err *e)
 			return 0;
 		lane_close_target(l);
 	}
-	if (target_open(&l->tgt, &c, e) == -1)
-		return err_ctx(e, "target");
+	host_opening(&l->at[SIDE_TARGET]);
+	if (target_open(&l->tgt, &c, e) == -1) {
+		err_ctx(e, "target");
+		return not_opened(l, SIDE_TARGET, e);
+	}
+	host_opened(&l->at[SIDE_TARGET]);
 	target_caps(l->tgt, &caps);
 	measure_want_sha1(l->measure, (caps.bits & TGT_TELLS_SHA1) != 0);
 	note_refusal_rule(l, &caps);
@@ -256,21 +309,32 @@ lane_open_target(struct lane *l, struct err *e)
 int
 lane_open_eyes(struct lane *l, bool fresh, struct err *e)
 {
+	struct berth *b = &l->at[SIDE_TARGET];
 	struct store_conf c = conf_of(l, l->account->tgt_uri,
 	    l->account->tgt_password);
 
 	if (fresh)
-		source_close(&l->eyes);
+		lane_close_eyes(l);
 	if (l->eyes != NULL)
 		return 0;
-	if (source_open(&l->eyes, &c, e) == -1) {
-		if (!e->retry || l->tgt == NULL)
-			return -1;
-		/* Maybe the server counts sessions: look with the only one. */
-		lane_close_target(l);
-		if (source_open(&l->eyes, &c, e) == -1)
+	if (l->tgt != NULL && host_second(b)) {
+		host_opening(b);
+		if (source_open(&l->eyes, &c, e) == 0) {
+			host_opened(b);
+			log_opened(l, "target, to look at it,", c.uri);
+			return 0;
+		}
+		not_opened(l, SIDE_TARGET, e);
+		if (!e->retry)
 			return -1;
 	}
+	/* Maybe the server counts sessions: look with the only one. */
+	lane_close_target(l);
+	host_opening(b);
+	if (source_open(&l->eyes, &c, e) == -1)
+		return not_opened(l, SIDE_TARGET, e);
+	l->trouble = TROUBLE_NONE;
+	host_opened(b);
 	log_opened(l, "target, to look at it,", c.uri);
 	return 0;
 }
@@ -280,13 +344,15 @@ lane_target_again(struct lane *l, struct err *e)
 {
 	if (l->tgt != NULL)
 		return 0;
-	source_close(&l->eyes);
+	lane_close_eyes(l);
 	return lane_open_target(l, e) == -1 ? -1 : 1;
 }
 
 void
 lane_close_source(struct lane *l)
 {
+	if (l->src != NULL)
+		host_closed(&l->at[SIDE_SOURCE]);
 	source_close(&l->src);
 	l->folders = NULL;
 	l->nfolders = 0;
@@ -295,7 +361,17 @@ lane_close_source(struct lane *l)
 void
 lane_close_target(struct lane *l)
 {
+	if (l->tgt != NULL)
+		host_closed(&l->at[SIDE_TARGET]);
 	target_close(&l->tgt);
+	lane_close_eyes(l);
+}
+
+void
+lane_close_eyes(struct lane *l)
+{
+	if (l->eyes != NULL)
+		host_closed(&l->at[SIDE_TARGET]);
 	source_close(&l->eyes);
 }
 

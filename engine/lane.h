@@ -8,6 +8,7 @@
 
 #include <stdatomic.h>
 
+#include "host.h"
 #include "measure.h"
 #include "rows.h"
 #include "settings.h"
@@ -17,17 +18,30 @@
 struct account;		/* account.h */
 struct pair;
 
+/* When it will all be done; written by the main thread. */
+struct eta {
+	bool		 known;
+	uint64_t	 left_s;
+	uint64_t	 average;	/* messages of an account, 0: unknown */
+	char		 basis[240];	/* how this was found */
+};
+
 /* Shared by all lanes; counters are for progress only, never for outcomes. */
 struct run {
 	struct state		*state;
 	const struct settings	*set;
 	const char		*state_dir;	/* to watch its space, or NULL */
+	const char		*state_path;	/* to be controlled, or NULL */
 	bool			 planning;	/* nothing may be changed */
-	uint64_t		 start_ms;	/* monotonic */
+	uint64_t		 start_ms;	/* monotonic; 0: pool_run() */
+	struct hosts		*hosts;		/* set up by pool_run() */
 	_Atomic bool		 stop;		/* finish the batch in hand */
+	_Atomic bool		 paused;	/* the same, and wait */
+	_Atomic bool		 full;		/* the same: no space */
 	_Atomic uint64_t	 seen, sent, sent_bytes, issues;
 	_Atomic bool		 quotas_told;	/* that none can be set */
 	_Atomic uint64_t	 mailboxes, accounts_done, accounts_total;
+	struct eta		 eta;
 	void			(*log)(void *ctx, const char *account,
 				    const char *text);
 	void			*log_ctx;
@@ -45,6 +59,8 @@ struct lane {
 	struct target	*tgt;
 	struct source	*eyes;		/* the target, read as a source */
 	struct changes	*notes;		/* warnings of the stores, collected */
+	struct berth	 at[2];		/* by enum side, while on an account */
+	enum trouble	 trouble;	/* why a store could not be opened */
 	int64_t		 mailbox_id;	/* the open pair's, 0: none */
 	bool		 probing;	/* stores are opened again: no notes */
 	struct arena	 listing;	/* of the open source */
@@ -73,10 +89,21 @@ int	lane_target_again(struct lane *, struct err *);
 void	lane_close_stores(struct lane *);
 void	lane_close_source(struct lane *);
 void	lane_close_target(struct lane *);
+void	lane_close_eyes(struct lane *);
 
 /* Sleeps for ms or until the run stops; false: it stops. */
 bool	lane_sleep(struct lane *, uint64_t ms);
 bool	lane_stopping(const struct lane *);
+/* It stops, pauses, or has to leave its account for other reasons; what is
+ * cut short goes on later. */
+bool	lane_leaving(struct lane *);
+/* Waits for the limits of a host before so much is read there or sent. */
+void	lane_pace(struct lane *, enum side, uint64_t bytes,
+	    uint64_t messages);
+/* Both hosts have done what they are for. */
+void	lane_proved(struct lane *);
+/* So many messages of the account have been met. */
+void	lane_met(struct lane *, uint64_t messages);
 
 /* One line for the report, in the open mailbox; posted with the next changes
  * or by lane_flush_notes(). */

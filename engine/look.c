@@ -107,6 +107,8 @@ hash_chunk(struct lane *l, struct pair *p, const struct msg_meta *metas,
 		if (rc == 1)
 			rc = measure_content(l->measure, content, NULL, &m, e);
 		content_close(&content);
+		if (rc == 0)
+			lane_pace(l, SIDE_TARGET, m.size, 1);
 		if (rc == -1) {
 			err_ctx(e, "look at uid %" PRIu32, metas[i].uid);
 			if (e->scope != ERR_MESSAGE || (e->retry &&
@@ -282,7 +284,7 @@ fail:
 	changes_free(k.unread);
 	if (l->eyes != NULL)
 		source_folder_close(l->eyes);
-	source_close(&l->eyes);
+	lane_close_eyes(l);
 	spill_free(&k.known);
 	arena_release(&arena);
 	return -1;
@@ -344,7 +346,7 @@ look_closer(struct lane *l, struct pair *p, uint32_t from, struct err *e)
 	if (l->eyes != NULL)
 		source_folder_close(l->eyes);
 	if (rc == -1)
-		source_close(&l->eyes);
+		lane_close_eyes(l);
 	arena_release(&arena);
 	fault_point("look.closer");
 	return rc == -1 ? -1 : state_wait(l->run->state, seq, e);
@@ -400,7 +402,7 @@ look_for_lost(struct lane *l, struct pair *p, uint64_t *lost, struct err *e)
 fail:
 	if (l->eyes != NULL)
 		source_folder_close(l->eyes);
-	source_close(&l->eyes);
+	lane_close_eyes(l);
 	spill_free(&known);
 	arena_release(&arena);
 	return -1;

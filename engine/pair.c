@@ -229,7 +229,7 @@ unchanged(struct walk *w, struct err *e)
 	    .pass = state_pass(l->run->state), .token = w->row.token.ptr,
 	    .token_len = w->row.token.len };
 
-	atomic_fetch_add(&l->run->seen, w->row.source);
+	lane_met(l, w->row.source);
 	lane_flush_notes(l);
 	return mailbox_put_end(l->run->state, &end, e);
 }

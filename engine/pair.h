@@ -7,6 +7,7 @@
 #include "lane.h"
 
 #define PAIR_TRIES 3	/* of a mailbox with passing errors */
+#define PAIR_PAUSE_MS 500 /* others of the account have their turn first */
 
 enum pair_state { PAIR_TODO, PAIR_BUSY, PAIR_LATER, PAIR_DONE, PAIR_FAILED };
 
@@ -32,6 +33,8 @@ struct pair {
 	bool		 begun;		/* it was run before */
 	bool		 stable;	/* the source changed under us: now it
 					 * must not */
+	uint64_t	 stuck;		/* hash of the message it stuck at */
+	unsigned	 stuck_n;	/* how often */
 	struct err	 err;
 };
 

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "json.h"
+#include "live.h"
 #include "text.h"
 
 /* Only pairs, not what an earlier pass knew and nobody counts. */
@@ -413,7 +413,7 @@ status_text(struct db *db, FILE *out, long running, struct err *e)
 	put_bytes(out, s.sent_bytes);
 	fprintf(out, ")\n  batches   %" PRId64 " without an answer yet\n",
 	    s.waiting);
-	return 0;
+	return live_text(db, out, running, e);
 }
 
 int
@@ -438,6 +438,8 @@ status_json(struct db *db, FILE *out, long running, struct err *e)
 	json_number(&j, "accounts_done", t.accounts_done);
 	json_number(&j, "accounts_running", s.running);
 	json_number(&j, "open_intents", s.waiting);
+	if (live_json(db, &j, running, e) == -1)
+		return -1;
 	json_close(&j, '}');
 	json_end(&j);
 	return 0;

@@ -6,20 +6,25 @@
 #define ENGINE_SETTINGS_H
 
 #include "config.h"
+#include "host_limits.h"
 
 struct settings {
 	unsigned	 lanes;			/* threads, at least 1 */
 	unsigned	 lanes_per_account;	/* at least 1 */
+	bool		 spread;	/* more, when lanes have nothing else */
 	uint64_t	 settle_ms;		/* between a doubt and a second store */
 	unsigned	 patience_s;		/* a host may stay away this long */
 	unsigned	 max_tries;		/* of an account without progress */
-	uint64_t	 min_free;		/* bytes free beside the state */
+	uint64_t	 min_free;		/* bytes on disks we write to */
+	const struct limits *source_limits, *target_limits; /* or NULL */
+	uint64_t	 probe_ms;	/* before a host on hold is tried */
+	uint64_t	 cap_raise_ms;	/* one more session is tried after */
+	uint64_t	 stop_ms;	/* CLOCK_MONOTONIC; 0: no such time */
 	bool		 repair, retry_refused, remove_doubles;
 	bool		 create_users, merge_existing, empty_ok;
 	bool		 refuse_collisions, apply_renames;
 	bool		 count_bytes;		/* plan: read everything */
 	enum subscribe	 subscribe;
-	enum order	 order;
 	const struct rules *rules;		/* never NULL */
 	/* Name what a refusal, and what the choice of messages, depend on: a
 	 * refused message is tried again, and a mailbox read again, when

@@ -35,7 +35,10 @@
  * change of the target that is not a store: state 0 begun, 1 done.  A quota
  * row has bytes: the limit at the source (NULL: not known), the one wished for
  * (NULL: leave it), the most that the mail has needed, the one the target was
- * given last (NULL: none yet); -1 is no limit.  why: it cannot be given.
+ * given last (NULL: none yet); -1 is no limit.  why: it cannot be given.  A
+ * host is what is known of one and survives a run (caps, rates per second) or
+ * was true when it was last written; live is what the running pass says of
+ * itself.
  */
 static const char schema[] =
 "CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
@@ -103,6 +106,14 @@ static const char schema[] =
 "  key BLOB NOT NULL DEFAULT x'', pass INTEGER, message_where TEXT,"
 "  message_id TEXT, subject TEXT, size INTEGER, reason TEXT,"
 "  UNIQUE (account_id, mailbox_id, kind, key, message_where));";
+
+static const char schema_hosts[] =
+"CREATE TABLE host (side INTEGER NOT NULL, name TEXT NOT NULL,"
+"  lanes INTEGER, cap INTEGER, user_cap INTEGER, held_s INTEGER, why TEXT,"
+"  rate REAL, lane_rate REAL, measured_s INTEGER, PRIMARY KEY (side, name))"
+"  WITHOUT ROWID;"
+"CREATE TABLE live (id INTEGER PRIMARY KEY CHECK (id = 1), pass INTEGER,"
+"  updated INTEGER, mode TEXT, left_s INTEGER, basis TEXT);";
 
 /* Opens PATH.lock and takes it; the pid in it is for people only. */
 static int
@@ -206,6 +217,7 @@ state_make_schema(struct db *db, const char *path, struct err *e)
 	    "PRAGMA user_version=%d;", APPLICATION_ID, SCHEMA_VERSION);
 	if (db_script(db, "BEGIN EXCLUSIVE;", e) == -1 ||
 	    db_script(db, schema, e) == -1 ||
+	    db_script(db, schema_hosts, e) == -1 ||
 	    db_script(db, sql, e) == -1 ||
 	    db_script(db, "COMMIT;", e) == -1)
 		return err_ctx(e, "%s", path);

@@ -208,6 +208,25 @@ take_extra(struct walk *w, const struct msg_meta *m, const void *key,
 	return 1;
 }
 
+/*
+ * A file system that fails at one message puts the host on hold; one that
+ * fails there each time has one bad file, and the others go on.
+ */
+static bool
+stuck_here(struct pair *p, const struct msg_meta *m)
+{
+	const char *s = m->key != NULL ? m->key : m->where != NULL ? m->where :
+	    "";
+	uint64_t hash = 14695981039346656037u;
+
+	for (; *s != '\0'; s++)
+		hash = (hash ^ (unsigned char)*s) * 1099511628211u;
+	if (p->stuck != hash)
+		p->stuck_n = 0;
+	p->stuck = hash;
+	return ++p->stuck_n >= PAIR_TRIES;
+}
+
 /* Reads one message's bytes and gives it its outcome, or sends it. */
 static int
 read_one(struct walk *w, const struct msg_meta *m, struct err *e)
@@ -230,8 +249,11 @@ read_one(struct walk *w, const struct msg_meta *m, struct err *e)
 		rc = measure_content(l->measure, content, &w->keep, &md, e);
 		if (rc == -1)
 			content_close(&content);
-		else
+		else {
+			host_proved(&l->at[SIDE_SOURCE]);
+			w->read = md.raw_size;
 			rc = 1;
+		}
 	}
 	if (rc == 0 && w->adopting)
 		return 0;
@@ -243,6 +265,9 @@ read_one(struct walk *w, const struct msg_meta *m, struct err *e)
 		return 0;
 	}
 	if (rc == -1) {
+		if (e->scope == ERR_HOST && !e->at_target &&
+		    stuck_here(w->p, m))
+			e->scope = ERR_MESSAGE;
 		if (e->scope != ERR_MESSAGE)
 			return -1;
 		if (w->adopting) {
@@ -376,7 +401,7 @@ walk_all(struct walk *w, struct err *e)
 			if ((rc = source_next(l->src, &w->arena, m, e)) != 1)
 				break;
 			if (!w->adopting)
-				atomic_fetch_add(&l->run->seen, 1);
+				lane_met(l, 1);
 			if (m->key != NULL) {
 				rc = known_row(w, m, m->key, strlen(m->key),
 				    NULL, &other, e);
@@ -397,10 +422,15 @@ walk_all(struct walk *w, struct err *e)
 		}
 		if (rc == -1 || source_want(l->src, want, n, e) == -1)
 			return -1;
-		for (size_t i = 0; i < n; i++)
+		for (size_t i = 0; i < n && !lane_leaving(l); i++) {
+			w->read = UNKNOWN64;
 			if (read_one(w, &metas[i], e) == -1)
 				return -1;
-		if (lane_stopping(l)) {
+			/* Not with a content open, which may hold a lock. */
+			if (w->read != UNKNOWN64)
+				lane_pace(l, SIDE_SOURCE, w->read, 1);
+		}
+		if (lane_leaving(l)) {
 			err_retry(e, ERR_RUN, "stopped");
 			e->cause = CAUSE_CANCELLED;
 			return -1;

@@ -10,6 +10,7 @@
 #define MAX_RULES 8		/* that leave messages out */
 
 struct walk {
+	uint64_t	 read;		/* bytes of a message just read */
 	struct lane	*l;
 	struct pair	*p;
 	struct folder_info *folder;	/* the source mailbox */

@@ -28,6 +28,15 @@ find_ops(struct uri *uri, struct err *e)
 	return uri_check_opts(uri, (*ops)->options, e) == -1 ? NULL : *ops;
 }
 
+/* What comes back from a back end; a failure is the target's. */
+static int
+told(int rc, struct err *e)
+{
+	if (rc == -1)
+		e->at_target = true;
+	return rc;
+}
+
 int
 target_check(struct uri *uri, struct err *e)
 {
@@ -46,7 +55,7 @@ target_open(struct target **tp, const struct store_conf *conf, struct err *e)
 	assert(conf->warn != NULL);
 	*tp = NULL;
 	if ((ops = find_ops(conf->uri, e)) == NULL ||
-	    ops->open(tp, conf, e) == -1)
+	    told(ops->open(tp, conf, e), e) == -1)
 		return -1;
 	(*tp)->ops = ops;
 	(*tp)->conf = *conf;
@@ -96,11 +105,11 @@ target_account_ensure(struct target *t, bool create, struct err *e)
 	int rc;
 
 	if (!create)
-		return t->ops->account_ensure(t, false, e);
+		return told(t->ops->account_ensure(t, false, e), e);
 	if (may_change(t, "create a user", e) == -1)
 		return -1;
 	fault_point("user.before");
-	rc = t->ops->account_ensure(t, true, e);
+	rc = told(t->ops->account_ensure(t, true, e), e);
 	fault_point("user.made");
 	return rc;
 }
@@ -178,7 +187,7 @@ target_folder_open(struct target *t, const char *name,
 	memset(st, 0, sizeof *st);
 	if (may_change(t, "open for storing", e) == -1)
 		return -1;
-	rc = t->ops->folder_open(t, name, st, e);
+	rc = told(t->ops->folder_open(t, name, st, e), e);
 	t->in_folder = rc == 1;
 	return rc;
 }
@@ -202,7 +211,7 @@ target_folder_create(struct target *t, const char *name, unsigned use,
 	if (may_change(t, "create", e) == -1)
 		return -1;
 	fault_point("create.before");
-	rc = t->ops->folder_create(t, name, use, e);
+	rc = told(t->ops->folder_create(t, name, use, e), e);
 	fault_point("create.after");
 	return rc;
 }
@@ -224,7 +233,7 @@ target_folder_rename(struct target *t, const char *from, const char *to,
 	if (t->ops->folder_rename == NULL)
 		return cannot(e, "rename mailboxes");
 	fault_point("rename.before");
-	rc = t->ops->folder_rename(t, from, to, e);
+	rc = told(t->ops->folder_rename(t, from, to, e), e);
 	fault_point("rename.after");
 	return rc;
 }
@@ -238,7 +247,7 @@ target_folder_delete(struct target *t, const char *name, struct err *e)
 		return -1;
 	if (t->ops->folder_delete == NULL)
 		return cannot(e, "delete mailboxes");
-	rc = t->ops->folder_delete(t, name, e);
+	rc = told(t->ops->folder_delete(t, name, e), e);
 	fault_point("delete.after");
 	return rc;
 }
@@ -252,7 +261,7 @@ target_subscribe(struct target *t, const char *name, bool on, struct err *e)
 		return -1;
 	if (t->ops->subscribe == NULL)
 		return 0;
-	rc = t->ops->subscribe(t, name, on, e);
+	rc = told(t->ops->subscribe(t, name, on, e), e);
 	fault_point("subscribe.after");
 	return rc;
 }
@@ -290,7 +299,7 @@ target_mark_use(struct target *t, const char *name, unsigned use,
 		return -1;
 	if (t->ops->mark_use == NULL)
 		return 0;
-	return t->ops->mark_use(t, name, use, e);
+	return told(t->ops->mark_use(t, name, use, e), e);
 }
 
 int
@@ -307,7 +316,7 @@ target_set_quota(struct target *t, uint64_t bytes, bool *changed,
 		return 0;
 	}
 	fault_point("quota.before");
-	rc = t->ops->set_quota(t, bytes, changed, e);
+	rc = told(t->ops->set_quota(t, bytes, changed, e), e);
 	fault_point("quota.set");
 	return rc;
 }
@@ -327,7 +336,7 @@ target_submit(struct target *t, struct store_batch *b, struct err *e)
 	b->next = NULL;
 	t->outstanding++;
 	fault_point("submit.before");
-	return t->ops->submit(t, b, e);
+	return told(t->ops->submit(t, b, e), e);
 }
 
 int
@@ -339,7 +348,7 @@ target_reap(struct target *t, bool wait, struct store_batch **b,
 	*b = NULL;
 	if (t->outstanding == 0)
 		return 0;
-	rc = t->ops->reap(t, wait, b, e);
+	rc = told(t->ops->reap(t, wait, b, e), e);
 	if (rc == 1) {
 		t->outstanding--;
 		for (size_t i = 0; i < (*b)->n; i++)
@@ -364,7 +373,7 @@ target_change_flags(struct target *t, struct flag_change *c, size_t n,
 	assert(t->in_folder);
 	if (t->ops->change_flags == NULL)
 		return cannot(e, "change flags");
-	rc = t->ops->change_flags(t, c, n, e);
+	rc = told(t->ops->change_flags(t, c, n, e), e);
 	fault_point("flags.after");
 	return rc;
 }
@@ -378,7 +387,7 @@ target_expunge(struct target *t, const uint32_t *uids, size_t n,
 	assert(t->in_folder);
 	if (t->ops->expunge == NULL)
 		return cannot(e, "expunge messages");
-	rc = t->ops->expunge(t, uids, n, e);
+	rc = told(t->ops->expunge(t, uids, n, e), e);
 	fault_point("expunge.after");
 	return rc;
 }

@@ -19,7 +19,9 @@ enum {
 	TGT_ATOMIC		= 1 << 2,	/* a batch is all or nothing */
 	TGT_TELLS_SHA1		= 1 << 3,	/* read as a source, it gives
 						 * msg_meta.sha1 */
-	TGT_EXPUNGES		= 1 << 4	/* single messages */
+	TGT_EXPUNGES		= 1 << 4,	/* single messages */
+	TGT_ONE_WRITER		= 1 << 5	/* sessions of one account wait
+						 * for each other */
 };
 
 /* Limits hold for the open session; ask again after folder_open(). */

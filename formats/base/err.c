@@ -39,6 +39,7 @@ fill(struct err *e, enum err_scope scope, bool retry, int sys,
 	e->scope = scope;
 	e->cause = CAUSE_OTHER;
 	e->retry = retry;
+	e->at_target = false;
 	e->sys = sys;
 	memcpy(e->text, text, sizeof text);
 }

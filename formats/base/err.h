@@ -36,6 +36,7 @@ struct err {
 	enum err_scope	 scope;
 	enum err_cause	 cause;
 	bool		 retry;		/* worth trying again later */
+	bool		 at_target;	/* a target said so (target.c) */
 	int		 sys;		/* errno, or 0 */
 	char		 text[480];
 };

@@ -77,6 +77,9 @@ imap_append_caps(const struct imap_appender *a, struct target_caps *caps)
 
 	caps->bits = (c & CAP_UIDPLUS ? TGT_TELLS_UIDS | TGT_EXPUNGES : 0) |
 	    (c & CAP_DIGEST_SHA1 ? TGT_TELLS_SHA1 : 0);
+	/* Cyrus holds a lock of the user while it stores. */
+	if (a->s->dialect == IMAP_CYRUS)
+		caps->bits |= TGT_ONE_WRITER;
 	caps->batch_bytes = BATCH_BYTES;
 	caps->window = c & CAP_LITERAL_PLUS ? 2 : 1;
 	caps->batch_messages = BATCH_SINGLES;

@@ -315,6 +315,9 @@ log_in(struct imap_session *s, bool as_admin, struct err *e)
 		    authzid != NULL ? authzid : "", mech);
 		if (strcmp(rs.code, "UNAVAILABLE") == 0)
 			e->scope = ERR_HOST;
+		else if (e->retry && (strcmp(rs.code, "LIMIT") == 0 ||
+		    strcasestr(rs.text, "connections") != NULL))
+			e->cause = CAUSE_LIMIT;
 		else if (!e->retry && strcmp(rs.code, "PRIVACYREQUIRED") != 0)
 			e->cause = CAUSE_AUTH;
 		return -1;

@@ -6,6 +6,7 @@
 #include <openssl/evp.h>
 
 #include "base/xmalloc.h"
+#include "mem/mem_host.h"
 #include "mem/mem_impl.h"
 
 struct mem_src {
@@ -31,6 +32,8 @@ open_source(struct source **sp, const struct store_conf *conf, struct err *e)
 		e->cause = CAUSE_MISSING;
 		return -1;
 	}
+	if (mem_session_open(store, e) == -1)
+		return -1;
 	s = xcalloc(1, sizeof *s);
 	s->store = store;
 	s->sha1 = store->sha1 && (!store->sha1_some ||
@@ -42,6 +45,7 @@ open_source(struct source **sp, const struct store_conf *conf, struct err *e)
 static void
 close_source(struct source *sp)
 {
+	mem_session_close(((struct mem_src *)sp)->store);
 	free(sp);
 }
 
@@ -212,9 +216,11 @@ content(struct source *sp, const struct msg_meta *m, struct content **c,
 	struct mem_message *x = (struct mem_message *)(uintptr_t)m->cookie;
 	struct mem_src *s = (struct mem_src *)sp;
 
-	(void)e;
 	if (x->expunged)
 		return 0;
+	if (s->store->sick[0] != '\0' && memmem(x->bytes, x->len,
+	    s->store->sick, strlen(s->store->sick)) != NULL)
+		return err_retry(e, ERR_HOST, "the disk fails");
 	mem_lock();
 	s->store->nread++;
 	mem_unlock();

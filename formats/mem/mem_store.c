@@ -10,7 +10,7 @@
 
 #include "mem/mem_impl.h"
 
-#define MAX_STORES 16
+#define MAX_STORES 64
 
 /* Private to each process: a kill leaves nothing locked. */
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -56,6 +56,14 @@ mem_store_new(const char *name, size_t size)
 	mem_store_reset(s);
 	stores[i] = s;
 	return s;
+}
+
+void
+mem_stores_begin(void)
+{
+	for (size_t i = 0; i < MAX_STORES; i++)
+		if (stores[i] != NULL)
+			stores[i]->sessions = 0;
 }
 
 void

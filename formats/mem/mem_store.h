@@ -69,6 +69,14 @@ struct mem_store {
 	uint64_t	 max_message;	/* bytes, 0: no limit */
 	bool		 missing;	/* the account does not exist */
 	void		(*on_batch)(struct mem_store *);	/* before each */
+	bool		 login_fails;	/* its password is wrong */
+	bool		 unavailable;	/* to whoever opens it, as if the host
+					 * were */
+	bool		 one_writer;	/* TGT_ONE_WRITER */
+	bool		 hangs_up;	/* whoever opens it */
+	char		 sick[32];	/* as a source: a message holding this
+					 * cannot be read: the disk fails */
+	unsigned	 sessions;	/* open */
 	/* counted */
 	uint64_t	 bytes_stored, nstored, ncreated, nbatches, nchanges;
 	uint64_t	 nread;		/* contents handed out */
@@ -79,6 +87,8 @@ extern const struct target_ops mem_target;
 
 /* A store of at most size bytes; ends with the program.  Names are unique. */
 struct mem_store	*mem_store_new(const char *name, size_t size);
+/* Sessions of a process that was killed are forgotten. */
+void			 mem_stores_begin(void);
 /* All folders forgotten, counters kept at zero. */
 void			 mem_store_reset(struct mem_store *);
 struct mem_folder	*mem_folder_get(struct mem_store *, const char *name,

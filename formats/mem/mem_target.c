@@ -8,6 +8,7 @@
 #include "base/fault.h"
 #include "base/xmalloc.h"
 #include "crlf.h"
+#include "mem/mem_host.h"
 #include "mem/mem_impl.h"
 
 struct mem_tgt {
@@ -31,6 +32,8 @@ open_target(struct target **tp, const struct store_conf *conf, struct err *e)
 	if (store == NULL)
 		return err_set(e, ERR_ACCOUNT, "no store mem:%s",
 		    conf->uri->path);
+	if (mem_session_open(store, e) == -1)
+		return -1;
 	t = xcalloc(1, sizeof *t);
 	t->store = store;
 	t->sha1 = store->sha1 && !store->sha1_eyes && (!store->sha1_some ||
@@ -42,6 +45,7 @@ open_target(struct target **tp, const struct store_conf *conf, struct err *e)
 static void
 close_target(struct target *tp)
 {
+	mem_session_close(((struct mem_tgt *)tp)->store);
 	free(tp);
 }
 
@@ -54,6 +58,8 @@ caps(struct target *tp, struct target_caps *c)
 	    (s->no_expunge ? 0 : TGT_EXPUNGES) |
 	    (s->not_atomic ? 0 : TGT_ATOMIC) |
 	    (((struct mem_tgt *)tp)->sha1 ? TGT_TELLS_SHA1 : 0);
+	if (s->one_writer)
+		c->bits |= TGT_ONE_WRITER;
 	c->batch_messages = s->batch_messages ? s->batch_messages : 50;
 	c->window = 2;
 	if (s->max_message != 0)
@@ -439,6 +445,9 @@ submit(struct target *tp, struct store_batch *b, struct err *e)
 	}
 	breaks = (s->break_after > 0 && --s->break_after == 0) || hangs_up;
 	mem_unlock();
+	/* What it stored when it went down, it has. */
+	if (mem_session_batch(s) == -1)
+		breaks = true;
 	buf_release(&buf);
 	fault_point("append.after_crlf");
 	if (breaks) {

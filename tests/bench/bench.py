@@ -1,6 +1,6 @@
 """make bench: what mailhaul costs, as ratios to other programs on the same data.
 
-    scripts/bench [append] [mbsync] [many] [delay] [memory] [state] [plan] [trips]
+    scripts/bench [append] [mbsync] [many] [delay] [memory] [state] [plan] [trips] [caps]
 
 Runs that are compared take turns (A B A B); the table shows medians and the
 smallest and largest of the ratios of neighbours.  Every run goes to users that
@@ -30,6 +30,9 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(ROOT, "tests/lib"))
 
+sys.path.insert(0, HERE)
+
+import caps as capped  # noqa: E402
 from proxy import Proxy  # noqa: E402
 from servers import Cyrus, Dovecot  # noqa: E402
 
@@ -585,6 +588,11 @@ def state(b):
     b.row("state", "IMAP commands", f"{commands / total:.4f}/message", "", text, "", None)
 
 
+def caps(b):
+    """Servers with a cap of sessions, which is found while it runs."""
+    capped.caps(b, MAILHAUL, b.path("caps"), QUICK, say)
+
+
 def strace_counts(path):
     calls = syncs = 0
     with open(path, encoding="ascii") as f:
@@ -663,7 +671,7 @@ def trips(b):
                 b.row("trips", f"{kind.name}: {what}, 3 mailboxes", f"{proxy.turns} round trips", f"{proxy.count} connections", text, "", None)
 
 
-PARTS = {f.__name__: f for f in (append, mbsync, many, delay, memory, state, plan, trips)}
+PARTS = {f.__name__: f for f in (append, mbsync, many, delay, memory, state, plan, trips, caps)}
 
 
 def main():

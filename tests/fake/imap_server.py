@@ -185,6 +185,10 @@ class FakeServer:
         self.starttls = None  # an ssl.SSLContext; None: neither announced nor done
         self.starttls_inject = b""  # sent behind the OK of STARTTLS, in plain text
         self.implicit_tls = None  # an ssl.SSLContext: TLS from the first byte
+        self.max_sessions = None  # at the same time
+        self.max_user = None  # of one user, logged in
+        self.over = "bye"  # what a session too many gets: "bye", "close" or "hang"
+        self.latency = 0.0  # seconds before a command is done
         self.port = 0  # a free one
         self.munge = None  # a function: bytes of a message -> bytes stored
         for name, value in settings.items():
@@ -198,6 +202,8 @@ class FakeServer:
         self.commands = Counter()
         self.log = []  # (connection, line without literals)
         self.connections = 0
+        self.refused = []  # when sessions were too many
+        self.most = 0  # sessions at the same time that were not
         self.sessions = set()
         self.late = []
         self.stopping = threading.Event()
@@ -268,7 +274,7 @@ class Session:
         self.user = self.selected = self.box = None
         self.read_only = False
         self.drip = 0
-        self.tls = self.late = False
+        self.tls = self.late = self.inside = False
         self.parts = []
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
@@ -284,7 +290,8 @@ class Session:
         except (Gone, OSError, ssl.SSLError):
             pass
         finally:
-            self.server.sessions.discard(self)
+            with self.server.lock:
+                self.server.sessions.discard(self)
             self.sock.close()
 
     def begin_tls(self, context):
@@ -379,7 +386,31 @@ class Session:
 
     # -- reading a command
 
+    def too_many(self):
+        """This session is one more than the server takes."""
+        with self.server.lock:
+            self.server.refused.append(time.monotonic())
+        if self.server.over == "bye":
+            self.line("* BYE Too many connections")
+        elif self.server.over == "hang":
+            while True:
+                self.read_some()
+                self.buffer = b""
+        raise Gone
+
+    def count(self, user=None):
+        """Sessions that were let in (of one user)."""
+        return sum(s is not self and s.inside and (user is None or s.user == user) for s in self.server.sessions)
+
     def greet(self):
+        s = self.server
+        with s.lock:
+            n = self.count()
+            self.inside = s.max_sessions is None or n < s.max_sessions
+            if self.inside:
+                s.most = max(s.most, n + 1)
+        if not self.inside:
+            self.too_many()
         if self.fault("command", "GREETING"):
             return
         text = self.server.greeting
@@ -409,6 +440,8 @@ class Session:
             self.line("* BAD Invalid tag")
             return
         first = line
+        if self.server.latency and self.server.wait_stopped(self.server.latency):
+            raise Gone
         try:
             self.fault_unless_append(name, tag, line)
             n = 0
@@ -598,7 +631,16 @@ class Session:
         self.begin_tls(self.server.starttls)
 
     def logged_in(self, user):
-        self.user = user
+        with self.server.lock:
+            full = self.server.max_user is not None and self.count(user) >= self.server.max_user
+            if not full:
+                self.user = user
+        if full and self.server.over == "bye":
+            with self.server.lock:
+                self.server.refused.append(time.monotonic())
+            raise Answer("NO [LIMIT] Maximum number of connections from user+IP exceeded")
+        if full:
+            self.too_many()
         return f"OK [CAPABILITY {self.capability()}] Logged in" if self.server.announce else "OK Logged in"
 
     def do_login(self, tag):

@@ -4,6 +4,7 @@ the next one goes on as if nothing had been.
 
 import os
 import re
+import time
 import unittest
 
 import kills
@@ -47,17 +48,32 @@ class TestFull(unittest.TestCase):
         return (kills.dovecot(), "maildir"), (kills.cyrus(), "mbox")
 
     def test_min_free(self):
-        """A disk that is nearly full is not written to at all."""
+        """A disk that is nearly full is not written to at all; the run waits for room, and goes on."""
         disk = tmpfs(1000)
         if disk is None:
             self.skipTest("no right to mount")
         with disk, Migration(Place(kills.dovecot()), "maildir", options=["--settle", "1", "--min-free", "100M"]) as m:
             m.haul.state = os.path.join(disk.directory, "S.db")
-            run = m.copy(timeout=30)
+            run = m.copy("--patience", "1", timeout=30)
             self.assertEqual(run.code, AGAIN, run)
             self.assertIn("min-free", run.err)
             self.assertEqual(m.place.read().total(), 0)
             run = m.copy("--min-free", "0")
+            self.assertEqual(m.wrong(run, present=0), [])
+
+    def test_min_free_for_a_while(self):
+        disk = tmpfs(4000)
+        if disk is None:
+            self.skipTest("no right to mount")
+        with disk, Migration(Place(kills.dovecot()), "maildir", options=["--settle", "1", "--min-free", "1M"]) as m:
+            m.haul.state = os.path.join(disk.directory, "S.db")
+            disk.fill(600 * 1024)
+            process = m.start()
+            time.sleep(3)
+            self.assertEqual(m.place.read().total(), 0)
+            disk.make_room()
+            run = m.haul.finish(process)
+            self.assertIn("on hold", run.err)
             self.assertEqual(m.wrong(run, present=0), [])
 
 

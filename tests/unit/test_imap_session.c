@@ -126,7 +126,7 @@ opens_not(void **state)
 		{ "* OK [CAPABILITY " CAPS "] hi\r\nm1 NO [UNAVAILABLE] "
 		    "later\r\n", "later", ERR_HOST, CAUSE_OTHER },
 		{ "* OK [CAPABILITY " CAPS "] hi\r\nm1 NO [LIMIT] many\r\n",
-		    "many", ERR_ACCOUNT, CAUSE_OTHER },
+		    "many", ERR_ACCOUNT, CAUSE_LIMIT },
 		{ "* OK [CAPABILITY " CAPS "] hi\r\n* BYE tired\r\n", "tired",
 		    ERR_ACCOUNT, CAUSE_OTHER },
 		{ "* OK [CAPABILITY IMAP4rev1 LOGINDISABLED] hi\r\n",

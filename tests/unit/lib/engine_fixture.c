@@ -46,6 +46,8 @@ fixture_start(struct fixture *f)
 	f->set.settle_ms = 0;
 	f->set.patience_s = 5;
 	f->set.max_tries = 5;
+	f->set.probe_ms = 200;
+	f->set.cap_raise_ms = 600000;
 	f->set.subscribe = SUBSCRIBE_AUTO;
 	f->set.rules = f->rules;
 	f->set.refusal_rule = "repair=no";
@@ -145,21 +147,20 @@ failed_run(const struct err *e)
 	return 75;
 }
 
-/* Joe, from the one store to the other. */
 static void
-fill_account(struct fixture *f, struct account *a)
+make_account(struct account *a, const char *name, const char *source,
+    struct mem_store *src, struct mem_store *tgt, const char *secret)
 {
 	char text[64];
 	struct err e;
 
 	memset(a, 0, sizeof *a);
-	a->name = "joe";
-	a->target_user = f->target_user;
-	snprintf(text, sizeof text, "mem:%s", f->src->name);
-	if (uri_parse(&a->src_uri, f->source != NULL ? f->source : text, &e) ==
-	    -1)
+	a->name = a->target_user = name;
+	a->tgt_password = secret;
+	snprintf(text, sizeof text, "mem:%s", src->name);
+	if (uri_parse(&a->src_uri, source != NULL ? source : text, &e) == -1)
 		abort();
-	snprintf(text, sizeof text, "mem:%s", f->tgt->name);
+	snprintf(text, sizeof text, "mem:%s", tgt->name);
 	if (uri_parse(&a->tgt_uri, text, &e) == -1)
 		abort();
 }
@@ -167,36 +168,84 @@ fill_account(struct fixture *f, struct account *a)
 static int
 run_child(struct fixture *f)
 {
+	static const char *const names[FIXTURE_MORE] = { "a1", "a2", "a3",
+	    "a4", "a5", "a6", "a7", "a8", "a9", "b0", "b1", "b2", "b3", "b4",
+	    "b5" };
 	struct log *log = f->log ? log_new(f->state, NULL, true,
 	    print_complaint, NULL) : NULL;
-	struct run run = { .set = &f->set, .log = print_log };
-	struct account a;
-	struct account *list[] = { &a };
+	struct run run = { .set = &f->set, .log = print_log,
+	    .state_path = f->state, .state_dir = f->dir,
+	    .start_ms = f->started_ms };
+	struct account accounts[1 + FIXTURE_MORE] = { 0 };
+	struct account *list[1 + FIXTURE_MORE];
 	struct pool_result r;
 	struct err e;
 	bool created;
 
-	fill_account(f, &a);
-	a.quota = f->quota;
+	for (unsigned i = 0; i <= f->more; i++) {
+		list[i] = &accounts[i];
+		if (i == 0)
+			make_account(&accounts[i], "joe", f->source, f->src,
+			    f->tgt, f->secret);
+		else
+			make_account(&accounts[i], names[i - 1], NULL,
+			    f->more_src[i - 1], f->more_tgt[i - 1],
+			    f->secret);
+		if (i == 0)
+			accounts[i].target_user = f->target_user;
+		accounts[i].expect = f->expect;
+		accounts[i].quota = f->quota;
+	}
 	if (state_open(&run.state, f->state, &created, &e) == -1)
 		return failed_run(&e);
 	state_set_log(run.state, log);
 	if (pass_begin(run.state, "test", &e) == -1 ||
-	    pool_run(&run, list, 1, NULL, NULL, &r, &e) == -1)
+	    pool_run(&run, list, 1 + f->more, NULL, NULL, &r, &e) == -1)
 		return failed_run(&e);
 	if (r.run_failed)
 		return failed_run(&r.err);
-	if (a.failed)
-		print_log(NULL, "joe", a.err.text);
+	for (unsigned i = 0; i <= f->more; i++) {
+		if (accounts[i].failed)
+			print_log(NULL, accounts[i].name,
+			    accounts[i].err.text);
+		uri_free(&accounts[i].src_uri);
+		uri_free(&accounts[i].tgt_uri);
+	}
 	if (pass_end(run.state, 0, &e) == -1)
 		return 75;
 	state_close(&run.state);
 	log_free(&log);
-	uri_free(&a.src_uri);
-	uri_free(&a.tgt_uri);
 	if (r.stopped > 0)
 		return 75;
-	return r.done == 1 ? 0 : 2;
+	return r.done == 1 + f->more ? 0 : 2;
+}
+
+pid_t
+fixture_begin(struct fixture *f)
+{
+	pid_t pid;
+
+	fflush(NULL);
+	mem_hosts_begin();
+	if ((pid = fork()) == 0)
+		_exit(run_child(f));
+	if (pid == -1) {
+		perror("fork");
+		exit(1);
+	}
+	return pid;
+}
+
+int
+fixture_end(pid_t pid)
+{
+	int status;
+
+	if (waitpid(pid, &status, 0) == -1) {
+		perror("waitpid");
+		exit(1);
+	}
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
 static void
@@ -224,7 +273,8 @@ undo_child(struct fixture *f, bool apply)
 	struct err e;
 	int rc;
 
-	fill_account(f, &a);
+	make_account(&a, "joe", f->source, f->src, f->tgt, f->secret);
+	a.target_user = f->target_user;
 	arena_init(&a.arena);
 	memset(f->told, 0, sizeof *f->told);
 	if (state_open(&run.state, f->state, &created, &e) == -1 ||
@@ -243,32 +293,39 @@ undo_child(struct fixture *f, bool apply)
 	return rc == -1 ? 2 : left > 0;
 }
 
-static int
-in_child(struct fixture *f, int what)
+void
+fixture_more(struct fixture *f, unsigned n)
 {
-	int status;
-	pid_t pid;
+	static int number;
+	char name[32];
 
-	fflush(NULL);
-	if ((pid = fork()) == 0)
-		_exit(what == 0 ? run_child(f) : undo_child(f, what == 2));
-	if (pid == -1 || waitpid(pid, &status, 0) == -1) {
-		perror("fork");
-		exit(1);
+	for (f->more = 0; f->more < n; f->more++) {
+		snprintf(name, sizeof name, "srcmore%d", ++number);
+		f->more_src[f->more] = mem_store_new(name, (size_t)8 << 20);
+		snprintf(name, sizeof name, "tgtmore%d", number);
+		f->more_tgt[f->more] = mem_store_new(name, (size_t)8 << 20);
 	}
-	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
 int
 fixture_run(struct fixture *f)
 {
-	return in_child(f, 0);
+	return fixture_end(fixture_begin(f));
 }
 
 int
 fixture_undo(struct fixture *f, bool apply)
 {
-	return in_child(f, apply ? 2 : 1);
+	pid_t pid;
+
+	fflush(NULL);
+	if ((pid = fork()) == 0)
+		_exit(undo_child(f, apply));
+	if (pid == -1) {
+		perror("fork");
+		exit(1);
+	}
+	return fixture_end(pid);
 }
 
 void

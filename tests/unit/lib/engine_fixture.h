@@ -6,15 +6,24 @@
 #ifndef ENGINE_FIXTURE_H
 #define ENGINE_FIXTURE_H
 
-#include "mem/mem_store.h"
+#include <sys/types.h>
+
+#include "mem/mem_host.h"
 #include "pool.h"
 #include "undo.h"
+
+#define FIXTURE_MORE 15
 
 struct fixture {
 	char		 dir[64];	/* private, removed at the end */
 	char		 state[80];
 	struct mem_store *src, *tgt;
 	const char	*source;	/* a URI in place of src, or NULL */
+	struct mem_store *more_src[FIXTURE_MORE], *more_tgt[FIXTURE_MORE];
+	unsigned	 more;		/* accounts besides the first */
+	const char	*secret;	/* of all of them at the target */
+	uint64_t	 expect;	/* messages of each account; 0: unknown */
+	uint64_t	 started_ms;	/* the run's, if not now */
 	struct settings	 set;
 	bool		 log;		/* write logs beside the state */
 	struct rules	*rules;
@@ -35,6 +44,11 @@ int	fixture_run(struct fixture *);
 int	fixture_undo(struct fixture *, bool apply);
 /* Changes the state behind everybody's back. */
 void	fixture_sql(struct fixture *, const char *sql);
+/* The same in two parts: the run's pid, and its end. */
+pid_t	fixture_begin(struct fixture *);
+int	fixture_end(pid_t);
+/* So many accounts besides the first, with stores of their own. */
+void	fixture_more(struct fixture *, unsigned n);
 /* A number from the state; -1: none. */
 int64_t	fixture_number(struct fixture *, const char *sql);
 /* source = sum of the six, in every mailbox that is done. */
