@@ -84,6 +84,7 @@ struct maildir {
 	struct source	 s;
 	int		 rootfd;
 	enum layout	 layout;		/* options */
+	char		 sep;			/* in names of the target */
 	enum names	 names;
 	enum tristate	 escapes;
 	bool		 fs, utf8, escaped;	/* what was found */

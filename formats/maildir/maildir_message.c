@@ -283,6 +283,8 @@ maildir_message(struct maildir *m, struct arena *a, struct msg_meta *meta,
 	    x.base, x.info);
 	meta->key = x.suffix[0] == '\0' ? arena_strdup(a, x.base) :
 	    arena_printf(a, "%s%s", x.base, x.suffix);
+	meta->base = x.suffix[0] == '\0' ? meta->key :
+	    arena_strdup(a, x.base);
 	meta->uid = x.uid;
 	meta->cookie = x.ino;
 	meta->size = x.size;
