@@ -1,0 +1,372 @@
+"""dovecot:PATH: trees written without a server are opened by a private Dovecot,
+which has to show what the source has: UIDVALIDITY, UIDNEXT, UIDs, flags,
+keywords, dates, sizes, bytes, GUIDs and POP3 UIDLs, and to log nothing."""
+
+import os
+import random
+import re
+import shutil
+import subprocess
+import time
+import unittest
+
+import nasty
+import readback
+import trees
+from haul import ACCOUNTS, DIFFERS, DONE, MISUSE, Haul, balance
+from servers import Dovecot
+
+ROOT = os.getuid() == 0
+FIELDS = "uid guid pop3.uidl pop3.order date.received size.virtual flags"
+
+
+class Case(unittest.TestCase):
+    settings = {}
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Dovecot(USERS=40, **cls.settings)
+        cls.addClassCleanup(cls.server.destroy)
+        cls.server.start()
+        cls.last_user = 0
+        with open(os.path.join(cls.server.directory, "users"), encoding="utf-8") as f:
+            _, _, uid, gid, *_ = f.readline().split(":")
+        cls.ids = int(uid), int(gid)
+
+    def setUp(self):
+        self.haul = Haul()
+        self.addCleanup(self.haul.destroy)
+        type(self).last_user += 1
+        self.user = f"user{self.last_user}"
+        self.log_before = len(self.server.log())
+
+    def root(self, user=None):
+        return os.path.join(self.server.home(user or self.user), "mail")
+
+    def target(self, user=None, **options):
+        """The home belongs to the mail user, so nothing has to be said."""
+        words = "&".join(f"{k}={v}" for k, v in options.items())
+        return f"dovecot:{self.root(user)}" + ("?" + words if words else "")
+
+    def there(self, user=None):
+        client = self.server.login(user or self.user)
+        try:
+            return readback.account(client)
+        finally:
+            client.logout()
+
+    def logged(self):
+        """What Dovecot said apart from coming and going."""
+        lines = self.server.log()[self.log_before :].splitlines()
+        return [line for line in lines if re.search(r"Error|Warning|Panic|Fatal|Corrupt", line)]
+
+    def fetch(self, box, user=None, fields=FIELDS):
+        """doveadm's view, a text for every message."""
+        out = self.server.doveadm("fetch", "-u", user or self.user, fields, "mailbox", box, "all").decode("latin-1")
+        return out.split("\f")
+
+    def status(self, box, user=None):
+        out = self.server.doveadm("mailbox", "status", "-u", user or self.user, "messages uidnext uidvalidity guid vsize", box)
+        return out.decode().split()
+
+    def serve(self, source, user):
+        """The source's own tree becomes a user's, for Dovecot to show."""
+        shutil.copytree(source, self.root(user), copy_function=shutil.copy2)
+        if ROOT:
+            trees.own(self.root(user), *self.ids)
+
+    def checked(self, run, code=DONE):
+        self.assertEqual(run.code, code, run)
+        self.assertEqual(balance(run.report), [])
+        self.assertEqual(trees.leftovers(self.root()), [])
+        self.assertEqual(self.logged(), [])
+        return run
+
+
+def numbers(account):
+    return {b.name: (b.uidvalidity, b.uidnext, b.messages) for b in account.boxes.values() if "\\noselect" not in b.attributes}
+
+
+class Kept(Case):
+    def fill(self, path):
+        """Two mailboxes that Dovecot could have written."""
+        box = trees.Box(uidvalidity=1234567890, uidnext=5000, guid="0123456789abcdef" * 2)
+        rng = random.Random(1)
+        for i, (name, body) in enumerate(sorted(nasty.MESSAGES.items())):
+            if not body:
+                continue
+            words = rng.sample(["$Forwarded", "work", "NonJunk", "a.b/c"], rng.randrange(3))
+            box.add(body, uid=3 + 7 * i, flags=rng.sample("DFRST", rng.randrange(4)), keywords=words, date=1_000_000_000 + 86_399 * i,
+                    uidl=f"UIDL-{i}" if i % 3 == 0 else None, order=100 - i if i % 4 == 0 else 0, guid=f"{i:032x}" if i % 2 else None)
+        box.write(path)
+        other = trees.Box(uidvalidity=4294967295, uidnext=4294967290)
+        other.add(b"From: x@example.org\n\none\n", uid=1)
+        other.add(b"From: x@example.org\n\ntwo\n", uid=4294967200, flags="S")
+        other.write(os.path.join(path, ".Work.Old &- M&APw-ll"))
+        return box
+
+    def test_everything_is_kept(self):
+        source, original = self.haul.path("src"), f"user{self.last_user}o"
+        self.server.add_user(original)
+        box = self.fill(source)
+        self.serve(source, original)
+        run = self.checked(self.haul.copy("maildir:" + source, self.target()))
+        self.assertEqual(run.totals["copied"], len(box.messages) + 2)
+        self.assertEqual(run.report["issues"], [])
+        got, want = self.there(), self.there(original)
+        self.assertEqual(numbers(got), numbers(want))
+        self.assertEqual(got.boxes["INBOX"].uidvalidity, 1234567890)
+        self.assertEqual(got.boxes["INBOX"].uidnext, 5000)
+        bodies = {nasty.digest(nasty.crlf(b).replace(b"\0", b"\x80")) for _, _, b, _, _ in box.messages}
+        self.assertEqual({m.digest for m in got.boxes["INBOX"].messages}, bodies)
+        # GUIDs that the source does not say are ours
+        fields = FIELDS.replace("guid ", "")
+        for name in want.boxes:
+            self.assertEqual(self.fetch(name, fields=fields), self.fetch(name, original, fields))
+        guids = set(re.findall(r"guid: ([0-9a-f]{32})\n", "".join(self.fetch("INBOX", fields="guid"))))
+        self.assertEqual(len(guids), len(box.messages))
+        self.assertLessEqual(set(re.findall(r" G([0-9a-f]{32})", "".join(line for _, line in box.lines))), guids)
+        self.assertIn("guid=" + "0123456789abcdef" * 2, self.status("INBOX"))
+        # nothing is left for Dovecot to put right, with or without its index
+        before = trees.read(self.root())
+        self.server.doveadm("force-resync", "-u", self.user, "*")
+        self.assertEqual(numbers(self.there()), numbers(want))
+        for directory, _, files in os.walk(self.root()):
+            for name in files:
+                if name.startswith("dovecot.index") or name.startswith("dovecot.list"):
+                    os.unlink(os.path.join(directory, name))
+        self.assertEqual(numbers(self.there()), numbers(want))
+        self.assertEqual(trees.read(self.root()), before)
+        self.assertEqual(self.logged(), [])
+
+    def test_names_of_files(self):
+        """S= and W= are right whatever the source's say; one base name twice."""
+        source = self.haul.path("src")
+        box = trees.Box(uidvalidity=7)
+        body = b"From: x@example.org\n\nbody\n"
+        box.add(body, uid=1, base="100.M1P1.h,S=999,W=7")
+        box.add(body + b"2", uid=2, base="100.M2P1.h,W=1,X=y,S=2")
+        box.add(body + b"3", uid=3, base="odd\x01name")
+        box.add(body + b"4", uid=4, base="x" * 200)
+        box.add(body + b"5\r\r\nCR", uid=5, base="100.M5P1.h")
+        box.add(body + b"6", base="100.M6P1.h")
+        box.add(body + b"7", base="100.M6P1.h", where="new")
+        box.write(source)
+        self.checked(self.haul.copy("maildir:" + source, self.target()))
+        found = trees.read(self.root())
+        by_uid = {e.uid: (base, e) for base, e in found.items()}
+        self.assertEqual(sorted(by_uid), [1, 2, 3, 4, 5, 6, 7])
+        for base, entry in found.items():
+            with open(entry.file, "rb") as f:
+                data = f.read()
+            self.assertIn(f",S={len(data)},W={len(nasty.crlf(data))}", base)
+            self.assertEqual(os.stat(entry.file).st_mode & 0o777, 0o600)
+            if ROOT:
+                self.assertEqual((os.stat(entry.file).st_uid, os.stat(entry.file).st_gid), self.ids)
+        self.assertEqual(by_uid[1][0], f"100.M1P1.h,S={len(body)},W={len(nasty.crlf(body))}")
+        self.assertTrue(by_uid[2][0].startswith("100.M2P1.h,X=y,S="))
+        for uid in 3, 4:
+            self.assertRegex(by_uid[uid][0], r"^1000000000\.G[0-9a-f]{32}\.mailhaul,")
+        self.assertEqual({len(e.fields["G"]) for e in found.values()}, {32})
+        self.assertEqual(len(self.there().boxes["INBOX"].messages), 7)
+
+    def test_keywords_over_26(self):
+        source = self.haul.path("src")
+        box = trees.Box(uidvalidity=7)
+        body = b"From: x@example.org\n\nbody\n"
+        words = [f"word{i}" for i in range(26)]
+        for i, word in enumerate(words):
+            box.add(body, uid=i + 1, keywords=[word])
+        box.write(source)
+        os.makedirs(self.root())
+        with open(os.path.join(self.root(), "dovecot-keywords"), "w", encoding="ascii") as f:
+            f.write("0 mine\n3 WORD3\n")
+        for part in "cur", "new", "tmp":
+            os.makedirs(os.path.join(self.root(), part))
+        if ROOT:
+            trees.own(self.root(), *self.ids)
+        run = self.checked(self.haul.copy("maildir:" + source, self.target()), DIFFERS)
+        self.assertEqual([i["kind"] for i in run.report["issues"]], ["keywords"])
+        got = {m.uid: m.keywords for m in self.there().boxes["INBOX"].messages}
+        # a letter is taken already, and a name is known in another case
+        want = {i + 1: frozenset([w] if w != "word3" else ["WORD3"]) for i, w in enumerate(words[:25])}
+        self.assertEqual(got, {**want, 26: frozenset()})
+
+    def test_mbox_keeps_uids(self):
+        """X-UID and X-IMAPbase; what has no UID gets the next."""
+        text = ""
+        for i, fields in enumerate(["X-IMAPbase: 77 0000000300 $Work\nX-UID: 5\n", "X-UID: 200\nX-Keywords: $Work\n", ""]):
+            text += f"From a@example.org Thu Jan  4 05:06:0{i} 2001\nFrom: a@example.org\n{fields}Status: RO\n\nnumber {i}\n\n"
+        self.haul.write("mail/INBOX", text)
+        self.checked(self.haul.copy("mbox:" + self.haul.path("mail"), self.target()))
+        inbox = self.there().boxes["INBOX"]
+        self.assertEqual((inbox.uidvalidity, [m.uid for m in inbox.messages][:2]), (77, [5, 200]))
+        self.assertEqual(inbox.uidnext, inbox.messages[2].uid + 1)
+        self.assertEqual([m.keywords for m in inbox.messages], [frozenset(), {"$Work"}, frozenset()])
+
+    def test_again_and_lost_state(self):
+        source = self.haul.path("src")
+        self.fill(source)
+        first = self.checked(self.haul.copy("maildir:" + source, self.target()))
+        before = numbers(self.there())
+        files = trees.read(self.root())
+        again = self.checked(self.haul.copy("maildir:" + source, self.target()))
+        self.assertEqual(again.totals, first.totals)
+        lost = self.checked(self.haul.copy("maildir:" + source, self.target(), state=self.haul.path("L.db")))
+        self.assertEqual((lost.totals["present"], lost.totals["copied"]), (first.totals["copied"], 0))
+        self.assertEqual((numbers(self.there()), trees.read(self.root())), (before, files))
+
+    def test_more_mail_keeps_its_uids(self):
+        source = self.haul.path("src")
+        box = trees.Box(uidvalidity=7, uidnext=50)
+        for uid in 3, 9:
+            box.add(b"From: x@example.org\n\nnumber %d\n" % uid, uid=uid)
+        box.write(source)
+        self.checked(self.haul.copy("maildir:" + source, self.target()))
+        self.assertEqual(self.there().boxes["INBOX"].uidnext, 50)
+        for uid in 50, 61:
+            box.add(b"From: x@example.org\n\nnumber %d\n" % uid, uid=uid, keywords=["late"])
+        box.write(source)
+        run = self.checked(self.haul.copy("maildir:" + source, self.target()))
+        self.assertEqual(run.report["issues"], [])
+        inbox = self.there().boxes["INBOX"]
+        self.assertEqual((inbox.uidvalidity, inbox.uidnext, [m.uid for m in inbox.messages]), (7, 62, [3, 9, 50, 61]))
+        # one that comes late gets a new UID, and that is said
+        box.add(b"From: x@example.org\n\nlate\n", uid=20)
+        box.write(source)
+        run = self.checked(self.haul.copy("maildir:" + source, self.target()))
+        self.assertIn("1 messages have other UIDs", " ".join(i["reason"] for i in run.report["issues"]))
+        inbox = self.there().boxes["INBOX"]
+        self.assertEqual((inbox.uidvalidity, [m.uid for m in inbox.messages]), (7, [3, 9, 50, 61, 62]))
+        # and when the source gives that UID to another message, none is mixed up
+        box.add(b"From: x@example.org\n\nnumber 62\n", uid=62)
+        box.write(source)
+        run = self.checked(self.haul.copy("maildir:" + source, self.target()), DONE)
+        self.assertIn("new UIDVALIDITY", " ".join(i["reason"] for i in run.report["issues"]))
+        inbox = self.there().boxes["INBOX"]
+        self.assertGreater(inbox.uidvalidity, 7)
+        self.assertEqual(len(inbox.messages), 6)
+        self.assertRegex(" ".join(self.logged()), r"UIDVALIDITY changed \(7 -> \d+\)$")
+        self.log_before = len(self.server.log())
+        again = self.checked(self.haul.copy("maildir:" + source, self.target()))
+        self.assertEqual((again.totals["copied"], self.there().boxes["INBOX"].uidvalidity), (6, inbox.uidvalidity))
+
+    def test_other_mail_at_the_target(self):
+        """An existing mailbox keeps its UIDs, and ours come above."""
+        source = self.haul.path("src")
+        box = trees.Box(uidvalidity=7)
+        box.add(b"From: x@example.org\n\nours\n", uid=1000)
+        box.write(source)
+        client = self.server.login(self.user)
+        client.append("INBOX", None, None, b"From: y@example.org\r\n\r\ntheirs\r\n")
+        client.logout()
+        there = self.there().boxes["INBOX"]
+        run = self.haul.copy("maildir:" + source, self.target())
+        self.assertEqual(run.code, ACCOUNTS)
+        run = self.checked(self.haul.copy("maildir:" + source, self.target(), "--existing", "merge"))
+        self.assertIn("UIDVALIDITY of its own", " ".join(i["reason"] for i in run.report["issues"]))
+        inbox = self.there().boxes["INBOX"]
+        self.assertEqual((inbox.uidvalidity, [m.uid for m in inbox.messages]), (there.uidvalidity, [1, 2]))
+
+    def test_a_maildir_without_uids(self):
+        """Files that no server has numbered are known, and stay as they are."""
+        box = trees.Box()
+        for i in range(5):
+            box.add(b"From: x@example.org\n\nnumber %d\n" % i, base=f"{100 + i}.M1P1.h", where="new" if i % 2 else "cur")
+        source = self.haul.path("src")
+        box.write(source)
+        box.add(b"From: x@example.org\n\nnumber 5\n", base="105.M1P1.h")
+        box.messages.pop(0)
+        box.write(self.root())
+        if ROOT:
+            trees.own(self.root(), *self.ids)
+        run = self.checked(self.haul.copy("maildir:" + source, self.target()))
+        self.assertEqual((run.totals["copied"], run.totals["present"]), (1, 4))
+        self.assertEqual(len(self.there().boxes["INBOX"].messages), 6)
+
+    def test_lost_messages_come_again(self):
+        source = self.haul.path("src")
+        box = trees.Box(uidvalidity=7)
+        for uid in 1, 2, 3:
+            box.add(b"From: x@example.org\n\nnumber %d\n" % uid, uid=uid)
+        box.write(source)
+        self.checked(self.haul.copy("maildir:" + source, self.target()))
+        client = self.server.login(self.user)
+        client.select("INBOX")
+        client.uid("STORE", "2", "+FLAGS", r"(\Deleted)")
+        client.expunge()
+        client.logout()
+        run = self.checked(self.haul.copy("maildir:" + source, self.target()))
+        self.assertIn("lost", [i["kind"] for i in run.report["issues"]])
+        self.assertEqual([m.uid for m in self.there().boxes["INBOX"].messages], [1, 3, 4])
+
+
+LAYOUTS = {
+    "plusplus": ({"FORMAT": "maildir"}, {}),
+    "slash": ({"FORMAT": "maildir", "SEPARATOR": "/"}, {"separator": "/"}),
+    "fs": ({"FORMAT": "maildir:~/mail:LAYOUT=fs"}, {"layout": "fs"}),
+    "listescape": ({"FORMAT": "maildir", "SEPARATOR": "/", "PLUGINS": "listescape"}, {"separator": "/", "listescape": "yes"}),
+}
+# levels that some layout or server cannot hold, and some that all can
+PATHS = ["Sent", "Entwürfe", "a.b", "x/y/z", "~home", "x/~y", "cur", "a/new/b", "tmp", ".", "..", ".hidden", "*%", '"q" \\', " blank ", "&", "=2E",
+         "dovecot.index", "INBOX/child", "日本/文", "subscriptions", "/".join(["deep"] * 20)]
+
+
+class Layouts(unittest.TestCase):
+    """The same names in every layout, each with one message, as users see them."""
+
+    def check(self, name):
+        settings, options = LAYOUTS[name]
+
+        class One(Case):
+            pass
+
+        One.settings = settings
+        One.setUpClass()
+        self.addCleanup(One.doClassCleanups)
+        case = One()
+        case.setUp()
+        self.addCleanup(case.doCleanups)
+        # a source that can hold all of them: mbox files would not
+        source = case.haul.path("src")
+        for i, path in enumerate(["INBOX"] + PATHS):
+            box = trees.Box(uidvalidity=10 + i)
+            box.add(b"From: x@example.org\n\n%s\n" % path.encode(), uid=i + 1)
+            levels = [level.replace("\\", "\\5c").replace(".", "\\2e") for level in path.split("/")]
+            directory = "." + ".".join(readback.encode_name(level).decode() for level in levels)
+            box.write(source if path == "INBOX" else os.path.join(source, directory))
+        run = case.haul.copy(f"maildir:{source}?listescape=yes", case.target(**options), "--subscribe", "all")
+        case.checked(run)
+        self.assertEqual(run.totals["copied"], len(PATHS) + 1)
+        told = {m["name"]: m["target_name"] for m in run.report["accounts"][0]["mailboxes"]}
+        there = case.there()
+        boxes = {b.uidvalidity: b for b in there.boxes.values() if b.messages}
+        self.assertEqual(sorted(boxes), [10 + i for i in range(len(PATHS) + 1)])
+        subscribed = {b.name for b in boxes.values()}
+        self.assertEqual({s for s in there.subscribed if s in there.boxes}, subscribed)
+        if not options.get("listescape"):
+            self.assertEqual({readback.decode_name(t.encode()) for t in told.values()}, subscribed)
+        else:
+            self.assertLessEqual({"Sent", "a.b", "x/y/z", "~home", "x/~y", '"q" \\'}, subscribed)
+        before = numbers(there)
+        again = case.checked(case.haul.copy(f"maildir:{source}?listescape=yes", case.target(**options), "--subscribe", "all"))
+        self.assertEqual(again.totals, run.totals)
+        lost = case.checked(case.haul.copy(f"maildir:{source}?listescape=yes", case.target(**options), state=case.haul.path("L.db")))
+        self.assertEqual(lost.totals["present"], len(PATHS) + 1)
+        self.assertEqual(numbers(case.there()), before)
+
+    def test_plusplus(self):
+        self.check("plusplus")
+
+    def test_slash(self):
+        self.check("slash")
+
+    def test_fs(self):
+        self.check("fs")
+
+    def test_listescape(self):
+        self.check("listescape")
+
+
+if __name__ == "__main__":
+    unittest.main()
