@@ -145,6 +145,8 @@ int	dovecot_replace(struct dovecot *, int tmpfd, int dirfd,
 /* dovecot_lock.c.  -1: *e; it is held by others for too long. */
 int	dotlock_take(struct dovecot *, struct dotlock *, int dirfd,
 	    const char *name, struct err *);
+/* Is there one that a dead process, or a power cut, left behind? */
+bool	dotlock_left(int dirfd, const char *name);
 /* Is it still ours? */
 bool	dotlock_ours(const struct dotlock *);
 /* -1: it was not ours any more. */

@@ -2,7 +2,9 @@
  * Dovecot's dot-locks: a file "<name>.lock", made with O_EXCL, that says
  * "pid:host".  Dovecot waits for it, takes it away when the pid of the same
  * host is dead, else when the file has not changed for two minutes.  We do the
- * same.  It is held for some milliseconds only.
+ * same; besides, a lock that is older than the machine's last start, or that
+ * has stayed empty, was left by a power cut.  We hold it for some milliseconds
+ * only.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +20,7 @@
 #include "dovecot/dovecot_impl.h"
 
 #define STALE_S		120
+#define EMPTY_S		10	/* its maker writes into it at once */
 #define WAIT_S		60
 
 static void
@@ -30,6 +33,18 @@ host_name(char *name, size_t size)
 	else if (gethostname(name, size) == -1)
 		snprintf(name, size, "localhost");
 	name[size - 1] = '\0';
+}
+
+/* When the machine was started. */
+static time_t
+boot_time(void)
+{
+	struct timespec now, up;
+
+	if (clock_gettime(CLOCK_REALTIME, &now) == -1 ||
+	    clock_gettime(CLOCK_BOOTTIME, &up) == -1)
+		return 0;
+	return now.tv_sec - up.tv_sec - 1;
 }
 
 /* Whose lock it is, and whether he is dead.  False: it is gone. */
@@ -58,12 +73,14 @@ look_at(const struct dotlock *lk, char *holder, size_t size, bool *stale)
 	holder[strcspn(holder, "\n")] = '\0';
 	*stale = time(NULL) - st.st_mtime > STALE_S &&
 	    time(NULL) - st.st_ctime > STALE_S;
+	if (n == 0 && time(NULL) - st.st_mtime > EMPTY_S)
+		*stale = true;
 	if ((colon = strchr(holder, ':')) == NULL)
 		return true;
 	host_name(host, sizeof host);
 	pid = strtol(holder, NULL, 10);
-	if (strcmp(colon + 1, host) == 0 && pid > 1 &&
-	    kill((pid_t)pid, 0) == -1 && errno == ESRCH)
+	if (strcmp(colon + 1, host) == 0 && (st.st_mtime < boot_time() ||
+	    (pid > 1 && kill((pid_t)pid, 0) == -1 && errno == ESRCH)))
 		*stale = true;
 	return true;
 }
@@ -133,13 +150,23 @@ dotlock_take(struct dovecot *dv, struct dotlock *lk, int dirfd,
 		}
 		if (tries >= timeout * 50)
 			return err_retry(e, ERR_MAILBOX, "%s has been held by "
-			    "%s for more than %u s", name, holder, timeout);
+			    "\"%s\" for more than %u s", name, holder, timeout);
 		if (poll(&p, p.fd >= 0 ? 1 : 0, 20) > 0) {
 			err_retry(e, ERR_RUN, "stopped");
 			e->cause = CAUSE_CANCELLED;
 			return -1;
 		}
 	}
+}
+
+bool
+dotlock_left(int dirfd, const char *name)
+{
+	const struct dotlock lk = { .dirfd = dirfd, .name = name };
+	char holder[300];
+	bool stale;
+
+	return look_at(&lk, holder, sizeof holder, &stale) && stale;
 }
 
 bool
