@@ -63,6 +63,8 @@ struct list {
 	bool		 there;
 	struct uidlist_head head;
 	uint32_t	 last;		/* highest UID with a line */
+	int		 fd;		/* of it, or -1: as long as it is open
+					 * no other file has its number */
 	ino_t		 ino;
 	uint64_t	 size;		/* read so far */
 	struct hashes	 bases;		/* that have a line */
@@ -135,7 +137,7 @@ int	dovecot_root(struct dovecot *, struct err *);
 /* Opens or makes a directory of the mail owner's; no link.  -1: errno. */
 int	dovecot_dir_open(int dirfd, const char *name);
 int	dovecot_dir_make(struct dovecot *, int dirfd, const char *name);
-/* A new file in dirfd, for writing. -1: errno. */
+/* A new file in dirfd, to be written and read.  -1: errno. */
 int	dovecot_file_new(struct dovecot *, int dirfd, const char *name);
 int	dovecot_write(int fd, const void *p, size_t n, struct err *);
 /* Replaces dirfd/name by text, over a file of ours in tmpfd; durable. */

@@ -93,11 +93,14 @@ void
 list_init(struct list *l)
 {
 	memset(l, 0, sizeof *l);
+	l->fd = -1;
 }
 
 void
 list_release(struct list *l)
 {
+	if (l->fd != -1)
+		close(l->fd);
 	hashes_release(&l->bases);
 	list_init(l);
 }
@@ -234,9 +237,10 @@ list_read(struct dovecot *dv, struct box *b, struct err *e)
 	    (uint64_t)st.st_size < l->size) {
 		list_release(l);
 		l->ino = st.st_ino;
-	}
-	rc = read_lines(l, fd, e);
-	close(fd);
+		l->fd = fd;
+	} else
+		close(fd);
+	rc = read_lines(l, l->fd, e);
 	if (rc == 0 && !l->there && st.st_size > 0)
 		rc = broken(e, "its first line");
 	return rc;
@@ -377,17 +381,21 @@ write_anew(struct dovecot *dv, struct box *b, const char *more, size_t nmore,
 		rc = dovecot_write(fd, more, nmore, e);
 	if (rc == 0 && (fsync(fd) == -1 || fstat(fd, &st) == -1))
 		rc = dovecot_sys(e, "tmp/" OURS "uidlist");
-	close(fd);
 	fault_point("list.written");
 	if (rc == 0 && (renameat(b->tmp, OURS "uidlist", b->fd, UIDLIST) ==
 	    -1 || fsync(b->fd) == -1))
 		rc = dovecot_sys(e, UIDLIST);
 	if (rc == 0) {
+		if (l->fd != -1)
+			close(l->fd);
+		l->fd = fd;
 		l->there = true;
 		l->ino = st.st_ino;
 		l->size = (uint64_t)st.st_size;
-	} else
+	} else {
+		close(fd);
 		unlinkat(b->tmp, OURS "uidlist", 0);
+	}
 out:
 	buf_release(&head);
 	return rc;

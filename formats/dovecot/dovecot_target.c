@@ -130,7 +130,7 @@ dovecot_file_new(struct dovecot *dv, int dirfd, const char *name)
 {
 	int fd, saved;
 
-	fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW |
+	fd = openat(dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW |
 	    O_CLOEXEC, dv->file_mode);
 	if (fd != -1 && set_mode(fd, dv->file_mode) == -1) {
 		saved = errno;
