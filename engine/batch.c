@@ -711,6 +711,10 @@ submit_slot(struct lane *l, struct err *e)
 	w->outstanding++;
 	if (target_submit(l->tgt, &s->batch, e) == -1)
 		work_fail(w, e);
+	/* Files that were wanted for links only are not held longer. */
+	for (size_t i = 0; i < s->n; i++)
+		if (s->items[i].bytes != NULL)
+			content_close(&s->items[i].content);
 	while (w->outstanding >= w->caps.window || w->failed) {
 		int rc = reap_one(l, e);
 
@@ -827,11 +831,11 @@ work_send(struct lane *l, const struct msg_meta *meta, const void *key,
 		    guid);
 		it->guid = guid;
 	}
-	if (*content != NULL) {
-		it->content = *content;
-		*content = NULL;
+	it->content = *content;
+	*content = NULL;
+	if (keep->full)
 		s->offsets[s->n] = SIZE_MAX;
-	} else {
+	else {
 		s->offsets[s->n] = s->bytes.len;
 		buf_add(&s->bytes, keep->ptr, keep->len);
 	}

@@ -34,8 +34,8 @@ struct work_uids {
 void	work_uids(const struct lane *, struct work_uids *);
 /*
  * Takes a message whose facts and CRLF form were measured: one to send.
- * The meta is copied; keep holds the CRLF bytes, or content is open and
- * rewound (then it is taken over).  alone: in a batch of its own.  May submit
+ * The meta is copied; keep holds the CRLF bytes, or is full and content is open
+ * and rewound.  An open content is taken over.  alone: in a batch of its own.  May submit
  * and reap.  -1: the session or the state is broken; *e.
  */
 int	work_send(struct lane *, const struct msg_meta *, const void *key,

@@ -37,8 +37,7 @@ content_init(struct content *c, const struct content_ops *ops, uint64_t size)
 {
 	c->ops = ops;
 	c->size = size;
-	c->dirfd = c->fd = -1;
-	c->name = NULL;
+	c->fd = -1;
 }
 
 /* Memory. */
@@ -158,6 +157,15 @@ content_range(int fd, bool owned, uint64_t off, uint64_t len)
 	r->owned = owned;
 	r->off = off;
 	return &r->c;
+}
+
+struct content *
+content_file(int fd, uint64_t len)
+{
+	struct content *c = content_range(fd, true, 0, len);
+
+	c->fd = fd;
+	return c;
 }
 
 /* A content with parts left out. */

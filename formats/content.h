@@ -28,10 +28,9 @@ struct content_ops {
 struct content {
 	const struct content_ops *ops;
 	uint64_t	 size;		/* bytes in all, or UNKNOWN64 */
-	/* Where it is a whole plain file, for links and sendfile; else fd -1.
-	 * Owned by the content. */
-	int		 dirfd, fd;
-	const char	*name;
+	/* Where it is a whole plain file, for links; else -1.  Owned by the
+	 * content. */
+	int		 fd;
 };
 
 /* A range of bytes to leave out of a content, offsets in the content. */
@@ -46,6 +45,8 @@ struct content	*content_mem(const void *p, size_t len);
 /* len bytes of fd from off on, by pread; fd is closed with the content if
  * owned.  Fewer bytes than len in the file is CAUSE_CHANGED. */
 struct content	*content_range(int fd, bool owned, uint64_t off, uint64_t len);
+/* The whole of a plain file of that size; fd is closed with the content. */
+struct content	*content_file(int fd, uint64_t len);
 /* inner without the cuts (ascending, not overlapping; copied).  Owns inner. */
 struct content	*content_without(struct content *inner,
     const struct content_cut *, size_t ncuts);

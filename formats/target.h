@@ -22,8 +22,10 @@ enum {
 	TGT_EXPUNGES		= 1 << 4,	/* single messages */
 	TGT_ONE_WRITER		= 1 << 5,	/* sessions of one account wait
 						 * for each other */
-	TGT_PROMPT		= 1 << 6	/* what an earlier session has not
+	TGT_PROMPT		= 1 << 6,	/* what an earlier session has not
 						 * stored it never will */
+	TGT_LINKS		= 1 << 7	/* wants contents that are files
+						 * beside their bytes */
 };
 
 /* Limits hold for the open session; ask again after folder_open(). */
@@ -85,7 +87,8 @@ struct store_item {
 	/* in */
 	const struct msg_meta *meta;
 	const char	*bytes;		/* CRLF form in memory, or NULL: */
-	struct content	*content;	/* stored form, at its start */
+	struct content	*content;	/* stored form, at its start; with
+					 * bytes only for TGT_LINKS */
 	uint64_t	 size;		/* bytes of the CRLF form */
 	struct digests	 digests;
 	uint32_t	 want_uid;	/* 0: the server's choice */

@@ -8,6 +8,7 @@
  *	dovecot_journal.c	what a killed run left behind
  *	dovecot_store.c		batches: files, then one commit for several
  *	dovecot_file.c		one message becomes a file
+ *	dovecot_link.c		or a link to the source's
  *	dovecot_keywords.c	dovecot-keywords
  *	dovecot_subs.c		subscriptions
  *	dovecot_change.c	flags and expunges
@@ -92,7 +93,7 @@ struct box {
 	bool		 journal;	/* there is one */
 };
 
-enum link_mode { LINK_NONE, LINK_HARD, LINK_REFLINK, LINK_COPY };
+enum link_mode { LINK_COPY, LINK_HARD, LINK_REFLINK };
 
 /* One message on its way: beside the store_item of the same number. */
 struct piece {
@@ -100,7 +101,7 @@ struct piece {
 	int64_t		 date;		/* mtime; NO_DATE: now */
 	uint64_t	 size, vsize;	/* S= and W= */
 	struct err	 err;		/* why it could not be written */
-	bool		 failed;
+	bool		 failed, made;	/* made: without the writers */
 };
 
 /* A submitted batch (store_batch.priv). */
@@ -120,6 +121,8 @@ struct dovecot {
 	const char	*owner;		/* option, or NULL */
 	mode_t		 file_mode, dir_mode;
 	enum link_mode	 link;
+	bool		 no_clones;	/* the file system cannot share */
+	uint64_t	 cloned, copied;	/* where a link was asked for */
 	struct fsids	 ids;
 	struct box	 box;
 	struct store_batch *first, *last;	/* submitted, not reaped */

@@ -15,7 +15,7 @@
 
 #include "base/fault.h"
 #include "base/xmalloc.h"
-#include "dovecot/dovecot_impl.h"
+#include "dovecot/dovecot_link.h"
 
 #define ROOM	((size_t)256 * 1024)	/* of a writer's buffer */
 #define QUEUE	8			/* more than window */
@@ -59,7 +59,7 @@ do_piece(struct writers *w, struct store_batch *b, size_t i, char *chunk)
 	struct bundle *bu = b->priv;
 
 	pthread_mutex_unlock(&w->mutex);
-	if (b->items[i].bytes != NULL)
+	if (b->items[i].bytes != NULL && !bu->pieces[i].made)
 		piece_write(w->dv, &b->items[i], &bu->pieces[i], chunk, ROOM);
 	pthread_mutex_lock(&w->mutex);
 	if (--bu->left == 0)
@@ -206,10 +206,15 @@ dovecot_submit(struct target *t, struct store_batch *b, struct err *e)
 	w = dv->writers;
 	/* Contents belong to the source, which one thread uses at a time. */
 	fsids_enter(&dv->ids);
-	for (size_t i = 0; i < b->n; i++)
-		if (b->items[i].bytes == NULL)
-			piece_write(dv, &b->items[i], &bu->pieces[i],
-			    w->chunk, ROOM);
+	for (size_t i = 0; i < b->n; i++) {
+		struct piece *p = &bu->pieces[i];
+
+		if (dv->link != LINK_COPY &&
+		    dovecot_link(dv, &b->items[i], p) != 0)
+			p->made = true;
+		else if (b->items[i].bytes == NULL)
+			piece_write(dv, &b->items[i], p, w->chunk, ROOM);
+	}
 	fsids_leave(&dv->ids);
 	pthread_mutex_lock(&w->mutex);
 	assert(w->nqueue < QUEUE);

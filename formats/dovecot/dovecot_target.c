@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/fault.h"
@@ -56,6 +57,8 @@ dovecot_sys(struct err *e, const char *fmt, ...)
 	case ENOMEM:
 		err_sys(e, ERR_HOST, "%s", text);
 		e->retry = true;
+		if (sys == ENOSPC || sys == EIO)
+			e->cause = CAUSE_DISK;
 		break;
 	case EROFS:
 		err_sys(e, ERR_HOST, "%s", text);
@@ -208,7 +211,7 @@ read_uri(struct dovecot *dv, struct uri *u, struct err *e)
 	static const char *const layouts[] = { "maildir++", "fs", NULL };
 	static const char *const yesno[] = { "no", "yes", NULL };
 	static const char *const links[] = {
-		"none", "hard", "reflink", "copy", NULL
+		"copy", "hard", "reflink", NULL
 	};
 	int layout, escape, link;
 
@@ -239,6 +242,18 @@ check(struct uri *u, struct err *e)
 	return read_uri(&dv, u, e);
 }
 
+/* A batch of links holds as many files of the source open. */
+static void
+allow_files(void)
+{
+	struct rlimit rl;
+
+	if (getrlimit(RLIMIT_NOFILE, &rl) == 0 && rl.rlim_cur < rl.rlim_max) {
+		rl.rlim_cur = rl.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &rl);
+	}
+}
+
 static int
 open_target(struct target **tp, const struct store_conf *conf, struct err *e)
 {
@@ -251,6 +266,8 @@ open_target(struct target **tp, const struct store_conf *conf, struct err *e)
 		return -1;
 	}
 	dv->path = xstrdup(conf->uri->path);
+	if (dv->link != LINK_COPY)
+		allow_files();
 	*tp = &dv->t;
 	return 0;
 }
@@ -271,8 +288,8 @@ close_target(struct target *t)
 static void
 caps(struct target *t, struct target_caps *c)
 {
-	(void)t;
-	c->bits = TGT_CHOOSES_UIDS | TGT_TELLS_UIDS | TGT_PROMPT;
+	c->bits = TGT_CHOOSES_UIDS | TGT_TELLS_UIDS | TGT_PROMPT |
+	    (((struct dovecot *)t)->link != LINK_COPY ? TGT_LINKS : 0);
 	c->batch_messages = 200;
 	c->batch_bytes = (uint64_t)1 << 20;
 	c->window = 3;
@@ -581,7 +598,14 @@ folder_open(struct target *t, const char *box, struct folder_state *st,
 static void
 folder_close(struct target *t)
 {
-	box_close(&((struct dovecot *)t)->box);
+	struct dovecot *dv = (struct dovecot *)t;
+
+	if (dv->cloned + dv->copied > 0)
+		target_warn(t, dv->box.name, "link", "not hard links: %" PRIu64
+		    " messages share their blocks with the source, %" PRIu64
+		    " were copied", dv->cloned, dv->copied);
+	dv->cloned = dv->copied = 0;
+	box_close(&dv->box);
 }
 
 static int

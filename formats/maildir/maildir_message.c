@@ -346,7 +346,7 @@ maildir_content(struct source *s, const struct msg_meta *meta,
 	 * whatever the first bytes look like. */
 	if (kind == DECODE_NONE || (kind != DECODE_ENCRYPTED &&
 	    mn.size == (uint64_t)st.st_size)) {
-		*c = content_range(fd, true, 0, (uint64_t)st.st_size);
+		*c = content_file(fd, (uint64_t)st.st_size);
 		return 1;
 	}
 	if ((*c = decode_content(fd, true, kind, e)) == NULL)

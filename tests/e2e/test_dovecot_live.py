@@ -1,5 +1,5 @@
 """Passes into a Maildir that a Dovecot serves meanwhile: deliveries, flags and
-expunges of others beside ours.  MAILHAUL_ROUNDS says how many passes (12)."""
+expunges of others beside ours.  MAILHAUL_ROUNDS says how many passes (25)."""
 
 import hashlib
 import os
@@ -14,7 +14,7 @@ import readback
 import trees
 from haul import DONE
 
-ROUNDS = int(os.environ.get("MAILHAUL_ROUNDS", "12"))
+ROUNDS = int(os.environ.get("MAILHAUL_ROUNDS", "25"))
 
 
 EMPTY = hashlib.sha256(b"").hexdigest()
