@@ -12,6 +12,7 @@
  *	dovecot_keywords.c	dovecot-keywords
  *	dovecot_subs.c		subscriptions
  *	dovecot_change.c	flags and expunges
+ *	dovecot_mailbox.c	renaming and deleting mailboxes
  *	dovecot_name.c		names of mailboxes
  *
  * A batch of messages:
@@ -225,6 +226,11 @@ void	keywords_info(const struct box *, unsigned flags,
 
 /* dovecot_subs.c */
 int	dovecot_subscribe(struct target *, const char *, bool, struct err *);
+
+/* dovecot_mailbox.c */
+int	dovecot_folder_rename(struct target *, const char *, const char *,
+	    struct err *);
+int	dovecot_folder_delete(struct target *, const char *, struct err *);
 
 /* dovecot_change.c */
 int	dovecot_change_flags(struct target *, struct flag_change *, size_t,

@@ -705,6 +705,8 @@ const struct target_ops dovecot_target = {
 	.account_ensure = account_ensure, .name = name,
 	.folder_open = folder_open, .folder_close = folder_close,
 	.folder_create = folder_create, .set_uids = set_uids,
+	.folder_rename = dovecot_folder_rename,
+	.folder_delete = dovecot_folder_delete,
 	.subscribe = dovecot_subscribe, .mark_use = mark_use,
 	.submit = dovecot_submit, .reap = dovecot_reap,
 	.broken = target_is_broken, .change_flags = dovecot_change_flags,
