@@ -37,7 +37,8 @@ content_init(struct content *c, const struct content_ops *ops, uint64_t size)
 {
 	c->ops = ops;
 	c->size = size;
-	c->fd = -1;
+	c->dirfd = c->fd = -1;
+	c->name = NULL;
 }
 
 /* Memory. */

@@ -28,9 +28,10 @@ struct content_ops {
 struct content {
 	const struct content_ops *ops;
 	uint64_t	 size;		/* bytes in all, or UNKNOWN64 */
-	/* Where it is a whole plain file, for links; else -1.  Owned by the
-	 * content. */
-	int		 fd;
+	/* Where it is a whole plain file, for links and sendfile; else fd -1.
+	 * Owned by the content. */
+	int		 dirfd, fd;
+	const char	*name;
 };
 
 /* A range of bytes to leave out of a content, offsets in the content. */

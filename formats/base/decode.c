@@ -459,7 +459,7 @@ decode_content(int fd, bool owned, enum decode_kind kind, struct err *e)
 	memset(d, 0, offsetof(struct decoder, in));
 	d->c.ops = &decoder_ops;
 	d->c.size = UNKNOWN64;
-	d->c.fd = -1;
+	d->c.dirfd = d->c.fd = -1;
 	d->kind = kind;
 	d->fd = fd;
 	d->owned = owned;

@@ -136,7 +136,7 @@ imap_spool_content(struct imap_spool *s)
 	o = xcalloc(1, sizeof *o);
 	o->c.ops = &owned_ops;
 	o->c.size = s->size;
-	o->c.fd = -1;
+	o->c.dirfd = o->c.fd = -1;
 	o->mem = s->mem;
 	imap_spool_init(s, s->mem.max);
 	return &o->c;

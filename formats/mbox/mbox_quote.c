@@ -130,7 +130,7 @@ mbox_unquote(struct content *inner, enum mbox_quote quote, uint64_t header,
 	assert(quote != QUOTE_NONE);
 	u->c.ops = &unquote_ops;
 	u->c.size = size;
-	u->c.fd = -1;
+	u->c.dirfd = u->c.fd = -1;
 	u->inner = inner;
 	u->quote = quote;
 	u->header = u->left = header;
