@@ -86,8 +86,8 @@ fsids_prepare(struct fsids *ids, uid_t uid, gid_t gid, struct err *e)
 {
 	ids->uid = uid;
 	ids->gid = gid;
-	ids->on = uid != geteuid() || gid != getegid();
-	if (ids->on && geteuid() != 0)
+	ids->on = geteuid() == 0 && (uid != 0 || gid != getegid());
+	if (geteuid() != 0 && uid != geteuid())
 		return err_set(e, ERR_ACCOUNT, "its owner is the user %lu, "
 		    "and only root can write as another user",
 		    (unsigned long)uid);

@@ -25,8 +25,9 @@ struct fsids {
  * from the user's entry (a bare number without entry: the same group number).
  * -1 and *e (ERR_ACCOUNT): there is none of that name. */
 int	fsids_parse(struct fsids *, const char *text, struct err *);
-/* Decides whether ids have to be changed at all.  -1: they would have to, and
- * we are not root. */
+/* Decides whether ids have to be changed at all.  -1: the user is not we, and
+ * we are not root.  (Without root the group is that of the process, or of the
+ * directory.) */
 int	fsids_prepare(struct fsids *, uid_t uid, gid_t gid, struct err *);
 
 /* From here to fsids_leave() this thread's files are those of the user.  No

@@ -176,11 +176,10 @@ add_stem(struct buf *out, const char *base)
 
 void
 piece_base(const struct store_item *it, const struct piece *p,
-    const struct hashes *taken, struct buf *out)
+    const struct hashes *taken, unsigned n, struct buf *out)
 {
 	const char *own = it->meta->base;
 	struct buf stem;
-	unsigned i;
 
 	buf_init(&stem, 2 * NAME_MAX);
 	if (own != NULL && is_base(own))
@@ -189,11 +188,11 @@ piece_base(const struct store_item *it, const struct piece *p,
 		buf_addf(&stem, "%" PRId64 ".G%s.mailhaul",
 		    p->date != NO_DATE ? p->date : 0,
 		    it->guid != NULL ? it->guid : p->tmp);
-	for (i = 0; ; i++) {
+	for (;; n++) {
 		buf_reset(out);
 		buf_add(out, stem.ptr, stem.len);
-		if (i > 0)
-			buf_addf(out, "-%u", i);
+		if (n > 0)
+			buf_addf(out, "-%u", n);
 		buf_addf(out, ",S=%" PRIu64 ",W=%" PRIu64, p->size, p->vsize);
 		if (!hashes_has(taken, hash_name(out->ptr, out->len)))
 			break;

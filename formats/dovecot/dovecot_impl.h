@@ -99,6 +99,7 @@ enum link_mode { LINK_COPY, LINK_HARD, LINK_REFLINK };
 /* One message on its way: beside the store_item of the same number. */
 struct piece {
 	char		 tmp[40];	/* name in tmp/; "": none */
+	char		*base;		/* of its name; NULL: not chosen yet */
 	int64_t		 date;		/* mtime; NO_DATE: now */
 	uint64_t	 size, vsize;	/* S= and W= */
 	struct err	 err;		/* why it could not be written */
@@ -201,9 +202,10 @@ int	journal_sweep(struct dovecot *, struct err *);
 /* Writes the item's bytes to tmp/p->tmp.  0, or -1 with p->err. */
 int	piece_write(struct dovecot *, const struct store_item *, struct piece *,
 	    char *chunk, size_t room);
-/* The base name that an item gets, S= and W= included. */
+/* The nth base name that an item may get, S= and W= included; those that are
+ * taken are passed over. */
 void	piece_base(const struct store_item *, const struct piece *,
-	    const struct hashes *taken, struct buf *);
+	    const struct hashes *taken, unsigned n, struct buf *);
 
 /* dovecot_store.c */
 int	dovecot_submit(struct target *, struct store_batch *, struct err *);

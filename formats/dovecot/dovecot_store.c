@@ -233,6 +233,7 @@ struct group {
 	uint32_t	 first, last;	/* UIDs given, 0: none */
 	struct buf	 lines;
 	struct buf	 base, name;	/* of the item at hand */
+	struct hashes	 names;		/* bases of the group */
 	uint64_t	 bytes;		/* stored, for maildirsize */
 	uint64_t	 stored;
 };
@@ -276,6 +277,21 @@ uid_for(const struct store_item *it, uint32_t next)
 	    it->want_uid : next;
 }
 
+/* A base that no file of the mailbox or of the group has. */
+static void
+choose_base(struct group *g, const struct store_item *it, struct piece *p)
+{
+	unsigned n = 0;
+	uint64_t h;
+
+	do {
+		piece_base(it, p, &g->dv->box.files, n++, &g->base);
+		h = hash_name(g->base.ptr, g->base.len);
+	} while (hashes_has(&g->names, h));
+	hashes_add(&g->names, h);
+	p->base = xmemdup0(g->base.ptr, g->base.len);
+}
+
 /* The lines that the list is going to hold, as far as one can know now. */
 static int
 write_journal(struct group *g, struct err *e)
@@ -292,10 +308,10 @@ write_journal(struct group *g, struct err *e)
 
 			if (!to_store(b, i))
 				continue;
-			piece_base(it, &bu->pieces[i], &dv->box.files,
-			    &g->base);
+			choose_base(g, it, &bu->pieces[i]);
 			list_line(&g->lines, it->want_uid, it->meta->uidl,
-			    it->meta->uidl_order, it->guid, g->base.ptr);
+			    it->meta->uidl_order, it->guid,
+			    bu->pieces[i].base);
 			n++;
 		}
 	}
@@ -336,23 +352,24 @@ place(struct group *g, struct store_item *it, struct piece *p, struct err *e)
 	struct box *b = &dv->box;
 	uint32_t uid = uid_for(it, g->next);
 	bool dropped = false;
+	uint64_t h;
 
 	if (uid > UID_LAST || g->next > UID_LAST)
 		return err_set(e, ERR_MAILBOX, "no UID is left");
-	piece_base(it, p, &b->files, &g->base);
 	buf_reset(&g->name);
-	buf_add(&g->name, g->base.ptr, g->base.len);
+	buf_adds(&g->name, p->base);
 	keywords_info(b, it->flags, it->keywords, it->nkeywords, &g->name,
 	    &dropped);
 	if (move(b->tmp, p->tmp, b->cur, g->name.ptr) == -1)
 		return dovecot_sys(e, "rename to cur/");
 	fault_point("file.renamed");
 	p->tmp[0] = '\0';
-	hashes_add(&b->files, hash_name(g->base.ptr, g->base.len));
-	hashes_add(&b->list.bases, hash_name(g->base.ptr, g->base.len));
+	h = hash_name(p->base, strlen(p->base));
+	hashes_add(&b->files, h);
+	hashes_add(&b->list.bases, h);
 	b->messages++;
 	list_line(&g->lines, uid, it->meta->uidl, it->meta->uidl_order,
-	    it->guid, g->base.ptr);
+	    it->guid, p->base);
 	it->uid = uid;
 	if (dropped)
 		it->changes |= CHANGE_KEYWORDS;
@@ -536,6 +553,7 @@ commit_group(struct dovecot *dv)
 		remove_pieces(dv);
 	fsids_leave(&dv->ids);
 	finish(dv, doubt, rc == -1 ? &e : NULL);
+	hashes_release(&g.names);
 	buf_release(&g.lines);
 	buf_release(&g.base);
 	buf_release(&g.name);
@@ -564,6 +582,8 @@ dovecot_reap(struct target *t, bool wait, struct store_batch **b,
 		dv->last = NULL;
 	(*b)->next = NULL;
 	(*b)->priv = NULL;
+	for (size_t i = 0; i < (*b)->n; i++)
+		free(bu->pieces[i].base);
 	free(bu->pieces);
 	free(bu);
 	return 1;

@@ -364,16 +364,19 @@ check_contents(struct dovecot *dv, struct err *e)
 static int
 use_root(struct dovecot *dv, int fd, const struct stat *st, struct err *e)
 {
+	int rc = find_owner(dv, st, true, e);
+
 	dv->rootfd = fd;
-	if (find_owner(dv, st, true, e) == -1)
-		return -1;
-	fsids_enter(&dv->ids);
-	if (check_contents(dv, e) == -1) {
+	if (rc == 0) {
+		fsids_enter(&dv->ids);
+		rc = check_contents(dv, e);
 		fsids_leave(&dv->ids);
-		return -1;
 	}
-	fsids_leave(&dv->ids);
-	return 0;
+	if (rc == -1) {
+		close(dv->rootfd);
+		dv->rootfd = -1;
+	}
+	return rc;
 }
 
 /* The directory that path lies in, and its last level. */
