@@ -296,5 +296,71 @@ class Layouts(unittest.TestCase):
         self.check("listescape")
 
 
+ALL = os.environ.get("MAILHAUL_LARGE") == "all"
+
+
+class Large(offline.Case):
+    """Many mailboxes, many accounts, one mailbox that is large.
+    MAILHAUL_LARGE=all takes 500, 2,000 and 200,000."""
+
+    def test_many_mailboxes(self):
+        count = 500 if ALL else 150
+        source = self.haul.path("src")
+        trees.Box(uidvalidity=9).write(source)
+        for i in range(count):
+            box = trees.Box(uidvalidity=10 + i, uidnext=50)
+            box.add(b"From: x@example.org\n\nbox %d\n" % i, uid=7)
+            box.write(os.path.join(source, f".top{i % 7}.box{i}"))
+        run = self.checked(self.haul.copy("maildir:" + source, self.target(), "--subscribe", "all", timeout=600))
+        self.assertEqual(run.totals["copied"], count)
+        there = self.there()
+        told = sorted((b.uidvalidity, b.uidnext, len(b.messages)) for b in there.boxes.values() if b.messages)
+        self.assertEqual(told, [(10 + i, 50, 1) for i in range(count)])
+        self.assertEqual(len(there.subscribed), count + 1)
+        before = trees.pictures(self.root())
+        self.checked(self.haul.copy("maildir:" + source, self.target(), "--subscribe", "all", timeout=600))
+        self.assertEqual({k: v for k, v in trees.pictures(self.root()).items() if "dovecot." not in k},
+                         {k: v for k, v in before.items() if "dovecot." not in k})
+
+    def test_many_accounts(self):
+        count = 2000 if ALL else 60
+        box = trees.Box(uidvalidity=77)
+        for i in range(20):
+            box.add(b"From: x@example.org\n\nmessage %d\n" % i, uid=3 * i + 1, keywords=["k"])
+        names = [f"a{i}" for i in range(count)]
+        homes = self.haul.path("homes")
+        for name in names:
+            os.makedirs(os.path.join(homes, name))
+            box.write(self.haul.path("src", name))
+        for directory in (self.haul.directory, homes):
+            os.chmod(directory, 0o755)
+        if ROOT:
+            trees.own(homes, *self.ids)
+        words = self.haul.job("maildir:" + self.haul.path("src", "{user}"), f"dovecot:{homes}/{{user}}/Maildir", "user\n" + "\n".join(names) + "\n",
+                              "lanes = 4")
+        run = self.haul.copy(*words, timeout=900)
+        self.assertEqual((run.code, run.totals["copied"]), (DONE, 20 * count), run)
+        for name in names:
+            path = os.path.join(homes, name, "Maildir")
+            self.assertEqual(sorted(e.uid for e in trees.read(path).values()), [3 * i + 1 for i in range(20)])
+            self.assertEqual(trees.leftovers(path), [])
+        again = self.haul.copy(*words, timeout=900)
+        self.assertEqual((again.code, again.totals["copied"]), (DONE, 20 * count))
+
+    def test_large_mailbox(self):
+        count = 200_000 if ALL else 5000
+        with open(self.haul.write("mail/INBOX", ""), "w", encoding="ascii") as f:
+            f.write("From a@example.org Thu Jan  4 05:06:07 2001\nX-IMAPbase: 5 0000000000\n")
+            for i in range(count):
+                start = "" if i == 0 else "From a@example.org Thu Jan  4 05:06:07 2001\n"
+                f.write(f"{start}From: a@example.org\nSubject: {i}\nStatus: RO\n\nbody {i}\n\n")
+        run = self.checked(self.haul.copy("mbox:" + self.haul.path("mail"), self.target(), timeout=900))
+        self.assertEqual(run.totals["copied"], count)
+        client = self.server.login(self.user)
+        self.assertEqual(int(client.select("INBOX")[1][0]), count)
+        client.logout()
+        self.assertEqual(self.logged(), [])
+
+
 if __name__ == "__main__":
     unittest.main()

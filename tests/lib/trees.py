@@ -89,6 +89,16 @@ def read(path):
     return found
 
 
+def pictures(path):
+    """Inode, size and time of every file below path."""
+    found = {}
+    for directory, _, files in os.walk(path):
+        for name in files:
+            st = os.stat(os.path.join(directory, name))
+            found[os.path.join(directory, name)] = st.st_ino, st.st_size, st.st_mtime_ns
+    return found
+
+
 def own(path, uid, gid):
     """The whole tree belongs to that user."""
     os.chown(path, uid, gid)
