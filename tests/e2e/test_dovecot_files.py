@@ -5,6 +5,8 @@ keywords, dates, sizes, bytes, GUIDs and POP3 UIDLs, and to log nothing."""
 import os
 import random
 import re
+import shutil
+import subprocess
 import unittest
 
 import nasty
@@ -66,6 +68,47 @@ class Kept(offline.Case):
         self.assertEqual(numbers(self.there()), numbers(want))
         self.assertEqual(trees.read(self.root()), before)
         self.assertEqual(self.logged(), [])
+
+    def mbsync(self, user, local):
+        """One sync of everything into a Maildir; the same channel for all."""
+        text = (f"IMAPAccount a\nHost localhost\nPort {self.server.imaps_port}\nUser {user}\nPass {self.server.password}\nSSLType IMAPS\n"
+                f"SystemCertificates no\nCertificateFile {self.server.ca}\n\nIMAPStore far\nAccount a\n\n"
+                f"MaildirStore near\nInbox {local}\nSubFolders Maildir++\n\nChannel c\nFar :far:\nNear :near:\nPatterns *\nCreate Near\n"
+                "Sync Pull Push\nCopyArrivalDate yes\nSyncState *\n")
+        config = self.haul.write("mbsyncrc", text)
+        run = subprocess.run(["mbsync", "-c", config, "-a"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60, check=False)
+        self.assertEqual(run.returncode, 0, run.stdout)
+
+    @unittest.skipUnless(shutil.which("mbsync"), "needs mbsync (package isync)")
+    def test_a_client_downloads_nothing(self):
+        """mbsync, in sync with the source's server, then with ours."""
+        source, original = self.haul.path("src"), f"user{self.last_user}m"
+        self.server.add_user(original)
+        box = trees.Box(uidvalidity=1234567)
+        for i in range(30):
+            box.add(b"From: x@example.org\nSubject: %d\n\nbody\n" % i, uid=2 * i + 1, flags="S" if i % 2 else "")
+        box.write(source)
+        other = trees.Box(uidvalidity=89)
+        other.add(b"From: x@example.org\n\nsent\n", uid=70)
+        other.write(os.path.join(source, ".Sent"))
+        self.serve(source, original)
+        local = self.haul.path("local")
+        self.mbsync(original, local)
+        before = set(trees.pictures(local))
+        self.assertEqual(len([f for f in before if "/cur/" in f or "/new/" in f]), 31)
+        self.checked(self.haul.copy("maildir:" + source, self.target()))
+        ours = numbers(self.there())
+        self.mbsync(self.user, local)
+        self.assertEqual(set(trees.pictures(local)), before)
+        self.assertEqual(numbers(self.there()), ours)
+        # the test would see it: with other numbers it does not go on
+        path = os.path.join(self.root(), "dovecot-uidlist")
+        with open(path, encoding="ascii") as f:
+            text = f.read()
+        with open(path, "w", encoding="ascii") as f:
+            f.write(text.replace("V1234567 ", "V7654321 "))
+        with self.assertRaises(AssertionError):
+            self.mbsync(self.user, local)
 
     def test_names_of_files(self):
         """S= and W= are right whatever the source's say; one base name twice."""
