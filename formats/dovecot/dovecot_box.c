@@ -191,8 +191,8 @@ scan_all(struct dovecot *dv, struct loose_list *loose, struct err *e)
 	hashes_release(&b->files);
 	free_loose(loose);
 	b->messages = 0;
-	if (list_read(dv, b, e) == -1 || scan(b, b->new, "new", loose, e) ==
-	    -1)
+	if (list_read(dv, b, e) == -1 || (b->new != -1 &&
+	    scan(b, b->new, "new", loose, e) == -1))
 		return -1;
 	return scan(b, b->cur, "cur", loose, e);
 }
@@ -264,7 +264,8 @@ take_stock(struct dovecot *dv, struct err *e)
 	int rc;
 
 	rc = scan_all(dv, &loose, e);
-	if (rc == 0 && (loose.n > 0 || has_leftovers(b) ||
+	b->loose = loose.n > 0;
+	if (rc == 0 && !dv->t.conf.look_only && (loose.n > 0 || has_leftovers(b) ||
 	    dotlock_left(b->fd, UIDLIST ".lock"))) {
 		if (dotlock_take(dv, &lk, b->fd, UIDLIST ".lock", e) == -1)
 			rc = -1;
@@ -272,6 +273,7 @@ take_stock(struct dovecot *dv, struct err *e)
 			rc = scan_all(dv, &loose, e);
 			if (rc == 0)
 				rc = number_all(dv, &loose, e);
+			b->loose = rc == -1;
 			if (dotlock_drop(&lk, &dropped) == -1 && rc == 0) {
 				*e = dropped;
 				rc = -1;
@@ -286,6 +288,8 @@ static int
 open_part(struct dovecot *dv, const char *name, int *fd, struct err *e)
 {
 	*fd = dovecot_dir_open(dv->box.fd, name);
+	if (*fd == -1 && errno == ENOENT && dv->t.conf.look_only)
+		return 0;
 	if (*fd == -1 && errno == ENOENT)
 		*fd = dovecot_dir_make(dv, dv->box.fd, name);
 	return *fd == -1 ? dovecot_sys(e, "%s/", name) : 0;
@@ -327,7 +331,8 @@ void
 box_state(const struct box *b, struct folder_state *st)
 {
 	st->uidvalidity = b->list.head.uidvalidity;
-	st->uidnext = list_next(&b->list);
+	/* What has no UID yet will get one. */
+	st->uidnext = b->loose ? 0 : list_next(&b->list);
 	st->modseq = 0;
 	st->messages = b->messages;
 }

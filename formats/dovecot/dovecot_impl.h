@@ -92,6 +92,7 @@ struct box {
 	bool		 letters_there;
 	unsigned	 seq;		/* of names in tmp/ */
 	bool		 journal;	/* there is one */
+	bool		 loose;		/* some files have no UID */
 };
 
 enum link_mode { LINK_COPY, LINK_HARD, LINK_REFLINK };

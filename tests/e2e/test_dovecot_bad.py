@@ -118,6 +118,27 @@ class Places(Case):
             for name in files:
                 self.assertEqual(stat.S_IMODE(os.stat(os.path.join(directory, name)).st_mode), 0o640, name)
 
+    def test_plan_writes_nothing(self):
+        def plan():
+            before = picture(self.haul.directory)
+            run = self.haul.run("plan", "maildir:" + self.source, "dovecot:" + self.root, "--state", self.haul.path("P.db"), "--existing", "merge")
+            self.assertEqual(picture(self.haul.directory), before)
+            return run
+
+        self.assertEqual(plan().code, DONE)
+        box = trees.Box()
+        box.add(b"From: y@example.org\n\nunknown\n", where="new")
+        box.write(self.root)
+        with open(os.path.join(self.root, "tmp", "mailhaul.00000000"), "w", encoding="ascii") as f:
+            f.write("left")
+        os.rmdir(os.path.join(self.root, "cur"))
+        os.makedirs(os.path.join(self.root, "cur"))
+        self.own()
+        self.assertEqual(plan().code, DONE)
+        self.assertEqual(self.copy("--existing", "merge").code, DONE)
+        self.assertEqual(len(trees.read(self.root)), 21)
+        self.assertEqual(plan().code, DONE)
+
     def test_broken_uidlist(self):
         self.assertEqual(self.copy().code, DONE)
         good = os.path.join(self.root, "dovecot-uidlist")
