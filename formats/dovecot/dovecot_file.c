@@ -176,10 +176,11 @@ add_stem(struct buf *out, const char *base)
 
 void
 piece_base(const struct store_item *it, const struct piece *p,
-    const struct hashes *taken, unsigned n, struct buf *out)
+    const struct box *b, unsigned n, struct buf *out)
 {
 	const char *own = it->meta->base;
 	struct buf stem;
+	uint64_t h;
 
 	buf_init(&stem, 2 * NAME_MAX);
 	if (own != NULL && is_base(own))
@@ -194,7 +195,11 @@ piece_base(const struct store_item *it, const struct piece *p,
 		if (n > 0)
 			buf_addf(out, "-%u", n);
 		buf_addf(out, ",S=%" PRIu64 ",W=%" PRIu64, p->size, p->vsize);
-		if (!hashes_has(taken, hash_name(out->ptr, out->len)))
+		/* One name with two lines is one message to Dovecot, and a
+		 * warning. */
+		h = hash_name(out->ptr, out->len);
+		if (!hashes_has(&b->files, h) &&
+		    !hashes_has(&b->list.bases, h))
 			break;
 	}
 	buf_release(&stem);

@@ -203,10 +203,10 @@ int	journal_sweep(struct dovecot *, struct err *);
 /* Writes the item's bytes to tmp/p->tmp.  0, or -1 with p->err. */
 int	piece_write(struct dovecot *, const struct store_item *, struct piece *,
 	    char *chunk, size_t room);
-/* The nth base name that an item may get, S= and W= included; those that are
- * taken are passed over. */
+/* The nth base name that an item may get, S= and W= included; those that a
+ * file or a line has are passed over. */
 void	piece_base(const struct store_item *, const struct piece *,
-	    const struct hashes *taken, unsigned n, struct buf *);
+	    const struct box *, unsigned n, struct buf *);
 
 /* dovecot_store.c */
 int	dovecot_submit(struct target *, struct store_batch *, struct err *);

@@ -231,6 +231,24 @@ delete_dir(struct dovecot *dv, int fd, const char *name, struct err *e)
 	return rc;
 }
 
+/* Levels above that hold nothing any more. */
+static void
+remove_levels(struct dovecot *dv, char *path)
+{
+	const char *last;
+	struct err e;
+	char *slash;
+	int fd, rc = 0;
+
+	while (rc == 0 && (slash = strrchr(path, '/')) != NULL) {
+		*slash = '\0';
+		if ((fd = parent_of(dv, path, false, &last, &e)) == -1)
+			return;
+		rc = unlinkat(fd, last, AT_REMOVEDIR);
+		close(fd);
+	}
+}
+
 int
 dovecot_folder_delete(struct target *t, const char *name, struct err *e)
 {
@@ -248,6 +266,8 @@ dovecot_folder_delete(struct target *t, const char *name, struct err *e)
 	if ((fd = parent_of(dv, dir.ptr, false, &last, e)) != -1) {
 		rc = delete_dir(dv, fd, last, e);
 		close(fd);
+		if (rc == 0)
+			remove_levels(dv, dir.ptr);
 	}
 	fsids_leave(&dv->ids);
 	buf_release(&dir);

@@ -19,7 +19,8 @@ struct dovecot_names {
 	char	 sep;		/* '.' or '/' */
 };
 
-/* Appends the name.  -1 and *e (ERR_MAILBOX): the file system cannot hold it. */
+/* Appends the name.  -1 and *e (ERR_MAILBOX): the file system cannot hold
+ * it. */
 int	dovecot_name_make(const struct dovecot_names *, struct buf *out,
 	    const char *const *path, size_t npath, bool *encoded,
 	    struct err *e);

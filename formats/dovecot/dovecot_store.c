@@ -285,7 +285,7 @@ choose_base(struct group *g, const struct store_item *it, struct piece *p)
 	uint64_t h;
 
 	do {
-		piece_base(it, p, &g->dv->box.files, n++, &g->base);
+		piece_base(it, p, &g->dv->box, n++, &g->base);
 		h = hash_name(g->base.ptr, g->base.len);
 	} while (hashes_has(&g->names, h));
 	hashes_add(&g->names, h);

@@ -289,6 +289,7 @@ static void
 caps(struct target *t, struct target_caps *c)
 {
 	c->bits = TGT_CHOOSES_UIDS | TGT_TELLS_UIDS | TGT_PROMPT |
+	    TGT_EXPUNGES |
 	    (((struct dovecot *)t)->link != LINK_COPY ? TGT_LINKS : 0);
 	c->batch_messages = 200;
 	c->batch_bytes = (uint64_t)1 << 20;
@@ -668,7 +669,10 @@ set_uids(struct target *t, const struct folder_uids *u,
 static int
 mark_use(struct target *t, const char *box, unsigned use, struct err *e)
 {
-	static const struct { unsigned use; const char *flag, *known; } uses[] = {
+	static const struct {
+		unsigned use;
+		const char *flag, *known;
+	} uses[] = {
 		{ USE_ALL, "\\All", "" }, { USE_ARCHIVE, "\\Archive", "" },
 		{ USE_DRAFTS, "\\Drafts", "Drafts" },
 		{ USE_FLAGGED, "\\Flagged", "" },

@@ -313,6 +313,8 @@ maildir_message(struct maildir *m, struct arena *a, struct msg_meta *meta,
 	set_keywords(m, a, meta, &x, &flags);
 	if (mn.size != UNKNOWN64 && x.size != UNKNOWN64 && mn.size != x.size)
 		settle_size(m, meta, mn.size);
+	if (m->box.as_served && mn.vsize != UNKNOWN64)
+		meta->size = mn.vsize;
 	return 1;
 }
 

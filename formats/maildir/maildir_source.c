@@ -239,6 +239,7 @@ read_uri(struct maildir *m, struct uri *u, struct err *e)
 	    (names = choice(u, "names", codings, e)) == -1 ||
 	    (escapes = choice(u, "listescape", yesno, e)) == -1)
 		return -1;
+	m->as_target = strcmp(u->scheme, "dovecot") == 0;
 	m->sep = maildir_separator(u, layout == LAYOUT_FS, e);
 	if (m->sep == '\0')
 		return -1;
@@ -386,6 +387,21 @@ brief_uids(int fd, struct uidlist_head *h)
 	}
 }
 
+/* As the target of the same URI calls it. */
+static const char *
+target_name(struct maildir *m, struct arena *a, const struct folder *f)
+{
+	char *name, *p;
+
+	if (strcmp(f->dir, ".") == 0)
+		return "INBOX";
+	name = arena_strdup(a, f->raw);
+	for (p = name; *p != '\0'; p++)
+		if (*p == (m->fs ? '/' : '.'))
+			*p = m->sep;
+	return name;
+}
+
 static int
 maildir_list(struct source *s, struct arena *a, struct folder_info **folders,
     size_t *n, struct err *e)
@@ -410,7 +426,8 @@ maildir_list(struct source *s, struct arena *a, struct folder_info **folders,
 			path[k] = arena_strdup(a, have->path[k]);
 		f->path = path;
 		f->npath = have->npath;
-		f->raw_name = arena_strdup(a, have->dir);
+		f->raw_name = m->as_target ? target_name(m, a, have) :
+		    arena_strdup(a, have->dir);
 		f->name = maildir_display(a, path, have->npath);
 		f->messages = f->bytes = UNKNOWN64;
 		f->class = FOLDER_MAIL;
@@ -546,8 +563,10 @@ directory_of(struct maildir *m, const struct folder_info *f)
 	bool fs = m->layout == LAYOUT_FS;
 	struct buf dir;
 
-	if (f->cookie != 0)
+	if (!m->as_target)
 		return xstrdup(f->raw_name);
+	if (f->cookie != 0 && f->cookie <= m->nfolders)
+		return xstrdup(m->folders[f->cookie - 1].dir);
 	buf_init(&dir, (size_t)64 * 1024);
 	maildir_dir(&dir, fs, m->sep, f->raw_name);
 	return buf_detach(&dir, NULL);
@@ -564,6 +583,7 @@ maildir_folder_open(struct source *s, struct folder_info *f,
 	if (f->refused != NULL)
 		return err_set(e, ERR_MAILBOX, "%s", f->refused);
 	m->box.path = directory_of(m, f);
+	m->box.as_served = m->as_target && f->cookie == 0;
 	m->box.fd = maildir_open_path(m, m->box.path);
 	if (m->box.fd == -1) {
 		err_sys(e, maildir_scope(errno, ERR_MAILBOX), "%s",

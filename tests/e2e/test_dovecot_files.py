@@ -255,6 +255,42 @@ class Kept(offline.Case):
         self.assertEqual((run.totals["copied"], run.totals["present"]), (1, 4))
         self.assertEqual(len(self.there().boxes["INBOX"].messages), 6)
 
+    def test_as_a_source(self):
+        """What was written is read again, from one layout into another."""
+        source, other = self.haul.path("src"), self.haul.path("home2", "Maildir")
+        self.fill(source)
+        os.makedirs(os.path.dirname(other))
+        for directory in self.haul.directory, os.path.dirname(other):
+            os.chmod(directory, 0o755)
+        if ROOT:
+            os.chown(os.path.dirname(other), *self.ids)
+        first = self.haul.copy("maildir:" + source, f"dovecot:{other}?layout=fs")
+        self.assertEqual(first.code, DONE, first)
+        run = self.checked(self.haul.copy(f"dovecot:{other}?layout=fs", self.target(separator="/"), state=self.haul.path("2.db")))
+        self.assertEqual(run.totals, first.totals)
+        strip = lambda path: sorted((e.uid, e.fields, e.letters) for e in trees.read(path).values())
+        for directory in "", ".Work.Old &- M&APw-ll":
+            there = os.path.join(other, directory[1:].replace(".", "/"))
+            self.assertEqual(strip(os.path.join(self.root(), directory)), strip(there))
+            self.assertEqual(trees.head(os.path.join(self.root(), directory)), trees.head(there))
+        again = self.checked(self.haul.copy(f"dovecot:{other}?layout=fs", self.target(separator="/"), state=self.haul.path("2.db")))
+        self.assertEqual(again.totals, first.totals)
+
+    def test_undo_and_again(self):
+        """What undo takes away comes again, and Dovecot has no objection."""
+        source = self.haul.path("src")
+        self.fill(source)
+        words = ["maildir:" + source, self.target()]
+        first = self.checked(self.haul.copy(*words))
+        self.there()
+        undone = self.haul.run("undo", *words, "--state", self.haul.state, "--yes")
+        self.assertIn(f"{first.totals['copied']} messages and 1 mailboxes were taken back", undone.out)
+        self.assertEqual([len(b.messages) for b in self.there().boxes.values()], [0])
+        again = self.checked(self.haul.copy(*words, state=self.haul.path("A.db")))
+        self.assertEqual(again.totals["copied"], first.totals["copied"])
+        self.assertEqual(self.there().total(), first.totals["copied"])
+        self.assertEqual(self.logged(), [])
+
     def test_lost_messages_come_again(self):
         source = self.haul.path("src")
         box = trees.Box(uidvalidity=7)

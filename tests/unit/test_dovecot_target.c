@@ -221,7 +221,7 @@ test_one_message(void **state)
 	(void)state;
 	open_with("");
 	ok(target_account_ensure(t, false, &e), 1, &e);
-	assert_false(there(""));	/* nothing is made before it is needed */
+	assert_false(there(""));	/* not before it is needed */
 	st = open_box("INBOX");
 	assert_int_equal(st.uidvalidity, 0);
 	ok(target_set_uids(t, &u, &st, &e), 0, &e);
@@ -416,8 +416,12 @@ test_flags_and_expunge(void **state)
 	    "0 old\n1 kept\n2 new\n");
 	ok(target_expunge(t, gone, 2, &e), 0, &e);
 	assert_string_equal(only_file("cur"), "1.b.h,S=2,W=3:2,Sbc");
-	/* The UID is never given again. */
+	/* Neither the UID nor the name is given again. */
 	assert_int_equal(open_box("INBOX").uidnext, 9);
+	item(&it[0], &m[0], "a\r\n", 4, "1.a.h");
+	store(it, 1, &b);
+	assert_int_equal(it[0].uid, 9);
+	assert_true(there("cur/1.a.h-1,S=2,W=3:2,"));
 }
 
 static void
