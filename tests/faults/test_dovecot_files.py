@@ -84,7 +84,7 @@ class Job:
             env["MAILHAUL_FAULT"] = fault
         if mutate:
             env["MAILHAUL_MUTATE"] = mutate
-        process = self.haul.start_copy(*self.words, "--lanes", str(lanes), env=env)
+        process = self.haul.start_copy(*self.words, "--lanes", str(lanes), "--min-free", "0", env=env)
         return self.haul.finish(process, 120, killed=fault is not None)
 
     def lose_state(self):
