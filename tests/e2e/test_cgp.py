@@ -1,0 +1,303 @@
+"""A synthetic base directory of CommuniGate (scripts/cgp-tree) into both
+servers: what its manifest tells arrives, nothing comes twice whatever the
+server does to its files between passes, and nothing there is touched."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import unittest
+from collections import Counter
+
+import readback
+from haul import ACCOUNTS, DIFFERS, DONE, MISUSE, ROOT, Haul, balance
+from proxy import Proxy
+from servers import Cyrus, Dovecot
+
+# accounts in the order of their users
+NAMES = "bob carol anna oldpop public dave erin frank grace heidi ivan pbx".split()
+
+
+def make_tree(directory, *options):
+    tree = os.path.join(directory, "tree")
+    subprocess.run([os.path.join(ROOT, "scripts/cgp-tree"), *options, tree], check=True)
+    with open(os.path.join(tree, "manifest.json"), encoding="utf-8") as f:
+        return os.path.join(tree, "base"), json.load(f)["accounts"]
+
+
+def footprint(top):
+    """All that a trace would show in: names, sizes, times, also of access."""
+    seen = {}
+    for path, directories, files in os.walk(top):
+        for name in [".", *directories, *files]:
+            s = os.lstat(os.path.join(path, name))
+            seen[os.path.join(path, name)] = (s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_nlink, s.st_mode)
+            if not os.path.isdir(os.path.join(path, name)):
+                seen[os.path.join(path, name)] += (s.st_atime_ns,)
+    return seen
+
+
+class Common:
+    @classmethod
+    def setUpClass(cls):
+        cls.server = cls.kind(USERS=60, **cls.settings)
+        cls.addClassCleanup(cls.server.destroy)
+        cls.server.start()
+        cls.last_user = 0
+
+    def setUp(self):
+        self.haul = Haul()
+        self.addCleanup(self.haul.destroy)
+
+    def fresh_user(self):
+        type(self).last_user += 1
+        return f"user{self.last_user}"
+
+    def there(self, user):
+        client = self.server.login(user)
+        try:
+            return readback.account(client)
+        finally:
+            client.logout()
+
+    def proxy(self):
+        proxy = Proxy(self.server.host, self.server.imap_port).start()
+        self.addCleanup(proxy.stop)
+        return proxy
+
+    def box(self, name):
+        return name if name == "INBOX" else self.below + name
+
+    def wanted(self, mailbox):
+        """(Counter as of readback, how many the server refuses)"""
+        there, refused = Counter(), 0
+        for m in mailbox["messages"]:
+            if m["odd"] in self.refused:
+                refused += 1
+                continue
+            digest = "odd" if m["odd"] in self.altered else m["sha256"]
+            there[digest, m["date"], frozenset(f.lower() for f in m["flags"]), frozenset()] += 1
+        return there, refused
+
+    def check(self, user, account, report):
+        """What is at the server is what the manifest says."""
+        there = self.there(user)
+        contents = there.contents()
+        total = refused = 0
+        for name, mailbox in account["mailboxes"].items():
+            if mailbox["refused"] or mailbox["class"]:
+                continue
+            want, no = self.wanted(mailbox)
+            total += sum(want.values())
+            refused += no
+            at = self.box(name if not name.endswith("#2") else name[:-2] + " (copy)")
+            got = contents.pop(at)
+            for m in mailbox["messages"]:
+                if m["odd"] in self.altered:
+                    for key in [k for k in got if k[1] == m["date"]]:
+                        got["odd", *key[1:]] = got.pop(key)
+            self.assertEqual(got, want, f"{user}: {name}")
+            if mailbox["use"] and self.marks:
+                self.assertEqual(there.boxes[at].special_use, {mailbox["use"].lower()}, name)
+            if account["foreign_subscriptions"] and name != "INBOX":
+                self.assertEqual(at in there.subscribed, mailbox["subscribed"], name)
+        self.assertEqual({n for n, c in contents.items() if c}, set())
+        self.assertEqual((report["totals"]["copied"] + report["totals"]["present"], report["totals"]["refused"]), (total, refused))
+        unread = {n for n, m in account["mailboxes"].items() if m["refused"]}
+        failed = {m["name"] for m in report["mailboxes"] if m["outcome"] in ("unreadable", "failed")}
+        self.assertEqual(failed, unread)
+
+    def job(self, base, accounts, target):
+        """{name: user} and the words of a job over the whole base directory."""
+        users, rows = {}, "user;target_user;source\n"
+        for name in NAMES:
+            full = next(a for a in accounts if a.split("@")[0] == name)
+            users[full] = self.fresh_user()
+            spool = os.path.join(os.path.dirname(base), "spool/heidi")
+            own = f"cgp:{base}?account={full}&inbox={spool}" if name == "heidi" else ""
+            rows += f"{full};{users[full]};{own}\n"
+        return users, self.haul.job(f"cgp:{base}?account={{user}}", target, rows, "lanes = 4\nsettle = 1")
+
+    def test_a_whole_server(self):
+        base, accounts = make_tree(self.haul.directory)
+        proxy = self.proxy()
+        users, words = self.job(base, accounts, self.haul.admin(self.server, "{target_user}", tls="none", port=proxy.port))
+        before = footprint(base)
+        run = self.haul.copy(*words)
+        self.assertEqual(run.code, ACCOUNTS, run)
+        self.assertEqual(footprint(base), before)
+        outcomes = {a["name"].split("@")[0]: a["outcome"] for a in run.report["accounts"]}
+        self.assertEqual({n: o for n, o in outcomes.items() if o != "done"}, {"pbx": "empty", "grace": "partial", "frank": "partial"})
+        told = {a["name"]: a for a in run.report["accounts"]}
+        self.assertEqual(balance({**run.report, "balanced": True}), [])
+        for name, user in users.items():
+            if not name.startswith("pbx"):
+                with self.subTest(name):
+                    self.check(user, accounts[name], told[name])
+        # what is left behind is named
+        for words_of in (
+            r"Rules.*2 mail rules", r"~public/News", r"access rights of News.*anyone lrs, bob lrswipkxtea", r"Archive.mslc.*over IMAP",
+            r"Trash.mbox.*there is Trash.mdir too", r"account.info.*line 3", r"flag letter X", r"7x-S-20060314091502.*is none",
+            r"12-S.*is none", r"DeleteMessagesAfter.*30d", r"UIDs do not ascend", r"another message has this UID",
+        ):
+            self.assertRegex("\n".join(f"{i['where']} {i['reason']}" for i in run.report["issues"]), words_of)
+        # once more: nothing is written, and the numbers stand
+        proxy.reset()
+        again = self.haul.copy(*words)
+        self.assertEqual((proxy.writes(), proxy.messages, again.totals), (0, 0, run.totals), proxy.log)
+        # as if the state had been lost
+        proxy.reset()
+        lost = self.haul.copy(*words, state=self.haul.path("lost.db"))
+        self.assertEqual((proxy.messages, lost.totals["copied"]), (len(self.refused), 0), lost)
+        for name, user in users.items():
+            if not name.startswith("pbx"):
+                with self.subTest(name):
+                    self.check(user, accounts[name], told[name])
+
+    def one(self, name, base, more=""):
+        """An account of its own to copy: function that copies, user, proxy."""
+        user, proxy = self.fresh_user(), self.proxy()
+        target = self.haul.user(self.server, user, tls="none", port=proxy.port)
+
+        def copy(code=DONE, sent=None):
+            proxy.reset()
+            run = self.haul.copy(f"cgp:{base}?account={name}{more}", target, "--settle", "1", state=self.haul.path(user + ".db"))
+            self.assertEqual(run.code, code, run)
+            if sent is not None:
+                self.assertEqual(proxy.messages, sent, run)
+            return run
+
+        return copy, user, proxy
+
+    def total(self, user):
+        return self.there(user).total()
+
+    def test_files_that_change_between_passes(self):
+        """Other keys, other names, other flags: never a message twice."""
+        base, accounts = make_tree(self.haul.directory)
+        top = os.path.join(base, "Accounts/bob.macnt")
+        copy, user, _ = self.one("bob", base, "&dialect=plain")
+        n = copy().totals["copied"]
+        # account.info is lost: every UIDVALIDITY is another one
+        os.rename(f"{top}/account.info", f"{top}/saved.info")
+        copy(sent=0)
+        # it is back, and cut
+        with open(f"{top}/saved.info", encoding="utf-8") as f:
+            text = f.read()
+        with open(f"{top}/account.info", "w", encoding="utf-8") as f:
+            f.write(text[: text.index('"Sent Items" = {') + 30])
+        copy(sent=0)
+        os.rename(f"{top}/saved.info", f"{top}/account.info")
+        copy(sent=0)
+        # flags change: renames, separators written anew
+        for name in os.listdir(f"{top}/INBOX.mdir"):
+            uid, _, rest = name.split("-", 2)
+            os.rename(f"{top}/INBOX.mdir/{name}", f"{top}/INBOX.mdir/{uid}-SA-{rest}")
+        with open(f"{top}/Work.mbox", "rb") as f:
+            text = f.read()
+        with open(f"{top}/Work.mbox", "wb") as f:
+            f.write(re.sub(rb"(?m)^(From <alice@example.net>\()\w*-", rb"\1SF-", text))
+        copy(sent=0)
+        # the last but one message is expunged, new mail comes
+        parts = re.split(rb"(?m)^(?=From <alice@example.net>\()", text)
+        new = b"From <>(-900)  15-03-2011_11:00:00_1\nSubject: new\n\nnew\n\n"
+        with open(f"{top}/Work.mbox", "wb") as f:
+            f.write(b"".join(parts[:-2] + parts[-1:]) + new)
+        with open(f"{top}/INBOX.mdir/950--20110314091502", "wb") as f:
+            f.write(b"Subject: new\n\nnew in INBOX\n")
+        copy(sent=2)
+        n += 2
+        # another program appends: UIDs cannot be used any more
+        with open(f"{top}/Work.mbox", "ab") as f:
+            f.write(b"From x@example.com Sun Mar 14 09:15:02 2010\nSubject: foreign\n\nforeign\n\n")
+        copy(sent=1)
+        n += 1
+        # and the server gives it one
+        with open(f"{top}/Work.mbox", "rb") as f:
+            text = f.read()
+        with open(f"{top}/Work.mbox", "wb") as f:
+            f.write(text.replace(b"From x@example.com Sun", b"From <x@example.com>(-901) Sun"))
+        copy(sent=0)
+        # the mailbox becomes one of the other kind, with the same UIDs
+        os.mkdir(f"{top}/Work.mdir")
+        for part in re.split(rb"(?m)^(?=From <)", text.replace(b"From x@example.com Sun", b"From <x@example.com>(-901) Sun"))[1:]:
+            line, _, body = part.partition(b"\n")
+            uid = re.search(rb"-(\d+)\)", line).group(1).decode()
+            with open(f"{top}/Work.mdir/{uid}--20110101000000", "wb") as f:
+                f.write(body[:-1])
+        os.unlink(f"{top}/Work.mbox")
+        copy(sent=0)
+        self.assertEqual(self.total(user), n)
+
+    def test_a_better_table(self):
+        base, accounts = make_tree(self.haul.directory)
+        copy, user, _ = self.one("carol", base, "&flag-letters=S:\\Draft A:$Forwarded F:- D:\\Seen")
+        copy()
+        want = Counter()
+        for m in accounts["carol@example.org"]["mailboxes"]["INBOX"]["messages"]:
+            flags = {{"S": "\\draft", "D": "\\seen"}[x] for x in m["letters"] if x in "SD"}
+            want[m["sha256"], m["date"], frozenset(flags), frozenset(["$Forwarded"] if "A" in m["letters"] else [])] += 1
+        self.assertEqual(self.there(user).contents()["INBOX"], want)
+
+    def test_a_running_server(self):
+        base, _ = make_tree(self.haul.directory)
+        self.haul.write("tree/base/ProcessID", "1")
+        copy, user, _ = self.one("carol", base)
+        run = copy(ACCOUNTS, sent=0)
+        self.assertIn("is running", run.err)
+        copy, user, _ = self.one("carol", base, "&server=live")
+        self.assertIn("ProcessID", str(copy().report["issues"]))
+
+    def test_bad_input(self):
+        base, _ = make_tree(self.haul.directory)
+        top = os.path.join(base, "Accounts")
+        shutil.copytree(f"{top}/carol.macnt", f"{top}/x.sub/carol.macnt")
+        copy, _, _ = self.one("carol", base)
+        self.assertIn("lies in two places", copy(ACCOUNTS, sent=0).err)
+        for name in ("nobody", "bob@nowhere.example", "bob@sub.example.net"):
+            copy, _, _ = self.one(name, base)
+            self.assertRegex(copy(ACCOUNTS, sent=0).err, "there is no")
+        copy, _, _ = self.one("bob/../carol", base)
+        self.assertIn("is no account", copy(ACCOUNTS, sent=0).err)
+        for text, code in ((f"cgp:{base}?account=bob&flag-letters=S", MISUSE), (f"cgp:{base}", ACCOUNTS), (f"cgp:{top}?account=x", ACCOUNTS)):
+            run = self.haul.copy(text, "null:", state=self.haul.path(f"bad{len(text)}.db"))
+            self.assertEqual(run.code, code, run)
+        # an endless nesting costs metadata, never mail
+        with open(f"{top}/dave.macnt/account.info", "w", encoding="ascii") as f:
+            f.write("{a=" * 2_000_000)
+        copy, user, _ = self.one("dave", base)
+        run = copy()
+        self.assertIn("nested too deep", str(run.report["issues"]))
+        self.assertEqual(self.total(user), run.totals["source"])
+        # a mailbox full of foreign files
+        for i in range(3000):
+            self.haul.write(f"tree/base/Accounts/erin.macnt/INBOX.mdir/{i}.eml", "x")
+        copy, user, _ = self.one("erin", base)
+        run = copy()
+        issues = [i for i in run.report["issues"] if i["mailbox"] == "INBOX"]
+        self.assertLess(len(issues), 30)
+        self.assertIn("and 2980 more names", str(issues))
+
+
+class TestDovecot(Common, unittest.TestCase):
+    kind = Dovecot
+    settings = {"FORMAT": "mdbox", "SEPARATOR": "/"}
+    below = ""
+    marks = False  # its configuration marks, by names
+    refused = ()
+    altered = ("nul",)
+
+
+class TestCyrus(Common, unittest.TestCase):
+    kind = Cyrus
+    settings = {}
+    below = "INBOX/"
+    marks = True
+    refused = ("nul",)
+    altered = ()
+
+
+if __name__ == "__main__":
+    unittest.main()
