@@ -7,6 +7,7 @@
  *	cgp_mdir.c	the listing of a MailDir mailbox
  *	cgp_mbox.c	that of a text mailbox
  *	cgp_message.c	messages of either listing, and their contents
+ *	cgp_accounts.c	all accounts of a base directory, with their facts
  */
 #ifndef CGP_IMPL_H
 #define CGP_IMPL_H
@@ -109,6 +110,10 @@ struct cgp {
 	size_t		 nsubs;
 	struct cgp_box	 box;
 };
+
+/* An account that was found already; the place is taken over. */
+int	cgp_open_place(struct source **, const struct store_conf *,
+	    struct cgp_place *, struct err *);
 
 /* One line of the report, for the open mailbox. */
 void	cgp_tell(struct cgp *, enum cgp_oddity, const char *where,

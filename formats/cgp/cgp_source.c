@@ -238,8 +238,9 @@ close_source(struct source *s)
 	free(c);
 }
 
-static int
-open_source(struct source **sp, const struct store_conf *conf, struct err *e)
+/* With the options of the URI, and no account yet; NULL: *e. */
+static struct cgp *
+new_source(const struct store_conf *conf, struct err *e)
 {
 	struct cgp *c = xcalloc(1, sizeof *c);
 
@@ -249,11 +250,39 @@ open_source(struct source **sp, const struct store_conf *conf, struct err *e)
 	arena_init(&c->arena);
 	arena_init(&c->tree);
 	buf_init(&c->box.watch, 4096);
-	if (read_uri(c, conf->uri, e) == -1 ||
-	    open_account(c, conf->uri->path, e) == -1)
-		goto failed;
+	if (read_uri(c, conf->uri, e) == -1) {
+		close_source(&c->s);
+		return NULL;
+	}
 	snprintf(c->shape, sizeof c->shape, "%d%+d%d", c->dialect, c->zone,
 	    c->external != NULL);
+	return c;
+}
+
+int
+cgp_open_place(struct source **sp, const struct store_conf *conf,
+    struct cgp_place *place, struct err *e)
+{
+	struct cgp *c = new_source(conf, e);
+
+	if (c == NULL)
+		return -1;
+	c->s.ops = &cgp_source;
+	c->place = *place;
+	cgp_place_init(place);
+	*sp = &c->s;
+	return 0;
+}
+
+static int
+open_source(struct source **sp, const struct store_conf *conf, struct err *e)
+{
+	struct cgp *c = new_source(conf, e);
+
+	if (c == NULL)
+		return -1;
+	if (open_account(c, conf->uri->path, e) == -1)
+		goto failed;
 	if (c->place.basefd != -1 && cgp_is_running(c->place.basefd)) {
 		if (!c->running_ok) {
 			err_set(e, ERR_ACCOUNT, "the server of this base "

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/uri.h"
+#include "cgp/cgp_accounts.h"
 #include "source.h"
 
 #define MAIL(n)	"Received: by x; Sun, 14 Mar 2010 09:15:0" #n " +0000\n" \
@@ -1040,6 +1041,108 @@ no_trace(void **state)
 	}
 }
 
+/* All accounts */
+
+static int
+on_account(void *ctx, const struct cgp_account *x, struct err *e)
+{
+	struct buf *out = ctx;
+
+	(void)e;
+	return buf_addf(out, "%s %s %lld %llu/%llu %llu %lld %lld %s%s %s\n",
+	    x->user, cgp_account_kind_name(x->kind), (long long)x->quota,
+	    (unsigned long long)x->messages, (unsigned long long)x->mailboxes,
+	    (unsigned long long)x->bytes, (long long)x->crlf_bytes,
+	    x->last_login == NO_DATE ? 0LL : (long long)x->last_login,
+	    x->pop ? "p" : "-", x->imap ? "i" : "-", x->path);
+}
+
+static void
+expect_accounts(const char *options, bool read_all, const char *want)
+{
+	struct store_conf conf = { .warn = warn, .cancel_fd = -1 };
+	struct buf out;
+	struct err e;
+	char text[300];
+
+	buf_init(&out, 1 << 16);
+	buf_reset(&warnings);
+	snprintf(text, sizeof text, "cgp:%s%s", top, options);
+	assert_int_equal(uri_parse(&conf.uri, text, &e), 0);
+	if (cgp_accounts(&conf, read_all, on_account, &out, &e) == -1)
+		fail_msg("%s", e.text);
+	assert_string_equal(out.ptr, want);
+	uri_free(&conf.uri);
+	buf_release(&out);
+}
+
+static void
+all_accounts(void **state)
+{
+	struct store_conf conf = { .warn = warn, .cancel_fd = -1 };
+	struct err e;
+	char text[300];
+
+	(void)state;
+	put("Settings/Main.settings", "{ DomainName = example.org; }");
+	put("Settings/DomainDefault.settings", "{ AccountDefaults = "
+	    "{ MaxAccountSize = 1K; AccessModes = (Mail, IMAP); }; }");
+	put("Accounts/Settings/Aliases.data", "{}");
+	put("Accounts/u.macnt/INBOX.mdir/1--20100314091502", MAIL(1));
+	put("Accounts/u.macnt/INBOX.mdir/2--20100314091502", "A: b\r\n\r\n");
+	put("Accounts/u.macnt/Sent.mbox", OLD("S", 1) "A: b\n\nx\n\n" NEW("", 2)
+	    "A: b\n\ny\n");
+	put("Accounts/u.macnt/account.info", "{ \"#LastLogin\" = "
+	    "#T14-03-2010_10:00:01; }");
+	put("Accounts/pbx.macnt/INBOX.mbox", "");
+	put("Accounts/public.macnt/INBOX.mbox", "");
+	put("Accounts/ext.macnt/account.settings", "{ ExternalINBOX = YES; "
+	    "MaxAccountSize = unlimited; AccessModes = All; }");
+	put("Accounts/pop.mbox", "noise");
+	put("Accounts/pop.settings", "{ AccessModes = (Mail, POP); }");
+	put("Accounts/orphan.mbox", "");
+	put("Domains/sub.example.net/x.sub/anna.macnt/A.mslc", "");
+	put("Domains/sub.example.net/x.sub/anna.macnt/INBOX.mbox", "");
+	put("Domains/sub.example.net/x.sub/anna.macnt/account.info",
+	    "{ INBOX = { Access = { anyone = lr; }; }; }");
+	assert_int_equal(symlink("nowhere", at("Accounts/gone.macnt")), 0);
+	expect_accounts("", true,
+	    "ext@example.org external INBOX -1 0/0 0 0 0 pi "
+	    "Accounts/ext.macnt\n"
+	    "pbx@example.org system 1024 0/1 0 0 0 -i Accounts/pbx.macnt\n"
+	    "pop@example.org single-mailbox 1024 0/1 0 -1 0 p- "
+	    "Accounts/pop.mbox\n"
+	    "public@example.org shared 1024 0/1 0 0 0 -i "
+	    "Accounts/public.macnt\n"
+	    "u@example.org mail 1024 4/2 127 138 1268560801 -i "
+	    "Accounts/u.macnt\n"
+	    "anna@sub.example.net shared 1024 0/2 0 -1 0 -i "
+	    "Domains/sub.example.net/x.sub/anna.macnt\n");
+	expect_warning("-|Accounts/orphan.mbox|a mailbox without NAME.settings");
+	expect_warning("-|Accounts/gone.macnt|cannot be read: No such file");
+	expect_warning("INBOX|pop@example.org|no text mailbox");
+	expect_warning("-|A.mslc|not read: a sliced mailbox");
+	/* Without reading mail; without settings of the server. */
+	assert_int_equal(unlink(at("Settings/Main.settings")), 0);
+	assert_int_equal(unlink(at("Settings/DomainDefault.settings")), 0);
+	assert_int_equal(remove(at("Accounts/pop.settings")), 0);
+	expect_accounts("?main-domain=other.example", false,
+	    "ext@other.example external INBOX -1 0/0 0 -1 0 pi "
+	    "Accounts/ext.macnt\n"
+	    "pbx@other.example system -1 0/1 0 -1 0 pi Accounts/pbx.macnt\n"
+	    "public@other.example shared -1 0/1 0 -1 0 pi "
+	    "Accounts/public.macnt\n"
+	    "u@other.example mail -1 4/2 127 -1 1268560801 pi "
+	    "Accounts/u.macnt\n"
+	    "anna@sub.example.net shared -1 0/2 0 -1 0 pi "
+	    "Domains/sub.example.net/x.sub/anna.macnt\n");
+	snprintf(text, sizeof text, "cgp:%s/Accounts", top);
+	assert_int_equal(uri_parse(&conf.uri, text, &e), 0);
+	assert_int_equal(cgp_accounts(&conf, false, on_account, NULL, &e), -1);
+	assert_non_null(strstr(e.text, "neither Accounts/ nor Domains/"));
+	uri_free(&conf.uri);
+}
+
 int
 main(void)
 {
@@ -1051,7 +1154,7 @@ main(void)
 		TEST(mdir), TEST(flag_table), TEST(live_mdir), TEST(tokens),
 		TEST(mbox), TEST(dialects), TEST(kinds_of_keys),
 		TEST(external_inbox), TEST(windows), TEST(live_mbox),
-		TEST(mbox_tokens), TEST(no_trace),
+		TEST(mbox_tokens), TEST(no_trace), TEST(all_accounts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
