@@ -241,6 +241,25 @@ class Common:
             want[m["sha256"], m["date"], frozenset(flags), frozenset(["$Forwarded"] if "A" in m["letters"] else [])] += 1
         self.assertEqual(self.there(user).contents()["INBOX"], want)
 
+    def test_from_disk_then_over_imap(self):
+        """Another way to the same mail: said by the user, and nothing is sent."""
+        base, _ = make_tree(self.haul.directory)
+        copy, old, _ = self.one("bob", base)
+        copy()
+        copy, user, proxy = self.one("bob", base)
+        n = copy().totals["copied"]
+        source, target = self.haul.user(self.server, old), self.haul.user(self.server, user, tls="none", port=proxy.port)
+        words = [source, target, "--settle", "1", "--inbox-children", "keep"]
+        if self.below:  # Cyrus shows them below INBOX
+            words += ["--map", '"INBOX/" -> "/"']
+        proxy.reset()
+        run = self.haul.copy(*words, state=self.haul.path(user + ".db"))
+        self.assertEqual((run.code, proxy.messages), (ACCOUNTS, 0), run)
+        self.assertIn("existing=merge", run.err)
+        run = self.haul.copy(*words, "--existing", "merge", state=self.haul.path(user + ".db"))
+        self.assertEqual((run.code, proxy.messages), (DONE, 0), run)
+        self.assertEqual(self.total(user), n)
+
     def test_a_running_server(self):
         base, _ = make_tree(self.haul.directory)
         self.haul.write("tree/base/ProcessID", "1")
