@@ -145,6 +145,9 @@ int	cgp_mbox_list(struct cgp *, struct err *);
 uint32_t cgp_made_uidvalidity(const char *raw, char mode);
 /* FNV-1a of the first and the last bytes of a file; -1: it is shorter. */
 int	cgp_fingerprint(int fd, uint64_t size, uint64_t *print);
+/* Goes on with a copy of the text mailbox, which is just opened, that nobody
+ * changes. */
+int	cgp_mbox_hold(struct cgp *, struct err *);
 /* Has the text mailbox changed otherwise than by growing?  Then *e. */
 int	cgp_mbox_check(struct cgp *, struct err *);
 /* The file of a message by its UID, wherever a rename has put it; -1, ENOENT:

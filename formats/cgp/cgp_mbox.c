@@ -17,6 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/tempfile.h"
 #include "base/xmalloc.h"
 #include "cgp/cgp_file.h"
 #include "cgp/cgp_head.h"
@@ -335,6 +336,69 @@ cgp_mbox_check(struct cgp *c, struct err *e)
 	err_retry(e, ERR_MAILBOX, "the file was rewritten while it was read");
 	e->cause = CAUSE_CHANGED;
 	return -1;
+}
+
+#define COPIES_MAX	5
+
+/* The bytes of one file into another: 1; 0: it changed meanwhile. */
+static int
+copy_once(int from, int to, struct stat *st, struct err *e)
+{
+	char *chunk = xmalloc(WINDOW);
+	struct stat after;
+	off_t off = 0;
+	ssize_t n = 1;
+
+	while (n > 0) {
+		n = pread(from, chunk, WINDOW, off);
+		if (n == -1 && errno == EINTR) {
+			n = 1;
+			continue;
+		}
+		if (n == -1 || tempfile_write(to, chunk, (size_t)n) == -1)
+			break;
+		off += n;
+	}
+	free(chunk);
+	if (n != 0 || fstat(from, &after) == -1)
+		return err_sys(e, cgp_scope(errno, ERR_MAILBOX), "copy into a "
+		    "temporary file");
+	return off == st->st_size && after.st_size == st->st_size &&
+	    after.st_mtim.tv_sec == st->st_mtim.tv_sec &&
+	    after.st_mtim.tv_nsec == st->st_mtim.tv_nsec;
+}
+
+int
+cgp_mbox_hold(struct cgp *c, struct err *e)
+{
+	struct cgp_box *b = &c->box;
+	int i, tmp, rc = 0;
+
+	if ((tmp = tempfile_open(e)) == -1)
+		return -1;
+	for (i = 0; i < COPIES_MAX && rc == 0; i++) {
+		if (fstat(b->fd, &b->st) == -1 || ftruncate(tmp, 0) == -1 ||
+		    lseek(tmp, 0, SEEK_SET) == -1)
+			rc = err_sys(e, ERR_MAILBOX, "copy into a temporary "
+			    "file");
+		else
+			rc = copy_once(b->fd, tmp, &b->st, e);
+		if (rc == 0 && poll(NULL, 0, 100) == -1)
+			continue;
+	}
+	if (rc != 1) {
+		close(tmp);
+		if (rc == 0) {
+			err_retry(e, ERR_MAILBOX, "the file changes so fast "
+			    "that no copy can be made of it");
+			e->cause = CAUSE_CHANGED;
+		}
+		return -1;
+	}
+	close(b->fd);
+	b->fd = tmp;
+	b->size = (uint64_t)b->st.st_size;
+	return fstat(tmp, &b->st) == 0 ? 0 : err_sys(e, ERR_MAILBOX, "stat");
 }
 
 /* A last message that is still being written stays for the next pass: what

@@ -540,6 +540,10 @@ folder_open(struct source *s, struct folder_info *f, const struct buf *token,
 		*d = DELTA_UNCHANGED;
 		return 0;
 	}
+	/* It changed under us before. */
+	if (f->stable && c->box.f->kind == CGP_MBOX &&
+	    cgp_mbox_hold(c, e) == -1)
+		goto failed;
 	if (list_now(c, f, e) == -1)
 		goto failed;
 	tell_dates(c);
@@ -577,8 +581,9 @@ folder_token(struct source *s, struct buf *token, struct err *e)
 {
 	struct cgp *c = (struct cgp *)s;
 
-	/* What was appended while it was read is not in the count. */
-	if (c->box.f->kind == CGP_MBOX && c->box.racy)
+	/* What was appended while it was read is not in the count, and the
+	 * copy of a file has not the times that it had. */
+	if (c->box.f->kind == CGP_MBOX && (c->box.racy || s->folder->stable))
 		return 0;
 	if (buf_addf(token, TOKEN_HEAD "%d %" PRIu64 " %" PRIu32 " %" PRIu32
 	    " %s\n", c->box.racy, c->box.count, c->box.uidvalidity,

@@ -978,6 +978,14 @@ live_mbox(void **state)
 	assert_int_equal(source_folder_open(f.s, &f.folders[0], NULL, 0, &d,
 	    &f.e), 0);
 	expect_count(&f, 3);
+	source_folder_close(f.s);
+	/* Asked not to let it change, it reads a copy. */
+	f.folders[0].stable = true;
+	enter(&f, "INBOX", NULL);
+	next(&f, &m);
+	put("Accounts/u.macnt/INBOX.mbox", OLD("", 7) MAIL(5));
+	expect_content(&f, &m, MAIL(2));
+	expect_count(&f, 3);
 	shut(&f);
 }
 
