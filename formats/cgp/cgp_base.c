@@ -171,7 +171,7 @@ single_mailbox(struct walk *w, int dirfd, const char *dir, const char *name,
 			stem = stem_of(w->a, name, forms[i]);
 			break;
 		}
-	if (stem == NULL || (w->only != NULL && strcmp(stem, w->only) != 0))
+	if (stem == NULL)
 		return 0;
 	while (i-- > 0) {
 		other = arena_printf(w->a, "%s%s", stem, forms[i]);
@@ -191,15 +191,37 @@ single_mailbox(struct walk *w, int dirfd, const char *dir, const char *name,
 
 static int	walk_dir(struct walk *, int, const char *, int, struct err *);
 
+/* Can the name say nothing of the only account that is looked for?  A domain
+ * has thousands of others: no system call for them. */
+static bool
+of_another(const struct walk *w, const char *name)
+{
+	static const char *const exts[] = {
+		".macnt", ".settings", ".info", ".mdir", ".mbox", ".mslc"
+	};
+	size_t i, n;
+
+	for (i = 0; w->only != NULL && i < sizeof exts / sizeof exts[0]; i++)
+		if (cgp_has_ext(name, exts[i])) {
+			n = strlen(name) - strlen(exts[i]);
+			return strlen(w->only) != n ||
+			    memcmp(name, w->only, n) != 0;
+		}
+	return false;
+}
+
 static int
 walk_entry(struct walk *w, int dirfd, const char *dir, const char *name,
     int depth, struct err *e)
 {
 	bool account = cgp_has_ext(name, ".macnt");
-	const char *path = arena_printf(w->a, "%s/%s", dir, name), *stem;
+	const char *path, *stem;
 	struct stat st;
 	int fd, rc;
 
+	if (of_another(w, name))
+		return 0;
+	path = arena_printf(w->a, "%s/%s", dir, name);
 	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == -1)
 		return 0;		/* gone meanwhile */
 	if (!account && (S_ISREG(st.st_mode) || is_other(name)))
@@ -207,8 +229,6 @@ walk_entry(struct walk *w, int dirfd, const char *dir, const char *name,
 	if (!S_ISDIR(st.st_mode) && !S_ISLNK(st.st_mode))
 		return 0;
 	stem = account ? stem_of(w->a, name, ".macnt") : NULL;
-	if (account && w->only != NULL && strcmp(stem, w->only) != 0)
-		return 0;
 	if ((fd = open_linked(dirfd, name)) == -1) {
 		if (!account && (errno == ENOTDIR || errno == ENOENT))
 			return 0;
@@ -380,7 +400,7 @@ cgp_here(int dirfd, const char *path, struct arena *a, struct cgp_place *out)
 		close(fd);
 		if ((fd = up) == -1)
 			break;
-		if (cgp_is_base(fd) && cgp_exists(fd, "Settings")) {
+		if (cgp_is_base(fd)) {
 			out->basefd = fd;
 			return;
 		}

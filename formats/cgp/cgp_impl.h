@@ -57,7 +57,6 @@ struct cgp_entry {
 	int32_t		 origin;	/* enum date_origin */
 	uint64_t	 size;
 	uint64_t	 at;		/* mbox: offset; mdir: inode */
-	uint64_t	 from;		/* mbox: of the separator */
 	/* Pointers into the record. */
 	const char	*letters;
 	const char	*name;		/* mdir: of the file; else "" */

@@ -126,7 +126,7 @@ text_end(const struct scan *s, uint64_t off)
 }
 
 static void
-begin(struct scan *s, uint64_t from, uint64_t start, const struct cgp_sep *sep)
+begin(struct scan *s, uint64_t start, const struct cgp_sep *sep)
 {
 	struct cgp_entry *x = &s->x;
 
@@ -134,7 +134,6 @@ begin(struct scan *s, uint64_t from, uint64_t start, const struct cgp_sep *sep)
 	s->open = true;
 	s->timed = sep->timed;
 	s->x_plain = sep->kind == CGP_SEP_PLAIN;
-	x->from = from;
 	x->at = start;
 	x->uid = sep->kind == CGP_SEP_CGP ? sep->uid : 0;
 	x->name = x->suffix = "";
@@ -216,7 +215,7 @@ from_line(struct scan *s, size_t i, struct err *e)
 	if (finish(s, text_end(s, off), e) == -1)
 		return -1;
 	s->plain += sep.kind == CGP_SEP_PLAIN;
-	begin(s, off, start, &sep);
+	begin(s, start, &sep);
 	return 0;
 }
 

@@ -2,10 +2,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/xmalloc.h"
 #include "cgp/cgp_file.h"
 #include "cgp/cgp_head.h"
 #include "cgp/cgp_impl.h"
@@ -56,7 +57,7 @@ cgp_message(struct cgp *c, struct arena *a, struct msg_meta *m, struct err *e)
 	if (m->date == NO_DATE)
 		m->oddities |= ODD_NO_DATE;
 	m->size = x.size;
-	m->cookie = b->f->kind == CGP_MDIR ? x.at : x.from;
+	m->cookie = x.at;
 	m->where = b->f->kind == CGP_MDIR ? arena_strdup(a, x.name) :
 	    arena_printf(a, "offset %" PRIu64, x.at);
 	if (m->size == 0)
@@ -119,19 +120,67 @@ mdir_content(struct cgp *c, const struct msg_meta *m, struct content **out,
 	return 1;
 }
 
+/* A message of a text mailbox: its end is told only if the file is still what
+ * it was, so that no torn read is taken for a message. */
+
+struct checked {
+	struct content	 c;
+	struct content	*inner;
+	struct cgp	*src;
+};
+
+static ssize_t
+checked_read(struct content *c, void *p, size_t n, struct err *e)
+{
+	struct checked *x = (struct checked *)c;
+	ssize_t got = content_read(x->inner, p, n, e);
+
+	/* A file that became shorter is no harm of this message alone. */
+	if ((got == 0 && n > 0) || (got == -1 && e->cause == CAUSE_CHANGED))
+		return cgp_mbox_check(x->src, e) == -1 ? -1 : got;
+	return got;
+}
+
+static int
+checked_rewind(struct content *c, struct err *e)
+{
+	return content_rewind(((struct checked *)c)->inner, e);
+}
+
+static void
+checked_close(struct content *c)
+{
+	content_close(&((struct checked *)c)->inner);
+	free(c);
+}
+
+static struct content *
+checked_range(struct cgp *src, uint64_t at, uint64_t size)
+{
+	static const struct content_ops ops = {
+		.read = checked_read, .rewind = checked_rewind,
+		.close = checked_close,
+	};
+	struct checked *x = xcalloc(1, sizeof *x);
+
+	x->c.ops = &ops;
+	x->c.size = size;
+	x->c.dirfd = x->c.fd = -1;
+	x->inner = content_range(src->box.fd, false, at, size);
+	x->src = src;
+	return &x->c;
+}
+
 int
 cgp_content(struct source *s, const struct msg_meta *m, struct content **out,
     struct err *e)
 {
 	struct cgp *c = (struct cgp *)s;
-	unsigned long long at;
 
 	if (c->box.f->kind == CGP_MDIR)
 		return mdir_content(c, m, out, e);
 	if (cgp_mbox_check(c, e) == -1)
 		return -1;
-	if (sscanf(m->where, "offset %20llu", &at) != 1)
-		return err_set(e, ERR_MESSAGE, "no place in the file");
-	*out = content_range(c->box.fd, false, at, m->size);
+	*out = checked_range(c, m->cookie, m->size);
 	return 1;
 }

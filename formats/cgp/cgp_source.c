@@ -215,7 +215,7 @@ open_account(struct cgp *c, const char *path, struct err *e)
 		close(at.fd);
 		return rc == -1 ? err_ctx(e, "%s", path) : 0;
 	}
-	if (cgp_is_base(at.fd) && cgp_exists(at.fd, "Settings")) {
+	if (cgp_is_base(at.fd)) {
 		close(at.fd);
 		return err_set(e, ERR_ACCOUNT, "%s holds a whole server: say "
 		    "account=NAME@DOMAIN (account={user} in a job)", path);

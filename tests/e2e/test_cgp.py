@@ -2,12 +2,14 @@
 servers: what its manifest tells arrives, nothing comes twice whatever the
 server does to its files between passes, and nothing there is touched."""
 
+import hashlib
 import json
 import os
+import random
 import re
 import shutil
 import subprocess
-import tempfile
+import threading
 import unittest
 from collections import Counter
 
@@ -39,7 +41,102 @@ def footprint(top):
     return seen
 
 
+class Life:
+    """An account that lives: INBOX.mdir and Work.mbox."""
+
+    def __init__(self, top, seed):
+        self.top, self.r = top, random.Random(seed)
+        self.inbox, self.work = {}, []  # {uid: (flags, body)}, [(uid, flags, body)]
+        self.ever = {"INBOX": Counter(), "Work": Counter()}
+        self.uid = self.steps = 0
+        self.end = threading.Event()
+        self.thread = threading.Thread(target=self.run)
+        self.write_work()
+
+    @staticmethod
+    def digest(body):
+        return hashlib.sha256(body.replace(b"\n", b"\r\n")).hexdigest()
+
+    def name(self, uid):
+        return f"{self.top}/INBOX.mdir/{uid}-{self.inbox[uid][0]}-20100314091502"
+
+    def message(self, box):
+        self.uid += 1
+        body = b"Subject: %d\n\n" % self.uid + b"some text of it\n" * self.r.randrange(2, 3000)
+        self.ever[box][self.digest(body)] += 1
+        return body
+
+    @staticmethod
+    def text(uid, flags, body):
+        return f"From <a@b>({flags}-{uid})  14-03-2010_09:15:02_{uid}\n".encode() + body + b"\n"
+
+    def write_work(self):
+        """Anew: in place, or a new file in the old one's place."""
+        path = f"{self.top}/Work.mbox"
+        whole = b"".join(self.text(*m) for m in self.work)
+        if self.r.random() < 0.5:
+            with open(path + ".new", "wb") as f:
+                f.write(whole)
+            os.rename(path + ".new", path)
+            return
+        with open(path, "wb", buffering=0) as f:
+            for i in range(0, len(whole), 20000):
+                f.write(whole[i : i + 20000])
+
+    def step(self):
+        self.steps += 1
+        what = self.r.randrange(7)
+        flags = "".join(x for x in "SAF" if self.r.random() < 0.4)
+        if what < 2:
+            body = self.message("INBOX")
+            self.inbox[self.uid] = (flags, body)
+            with open(f"{self.top}/INBOX.mdir/tmp{self.uid}", "wb") as f:
+                f.write(body)
+            os.rename(f"{self.top}/INBOX.mdir/tmp{self.uid}", self.name(self.uid))
+        elif what == 2 and self.inbox:
+            uid = self.r.choice(list(self.inbox))
+            old = self.name(uid)
+            self.inbox[uid] = (flags, self.inbox[uid][1])
+            os.rename(old, self.name(uid))
+        elif what == 3 and len(self.inbox) > 5:
+            uid = self.r.choice(list(self.inbox))
+            os.unlink(self.name(uid))
+            del self.inbox[uid]
+        elif what in (4, 5):
+            body = self.message("Work")
+            self.work.append((self.uid, flags, body))
+            whole = self.text(*self.work[-1])
+            with open(f"{self.top}/Work.mbox", "ab", buffering=0) as f:
+                f.write(whole[: len(whole) // 2])
+                f.write(whole[len(whole) // 2 :])
+        elif what == 6 and len(self.work) > 5:
+            i = self.r.randrange(len(self.work))
+            if self.r.random() < 0.5:
+                self.work[i] = (self.work[i][0], flags, self.work[i][2])
+            else:
+                del self.work[i]
+            self.write_work()
+
+    def run(self):
+        while not self.end.wait(self.r.random() * 0.01):
+            self.step()
+
+    def start(self):
+        self.thread.start()
+
+    def stop(self):
+        self.end.set()
+        self.thread.join()
+
+    def told(self):
+        """{mailbox: (what is there now, what was ever)}"""
+        now = {"INBOX": Counter(self.digest(b) for _, b in self.inbox.values()), "Work": Counter(self.digest(m[2]) for m in self.work)}
+        return {name: (now[name], self.ever[name]) for name in now}
+
+
 class Common:
+    SEED = int(os.environ.get("SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
+
     @classmethod
     def setUpClass(cls):
         cls.server = cls.kind(USERS=60, **cls.settings)
@@ -259,6 +356,32 @@ class Common:
         run = self.haul.copy(*words, "--existing", "merge", state=self.haul.path(user + ".db"))
         self.assertEqual((run.code, proxy.messages), (DONE, 0), run)
         self.assertEqual(self.total(user), n)
+
+    def test_mail_that_moves_while_it_is_read(self):
+        """The server delivers, changes flags, expunges and writes text mailboxes
+        anew during all passes but the last."""
+        top = self.haul.path("base/Accounts/u.macnt")
+        os.makedirs(top + "/INBOX.mdir")
+        life = Life(top, self.SEED)
+        copy, user, _ = self.one("u", self.haul.path("base"), "&server=live")
+        for _ in range(30):
+            life.step()
+        life.start()
+        try:
+            for _ in range(10):
+                self.haul.copy(
+                    f"cgp:{self.haul.path('base')}?account=u&server=live",
+                    self.haul.user(self.server, user), "--settle", "1", state=self.haul.path(user + ".db"),
+                )
+        finally:
+            life.stop()
+        copy()
+        there = self.there(user)
+        for name, (now, ever) in life.told().items():
+            got = there.boxes[self.box(name)].digests()
+            self.assertEqual(now - got, Counter(), f"{name}, seed {self.SEED}")
+            self.assertEqual(got - ever, Counter(), f"{name}, seed {self.SEED}: {life.steps} steps")
+        copy(sent=0)
 
     def test_a_running_server(self):
         base, _ = make_tree(self.haul.directory)

@@ -355,6 +355,7 @@ options(void **state)
 		expect_refusal("", text, bad[i][1]);
 	}
 	expect_refusal("", "?account=", "account= is empty");
+	expect_refusal("", "", "holds a whole server: say account=");
 }
 
 /* Mailboxes */
@@ -956,6 +957,7 @@ live_mbox(void **state)
 	struct content *c;
 	struct fixture f;
 	enum delta d;
+	char got[200];
 
 	(void)state;
 	put("Accounts/u.macnt/INBOX.mbox", OLD("", 1) MAIL(1) "\n");
@@ -967,9 +969,15 @@ live_mbox(void **state)
 	append("Accounts/u.macnt/INBOX.mbox", OLD("", 2) MAIL(2) "\n");
 	expect_content(&f, &m, MAIL(1));
 	expect_count(&f, 1);
-	/* It is written anew: nothing of it can be trusted. */
+	/* It is written anew: nothing of it can be trusted, not even what is
+	 * just being read. */
+	assert_int_equal(source_content(f.s, &m, &c, &f.e), 1);
+	assert_int_equal(content_read(c, got, sizeof got, &f.e), 103);
 	put("Accounts/u.macnt/INBOX.mbox", OLD("", 2) MAIL(2) "\n" OLD("", 3)
 	    MAIL(3) "\n" OLD("", 4) MAIL(4));
+	assert_int_equal(content_read(c, got, sizeof got, &f.e), -1);
+	assert_int_equal(f.e.cause, CAUSE_CHANGED);
+	content_close(&c);
 	assert_int_equal(source_content(f.s, &m, &c, &f.e), -1);
 	assert_int_equal(f.e.scope, ERR_MAILBOX);
 	assert_int_equal(f.e.cause, CAUSE_CHANGED);
