@@ -70,6 +70,7 @@ struct cgp_box {
 	struct stat	 st;		/* of it, when opened */
 	uint64_t	 size;		/* mbox: bytes that count */
 	uint64_t	 print;		/* mbox: of the first and last ones */
+	bool		 half;		/* mbox: and behind them one goes on */
 	struct buf	 watch;
 	bool		 racy;		/* changed just now */
 	bool		 listed;
@@ -92,7 +93,7 @@ struct cgp {
 	enum cgp_dialect dialect;
 	int		 zone;		/* minutes east */
 	bool		 nonmail;
-	bool		 running_ok;
+	bool		 running_ok, live;
 	struct cgp_flags flags;
 	char		 shape[24];	/* of what shapes messages, for tokens */
 
@@ -144,6 +145,9 @@ int	cgp_mbox_list(struct cgp *, struct err *);
 uint32_t cgp_made_uidvalidity(const char *raw, char mode);
 /* FNV-1a of the first and the last bytes of a file; -1: it is shorter. */
 int	cgp_fingerprint(int fd, uint64_t size, uint64_t *print);
+/* Waits until the text mailbox was left alone for a moment: a file that a live
+ * server writes anew is cut or mixed until then, and nothing tells. */
+int	cgp_mbox_quiet(struct cgp *, struct err *);
 /* Goes on with a copy of the text mailbox, which is just opened, that nobody
  * changes. */
 int	cgp_mbox_hold(struct cgp *, struct err *);

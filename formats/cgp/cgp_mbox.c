@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/tempfile.h"
@@ -314,6 +315,34 @@ cgp_fingerprint(int fd, uint64_t size, uint64_t *print)
 	return 0;
 }
 
+/* Does what was appended behind the bytes that count start with a separator?
+ * Then the last message of them is whole. */
+static bool
+appended_whole(const struct cgp_box *b)
+{
+	char p[8];
+	ssize_t n, i = 0;
+
+	n = pread(b->fd, p, sizeof p, (off_t)b->size);
+	if (n <= 0)
+		return n == 0;
+	/* The empty line may be there already, or not. */
+	if (p[0] == '\n')
+		i = 1;
+	else if (n >= 2 && p[0] == '\r' && p[1] == '\n')
+		i = 2;
+	n -= i;
+	return n <= 0 || memcmp(p + i, "From ", n < 5 ? (size_t)n : 5) == 0;
+}
+
+static bool
+same_state(const struct stat *a, const struct stat *b)
+{
+	return a->st_size == b->st_size &&
+	    a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
+	    a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
 int
 cgp_mbox_check(struct cgp *c, struct err *e)
 {
@@ -322,19 +351,51 @@ cgp_mbox_check(struct cgp *c, struct err *e)
 	uint64_t print;
 
 	if (fstat(b->fd, &st) == 0) {
-		if (st.st_size == b->st.st_size &&
-		    st.st_mtim.tv_sec == b->st.st_mtim.tv_sec &&
-		    st.st_mtim.tv_nsec == b->st.st_mtim.tv_nsec)
+		if (same_state(&st, &b->st))
 			return 0;
 		/* Mail was appended; what was there is as it was. */
 		if ((uint64_t)st.st_size > b->size &&
 		    cgp_fingerprint(b->fd, b->size, &print) == 0 &&
-		    print == b->print)
+		    print == b->print && (!b->listed || b->half ||
+		    appended_whole(b)))
 			return 0;
 	}
 	err_retry(e, ERR_MAILBOX, "the file was rewritten while it was read");
 	e->cause = CAUSE_CHANGED;
 	return -1;
+}
+
+#define QUIET_MS	200
+#define PATIENCE_MS	5000
+
+int
+cgp_mbox_quiet(struct cgp *c, struct err *e)
+{
+	struct pollfd cancel = { c->s.conf.cancel_fd, POLLIN, 0 };
+	struct timespec now;
+	struct stat a, b;
+	int64_t age_ms;
+	int waited;
+
+	for (waited = 0; waited < PATIENCE_MS; waited += QUIET_MS) {
+		if (fstat(c->box.fd, &a) == -1)
+			break;
+		clock_gettime(CLOCK_REALTIME, &now);
+		age_ms = (int64_t)(now.tv_sec - a.st_mtim.tv_sec) * 1000 +
+		    (now.tv_nsec - a.st_mtim.tv_nsec) / 1000000;
+		if (age_ms >= QUIET_MS)
+			return 0;
+		if (poll(&cancel, 1, QUIET_MS) > 0) {
+			err_retry(e, ERR_RUN, "stopped");
+			e->cause = CAUSE_CANCELLED;
+			return -1;
+		}
+		/* The clock of a file server may be another one. */
+		if (fstat(c->box.fd, &b) == 0 && same_state(&a, &b))
+			return 0;
+	}
+	return err_retry(e, ERR_MAILBOX, "the server changes the file without "
+	    "pause: it cannot be read safely now");
 }
 
 #define COPIES_MAX	5
@@ -362,9 +423,7 @@ copy_once(int from, int to, struct stat *st, struct err *e)
 	if (n != 0 || fstat(from, &after) == -1)
 		return err_sys(e, cgp_scope(errno, ERR_MAILBOX), "copy into a "
 		    "temporary file");
-	return off == st->st_size && after.st_size == st->st_size &&
-	    after.st_mtim.tv_sec == st->st_mtim.tv_sec &&
-	    after.st_mtim.tv_nsec == st->st_mtim.tv_nsec;
+	return off == st->st_size && same_state(&after, st);
 }
 
 int
@@ -376,14 +435,14 @@ cgp_mbox_hold(struct cgp *c, struct err *e)
 	if ((tmp = tempfile_open(e)) == -1)
 		return -1;
 	for (i = 0; i < COPIES_MAX && rc == 0; i++) {
-		if (fstat(b->fd, &b->st) == -1 || ftruncate(tmp, 0) == -1 ||
+		if (c->live && cgp_mbox_quiet(c, e) == -1)
+			rc = -1;
+		else if (fstat(b->fd, &b->st) == -1 || ftruncate(tmp, 0) == -1 ||
 		    lseek(tmp, 0, SEEK_SET) == -1)
 			rc = err_sys(e, ERR_MAILBOX, "copy into a temporary "
 			    "file");
 		else
 			rc = copy_once(b->fd, tmp, &b->st, e);
-		if (rc == 0 && poll(NULL, 0, 100) == -1)
-			continue;
 	}
 	if (rc != 1) {
 		close(tmp);
@@ -400,30 +459,20 @@ cgp_mbox_hold(struct cgp *c, struct err *e)
 	return fstat(tmp, &b->st) == 0 ? 0 : err_sys(e, ERR_MAILBOX, "stat");
 }
 
-/* A last message that is still being written stays for the next pass: what
- * came since does not start with a separator. */
+/* A last message that is still being written stays for the next pass. */
 static int
 drop_half(struct cgp *c, struct err *e)
 {
-	char p[8];
-	ssize_t n, i = 0;
-
 	if (cgp_mbox_check(c, e) == -1)
 		return -1;
-	n = pread(c->box.fd, p, sizeof p, (off_t)c->box.size);
-	if (n <= 0)
-		return 0;
-	if (p[0] == '\n')
-		i = 1;
-	else if (n >= 2 && p[0] == '\r' && p[1] == '\n')
-		i = 2;
-	n -= i;
-	if (n <= 0 || memcmp(p + i, "From ", n < 5 ? (size_t)n : 5) == 0)
+	if (appended_whole(&c->box))
 		return 0;
 	cgp_tell(c, W_SEPARATOR, NULL, "the last message is still being "
 	    "written: left for the next pass");
 	if (c->box.count > 0)
 		c->box.count--;
+	/* What comes behind it is no news any more. */
+	c->box.half = true;
 	return 0;
 }
 
@@ -463,6 +512,7 @@ cgp_mbox_list(struct cgp *c, struct err *e)
 	s->p = xmalloc(WINDOW);
 	s->ascending = true;
 	c->box.count = 0;
+	c->box.half = c->box.listed = false;
 	memset(c->box.origins, 0, sizeof c->box.origins);
 	spill_free(&c->box.entries);
 	c->box.entries = spill_new();

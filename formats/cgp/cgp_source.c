@@ -161,6 +161,7 @@ read_uri(struct cgp *c, struct uri *u, struct err *e)
 		return -1;
 	c->dialect = (enum cgp_dialect)dialect;
 	c->running_ok = server > 0;
+	c->live = server == 1;
 	c->nonmail = other == 1;
 	c->account = uri_opt(u, "account");
 	c->main_domain = uri_opt(u, "main-domain");
@@ -528,7 +529,8 @@ folder_open(struct source *s, struct folder_info *f, const struct buf *token,
 		return err_set(e, ERR_MAILBOX, "%s is gone", f->raw_name);
 	if (open_box(c, c->box.f, e) == -1)
 		return -1;
-	if (watch(c, e) == -1)
+	if ((c->live && c->box.f->kind == CGP_MBOX &&
+	    cgp_mbox_quiet(c, e) == -1) || watch(c, e) == -1)
 		goto failed;
 	known = token_parse(&t, token);
 	if (known && !t.racy && !c->box.racy &&

@@ -48,7 +48,7 @@ class Life:
         self.top, self.r = top, random.Random(seed)
         self.inbox, self.work = {}, []  # {uid: (flags, body)}, [(uid, flags, body)]
         self.ever = {"INBOX": Counter(), "Work": Counter()}
-        self.uid = self.steps = 0
+        self.uid = self.steps = self.pause = 0
         self.end = threading.Event()
         self.thread = threading.Thread(target=self.run)
         self.write_work()
@@ -82,6 +82,7 @@ class Life:
         with open(path, "wb", buffering=0) as f:
             for i in range(0, len(whole), 20000):
                 f.write(whole[i : i + 20000])
+                self.end.wait(self.pause)
 
     def step(self):
         self.steps += 1
@@ -108,6 +109,7 @@ class Life:
             whole = self.text(*self.work[-1])
             with open(f"{self.top}/Work.mbox", "ab", buffering=0) as f:
                 f.write(whole[: len(whole) // 2])
+                self.end.wait(self.pause)
                 f.write(whole[len(whole) // 2 :])
         elif what == 6 and len(self.work) > 5:
             i = self.r.randrange(len(self.work))
@@ -118,10 +120,13 @@ class Life:
             self.write_work()
 
     def run(self):
-        while not self.end.wait(self.r.random() * 0.01):
-            self.step()
+        """A burst of changes, then a pause."""
+        while not self.end.wait(0.2 + self.r.random() * 0.5):
+            for _ in range(self.r.randrange(1, 6)):
+                self.step()
 
     def start(self):
+        self.pause = 0.01  # torn for some time
         self.thread.start()
 
     def stop(self):
@@ -364,7 +369,7 @@ class Common:
         os.makedirs(top + "/INBOX.mdir")
         life = Life(top, self.SEED)
         copy, user, _ = self.one("u", self.haul.path("base"), "&server=live")
-        for _ in range(30):
+        for _ in range(200):
             life.step()
         life.start()
         try:
