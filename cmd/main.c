@@ -26,7 +26,7 @@ const struct command commands[] = {
 	"sends what\n"
 	"is new, and sends nothing twice.\n"
 	"\n"
-	"SOURCE: mbox:PATH  maildir:PATH\n"
+	"SOURCE: mbox:PATH  maildir:PATH  cgp:BASE?account=NAME\n"
 	"TARGET: imap://USER@HOST[:PORT]  imaps://USER@HOST[:PORT]  null:\n"
 	"Options of a store follow '?', with '&' between, for example\n"
 	"        imaps://admin@mail.example.net?authzid=anna&secret-file="
@@ -35,6 +35,7 @@ const struct command commands[] = {
 	cmd_plan, FOR_COPY | FOR_PLAN, true,
 	"usage: mailhaul plan SOURCE TARGET [--state FILE] [OPTIONS]\n"
 	"       mailhaul plan --job JOB.ini [--accounts LIST] [OPTIONS]\n"
+	"       mailhaul plan --list-accounts cgp:BASE [OPTIONS]\n"
 	"\n"
 	"Takes the arguments of copy, logs in everywhere and shows what copy "
 	"would do:\n"

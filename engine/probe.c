@@ -231,7 +231,7 @@ learn_uidvalidity(struct lane *l, struct folder_info *f,
 	if (row->rows == 0 || row->src_uidvalidity == 0 || f->uidvalidity != 0)
 		return 0;
 	buf_init(&token, 1 << 20);
-	rc = source_folder_open(l->src, f, token_unwrap(l->run->set,
+	rc = source_folder_open(l->src, f, token_unwrap(l->run->set, NULL,
 	    &row->token, &token) ? &token : NULL, 0, &delta, e);
 	buf_release(&token);
 	if (rc == 0)

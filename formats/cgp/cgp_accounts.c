@@ -16,7 +16,22 @@ struct lister {
 	bool		 read_all;
 	cgp_account_fn	*fn;
 	void		*ctx;
+	const char	*user;		/* of the account in hand */
 };
+
+/* Whose it is stands before the mailbox. */
+static void
+on_warning(void *ctx, const char *mailbox, const char *where,
+    const char *text)
+{
+	const struct lister *l = ctx;
+	struct arena a;
+
+	arena_init(&a);
+	l->conf->warn(l->conf->warn_ctx, mailbox == NULL ? l->user :
+	    arena_printf(&a, "%s/%s", l->user, mailbox), where, text);
+	arena_release(&a);
+}
 
 const char *
 cgp_account_kind_name(enum cgp_account_kind kind)
@@ -99,7 +114,7 @@ add_mailbox(struct lister *l, struct source *s, struct folder_info *f,
 	}
 	if (source_folder_open(s, f, NULL, 0, &d, &e) == -1) {
 		x->unreadable++;
-		l->conf->warn(l->conf->warn_ctx, f->name, x->user, e.text);
+		on_warning(l, f->name, NULL, e.text);
 		return;
 	}
 	arena_init(&a);
@@ -111,7 +126,7 @@ add_mailbox(struct lister *l, struct source *s, struct folder_info *f,
 	}
 	if (rc == -1) {
 		x->unreadable++;
-		source_warn(s, x->user, "%s", e.text);
+		source_warn(s, NULL, "%s", e.text);
 	}
 	source_folder_close(s);
 	arena_release(&a);
@@ -178,6 +193,7 @@ on_place(void *ctx, struct cgp_place *p, struct err *e)
 {
 	struct lister *l = ctx;
 	struct cgp_account x = { .quota = UNKNOWN64 };
+	struct store_conf conf = *l->conf;
 	struct account_info info;
 	struct folder_info *folders;
 	struct source *s;
@@ -186,16 +202,19 @@ on_place(void *ctx, struct cgp_place *p, struct err *e)
 	int rc;
 
 	arena_init(&a);
+	conf.warn = on_warning;
+	conf.warn_ctx = l;
 	x.user = p->domain != NULL ? arena_printf(&a, "%s@%s", p->name,
 	    p->domain) : arena_strdup(&a, p->name);
 	x.path = arena_strdup(&a, p->path);
-	if (cgp_open_place(&s, l->conf, p, e) == -1) {
+	l->user = x.user;
+	if (cgp_open_place(&s, &conf, p, e) == -1) {
 		arena_release(&a);
 		return -1;
 	}
 	if (source_list(s, &a, &folders, &n, e) == -1 ||
 	    source_account_facts(s, &a, &info, e) == -1) {
-		l->conf->warn(l->conf->warn_ctx, NULL, x.user, e->text);
+		on_warning(l, NULL, NULL, e->text);
 		x.unreadable++;
 		n = 0;
 	} else
@@ -223,7 +242,7 @@ int
 cgp_accounts(const struct store_conf *conf, bool read_all, cgp_account_fn *fn,
     void *ctx, struct err *e)
 {
-	struct lister l = { conf, read_all, fn, ctx };
+	struct lister l = { conf, read_all, fn, ctx, NULL };
 	const char *path = conf->uri->path;
 	struct safepath at;
 	int rc;

@@ -45,7 +45,8 @@ typedef int cgp_account_fn(void *ctx, const struct cgp_account *,
  * Calls fn with each account below conf->uri's path, by domain and name.  Its
  * options hold for all (account= is not among them).  read_all: all mail is
  * read for crlf_bytes, else only the mailboxes' listings.  What cannot be
- * read, accounts included, goes to conf->warn and costs nothing else.
+ * read, accounts included, goes to conf->warn (mailbox is USER or USER/MAILBOX)
+ * and costs nothing else.
  */
 int	cgp_accounts(const struct store_conf *, bool read_all,
 	    cgp_account_fn *, void *ctx, struct err *);

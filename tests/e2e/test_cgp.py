@@ -2,7 +2,9 @@
 servers: what its manifest tells arrives, nothing comes twice whatever the
 server does to its files between passes, and nothing there is touched."""
 
+import csv
 import hashlib
+import io
 import json
 import os
 import random
@@ -351,9 +353,7 @@ class Common:
         copy, user, proxy = self.one("bob", base)
         n = copy().totals["copied"]
         source, target = self.haul.user(self.server, old), self.haul.user(self.server, user, tls="none", port=proxy.port)
-        words = [source, target, "--settle", "1", "--inbox-children", "keep"]
-        if self.below:  # Cyrus shows them below INBOX
-            words += ["--map", '"INBOX/" -> "/"']
+        words = [source, target, "--settle", "1"]
         proxy.reset()
         run = self.haul.copy(*words, state=self.haul.path(user + ".db"))
         self.assertEqual((run.code, proxy.messages), (ACCOUNTS, 0), run)
@@ -426,6 +426,44 @@ class Common:
         issues = [i for i in run.report["issues"] if i["mailbox"] == "INBOX"]
         self.assertLess(len(issues), 30)
         self.assertIn("and 2980 more names", str(issues))
+
+
+class TestList(unittest.TestCase):
+    def test_list_of_accounts(self):
+        """plan --list-accounts, and what it writes is a list for copy."""
+        with Haul() as haul:
+            base, accounts = make_tree(haul.directory)
+            before = footprint(base)
+            run = haul.run("plan", "--list-accounts", f"cgp:{base}", "--count-bytes")
+            self.assertEqual(run.code, ACCOUNTS, run)  # Archive.mslc, Noise.mbox
+            rows = {r["user"]: r for r in csv.DictReader(io.StringIO(run.out))}
+            self.assertEqual(set(rows), set(accounts))
+            for name, account in accounts.items():
+                row = rows[name]
+                self.assertEqual(row["kind"], account["kind"], name)
+                self.assertEqual(row["source_quota"], str(account["quota"] or ""), name)
+                boxes = [m for m in account["mailboxes"].values() if not m.get("external")]
+                unread = sum(m["refused"] for m in boxes)
+                messages = [x for m in boxes for x in m["messages"]]
+                self.assertEqual(
+                    (row["mailboxes"], row["messages"], row["unreadable"]), (str(len(boxes)), str(len(messages)), str(unread)), name
+                )
+                self.assertEqual(row["crlf_bytes"], "" if unread else str(sum(x["size"] for x in messages)), name)
+            self.assertEqual(rows["bob@example.org"]["last_login"], "2010-03-14T10:00:01Z")
+            self.assertEqual((rows["oldpop@example.org"]["pop"], rows["oldpop@example.org"]["imap"]), ("yes", "no"))
+            self.assertIn("frank@example.org/Noise: no text mailbox", run.err)
+            # the same without reading mail, of a job; nothing on standard error
+            job = haul.job(f"cgp:{base}?account={{user}}", "null:", run.out)
+            brief = haul.run("plan", "--list-accounts", "--job", job[1], "--quiet")
+            self.assertEqual([r["messages"] for r in csv.DictReader(io.StringIO(brief.out))], [r["messages"] for r in rows.values()])
+            self.assertEqual(brief.err, "")
+            copied = haul.copy(*job, "--where", "kind=mail", "--lanes", "2")
+            self.assertEqual(copied.code, ACCOUNTS, copied)
+            self.assertEqual(len(copied.report["accounts"]), sum(a["kind"] == "mail" for a in accounts.values()))
+            self.assertEqual(footprint(base), before)
+            for words in (["maildir:/x"], [], [f"cgp:{base}", "null:"]):
+                self.assertEqual(haul.run("plan", "--list-accounts", *words).code, MISUSE)
+            self.assertEqual(haul.run("plan", "--list-accounts", f"cgp:{base}/Accounts").code, ACCOUNTS)
 
 
 class TestDovecot(Common, unittest.TestCase):

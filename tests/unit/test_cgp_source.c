@@ -1136,8 +1136,9 @@ all_accounts(void **state)
 	    "Domains/sub.example.net/x.sub/anna.macnt\n");
 	expect_warning("-|Accounts/orphan.mbox|a mailbox without NAME.settings");
 	expect_warning("-|Accounts/gone.macnt|cannot be read: No such file");
-	expect_warning("INBOX|pop@example.org|no text mailbox");
-	expect_warning("-|A.mslc|not read: a sliced mailbox");
+	expect_warning("pop@example.org/INBOX|-|no text mailbox");
+	expect_warning("anna@sub.example.net|A.mslc|not read: a sliced "
+	    "mailbox");
 	/* Without reading mail; without settings of the server. */
 	assert_int_equal(unlink(at("Settings/Main.settings")), 0);
 	assert_int_equal(unlink(at("Settings/DomainDefault.settings")), 0);
