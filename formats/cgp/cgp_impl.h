@@ -1,7 +1,8 @@
 /*
  * Inside CommuniGate's source: what its files share.
  *
- *	cgp_source.c	the table; options; opening an account and a mailbox
+ *	cgp_source.c	the table; an account's facts; opening a mailbox
+ *	cgp_open.c	options; opening an account
  *	cgp_tree.c	the mailboxes of an account, by what lies there
  *	cgp_info.c	what account.info and settings tell of them
  *	cgp_mdir.c	the listing of a MailDir mailbox
@@ -111,6 +112,11 @@ struct cgp {
 	struct cgp_box	 box;
 };
 
+/* cgp_open.c: slots of the table. */
+int	cgp_check(struct uri *, struct err *);
+int	cgp_open_source(struct source **, const struct store_conf *,
+	    struct err *);
+void	cgp_close(struct source *);
 /* An account that was found already; the place is taken over. */
 int	cgp_open_place(struct source **, const struct store_conf *,
 	    struct cgp_place *, struct err *);
