@@ -9,6 +9,7 @@
  *	cgp_mbox.c	that of a text mailbox
  *	cgp_message.c	messages of either listing, and their contents
  *	cgp_accounts.c	all accounts of a base directory, with their facts
+ *	cgp_calibrate.c	what of all that is assumed, by the server's own word
  */
 #ifndef CGP_IMPL_H
 #define CGP_IMPL_H
@@ -60,8 +61,10 @@ struct cgp_entry {
 	uint64_t	 at;		/* mbox: offset; mdir: inode */
 	/* Pointers into the record. */
 	const char	*letters;
-	const char	*name;		/* mdir: of the file; else "" */
+	const char	*name;		/* mdir: of the file; mbox: what
+					 * follows the newer kind of time */
 	const char	*suffix;	/* of the key, "" or "#..." */
+	bool		 zoned;		/* the store says of which zone */
 };
 
 /* An open mailbox. */
@@ -82,7 +85,8 @@ struct cgp_box {
 	uint32_t	 uidvalidity, uidnext, from_uid;
 	char		 hash[65];
 	uint64_t	 unknown[256];	/* letters */
-	uint64_t	 preambles;
+	char		 tail[64];	/* of the message given last */
+	bool		 zoned;		/* and whether its time names a zone */
 	uint64_t	 origins[DATE_MTIME + 1];
 	unsigned long	 told[W_KINDS];
 };

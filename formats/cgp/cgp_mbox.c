@@ -39,6 +39,7 @@ struct scan {
 	bool		 x_plain;	/* behind a plain separator */
 	struct cgp_entry x;
 	char		 letters[CGP_SEP_MAX + 1];
+	char		 tail[64];
 	bool		 timed;
 	uint32_t	 last_uid;
 	bool		 ascending;
@@ -137,7 +138,11 @@ begin(struct scan *s, uint64_t start, const struct cgp_sep *sep)
 	s->x_plain = sep->kind == CGP_SEP_PLAIN;
 	x->at = start;
 	x->uid = sep->kind == CGP_SEP_CGP ? sep->uid : 0;
-	x->name = x->suffix = "";
+	snprintf(s->tail, sizeof s->tail, "%.*s", (int)sep->ntail,
+	    sep->ntail > 0 ? sep->tail : "");
+	x->name = s->tail;
+	x->suffix = "";
+	x->zoned = sep->zoned;
 	x->nletters = (uint32_t)sep->nflags;
 	if (sep->nflags > 0)
 		memcpy(s->letters, sep->flags, sep->nflags);

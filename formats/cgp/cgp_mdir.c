@@ -51,6 +51,7 @@ cgp_entry_put(struct spill *s, uint64_t key, const struct cgp_entry *x,
 	fixed.origin = x->origin;
 	fixed.size = x->size;
 	fixed.at = x->at;
+	fixed.zoned = x->zoned;
 	buf_init(&b, 16 * 1024);
 	put_u64(&b, (uint64_t)x->date ^ (uint64_t)1 << 63);
 	put_u64(&b, x->at);

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,6 +14,19 @@
 #include "cgp/cgp_name.h"
 
 #define READAHEAD_MAX	((uint64_t)1 << 20)
+
+static void
+remember_tail(struct cgp_box *b, const struct cgp_entry *x)
+{
+	struct cgp_file_name fn;
+	const char *tail = x->name;
+
+	if (b->f->kind == CGP_MDIR)
+		tail = cgp_file_parse(&fn, x->name, strlen(x->name)) ==
+		    CGP_FILE_MESSAGE ? fn.tail : "";
+	snprintf(b->tail, sizeof b->tail, "%s", tail);
+	b->zoned = x->zoned;
+}
 
 int
 cgp_message(struct cgp *c, struct arena *a, struct msg_meta *m, struct err *e)
@@ -35,6 +49,7 @@ cgp_message(struct cgp *c, struct arena *a, struct msg_meta *m, struct err *e)
 			    "table");
 	} while (b->by_uid && x.uid != 0 && x.uid < b->from_uid);
 
+	remember_tail(b, &x);
 	if (b->by_uid && x.uid != 0) {
 		m->uid = x.uid;
 		m->key = arena_printf(a, "%" PRIu32 ".%" PRIu32,

@@ -3,6 +3,7 @@ servers: what its manifest tells arrives, nothing comes twice whatever the
 server does to its files between passes, and nothing there is touched."""
 
 import csv
+import glob
 import hashlib
 import io
 import json
@@ -10,8 +11,10 @@ import os
 import random
 import re
 import shutil
+import sqlite3
 import subprocess
 import threading
+import time
 import unittest
 from collections import Counter
 
@@ -426,6 +429,115 @@ class Common:
         issues = [i for i in run.report["issues"] if i["mailbox"] == "INBOX"]
         self.assertLess(len(issues), 30)
         self.assertIn("and 2980 more names", str(issues))
+
+
+class TestCalibrate(unittest.TestCase):
+    """A Dovecot stands in for the server; its files have a swapped table, a
+    zone and tails of their own."""
+
+    LETTERS = {"D": "\\Seen", "S": "\\Answered", "q": "\\Flagged", "A": "\\Deleted", "F": "\\Draft", "w": "$Forwarded"}
+    ZONE = 5400
+
+    def setUp(self):
+        self.haul = Haul()
+        self.addCleanup(self.haul.destroy)
+        self.server = Dovecot(USERS=1, FORMAT="mdbox", SEPARATOR="/")
+        self.addCleanup(self.server.destroy)
+        self.server.start()
+
+    def fill(self, n, wrong=0):
+        """n messages in each mailbox, on both sides with the same UIDs; of so
+        many the flags differ."""
+        r = random.Random(7)
+        top = self.haul.path("base/Accounts/u.macnt")
+        os.makedirs(top + "/INBOX.mdir")
+        client = self.server.login("user1")
+        client.create("Work")
+        text = b""
+        for box in "INBOX", "Work":
+            for uid in range(1, n + 1):
+                letters = "".join(x for x in self.LETTERS if r.random() < 0.3) + "R" * (r.random() < 0.2)
+                t = 1_200_000_000 + 1000 * uid
+                body = b"Subject: %d\n\n%s" % (uid, b"text\n" * r.randrange(1, 50))
+                if uid == 3:
+                    body += b">From here\n"
+                flags = [self.LETTERS[x] for x in letters if x in self.LETTERS]
+                if box == "INBOX" and uid <= wrong:
+                    flags = []
+                date = time.strftime('"%d-%b-%Y %H:%M:%S +0000"', time.gmtime(t))
+                self.assertEqual(client.append(box, f"({' '.join(flags)})", date, body.replace(b"\n", b"\r\n"))[0], "OK")
+                if box == "INBOX":
+                    stamp = time.strftime("%Y%m%d%H%M%S", time.gmtime(t))
+                    with open(f"{top}/INBOX.mdir/{uid:06}-{letters}-{stamp}-{uid}", "wb") as f:
+                        f.write(body)
+                else:
+                    stamp = time.strftime("%d-%m-%Y_%H:%M:%S", time.gmtime(t + self.ZONE))
+                    text += f"From <a@b>({letters}-{uid})  {stamp}_{t}\n".encode() + body + b"\n"
+        with open(f"{top}/Work.mbox", "wb") as f:
+            f.write(text)
+        client.logout()
+        return f"cgp:{self.haul.path('base')}?account=u"
+
+    def calibrate(self, source):
+        return self.haul.run("calibrate", source, self.haul.user(self.server, "user1"))
+
+    def test_learns_all(self):
+        source = self.fill(60, wrong=1)
+        before = footprint(self.haul.path("base"))
+        run = self.calibrate(source)
+        self.assertEqual(run.code, DONE, run)
+        self.assertEqual(footprint(self.haul.path("base")), before)
+        lines = run.out.splitlines()
+        given = dict(line.split(" = ") for line in lines if not line.startswith(";"))
+        self.assertEqual(set(given), {"flag-letters", "zone"})
+        table = dict(word.split(":") for word in given["flag-letters"].split())
+        self.assertEqual(table, self.LETTERS | {"R": "-"})
+        self.assertEqual(given["zone"], "+0130")
+        notes = "\n".join(lines)
+        for told in (
+            "learnt from 120 messages", r"R is on \d+ messages and agrees with no flag", r"D is \\Seen: \d+ messages say so, [01] contradict",
+            "times of names in MailDir mailboxes are [+]0 minutes from UTC: 60 messages say so, 0 contradict",
+            "times of separators in text mailboxes are [+]90 minutes from UTC: 60 messages say so, 0 contradict",
+            "in names of files: 60 times the UID", "in separators: 60 times a time in seconds",
+            "LF in 120 messages, in CR LF in 0, in both in 0", "120 have the size that the server tells, 0 another", '">From " are in 2 messages',
+        ):
+            self.assertRegex(notes, told)
+        # pasted into a job, they give what the server has
+        os.unlink(glob.glob(self.haul.path("base/Accounts/u.macnt/INBOX.mdir/000001-*"))[0])
+        job = self.haul.job(f"cgp:{self.haul.path('base')}?account={{user}}\n" + run.out, "null:", "user\nu\n")
+        self.assertEqual(self.haul.copy(*job).code, DONE)
+        with sqlite3.connect(self.haul.state) as db:
+            flags = Counter((f, bool(k), d) for f, k, d in db.execute("SELECT src_flags, src_kw, date FROM message"))
+        client = self.server.login("user1")
+        there = readback.account(client)
+        client.logout()
+        bits = {"\\seen": 1, "\\answered": 2, "\\flagged": 4, "\\deleted": 8, "\\draft": 16}
+        want = Counter(
+            (sum(bits[f] for f in m.flags), bool(m.keywords), m.date)
+            for b in there.boxes.values() for m in b.messages if (b.name, m.uid) != ("INBOX", 1)
+        )
+        self.assertEqual(flags, want)
+
+    def test_what_it_cannot_learn(self):
+        source = self.fill(20)
+        # letters that mean nothing any more; a mailbox the server lacks
+        top = self.haul.path("base/Accounts/u.macnt")
+        for i, name in enumerate(sorted(os.listdir(top + "/INBOX.mdir"))):
+            uid, letters, rest = name.split("-", 2)
+            os.rename(f"{top}/INBOX.mdir/{name}", f"{top}/INBOX.mdir/{uid}-{'D' * (i % 2)}-{rest}")
+        os.unlink(top + "/Work.mbox")
+        self.haul.write("base/Accounts/u.macnt/Gone.mbox", "")
+        run = self.calibrate(source)
+        self.assertEqual(run.code, DONE, run)
+        self.assertIn("flag-letters = D:-\n", run.out)
+        self.assertIn("and no letter stands for it", run.out)
+        self.assertIn("Gone: is not at the server", run.err)
+        shutil.rmtree(top + "/INBOX.mdir")
+        os.mkdir(top + "/INBOX.mdir")
+        self.assertEqual(self.calibrate(source).code, ACCOUNTS)
+        self.assertEqual(self.haul.run("calibrate", source, "null:").code, MISUSE)
+        run = self.haul.run("calibrate", source, self.haul.user(self.server, "user1", password="wrong"))
+        self.assertEqual(run.code, ACCOUNTS, run)
 
 
 class TestList(unittest.TestCase):
