@@ -100,6 +100,8 @@ struct cgp {
 	bool		 nonmail;
 	bool		 running_ok, live;
 	struct cgp_flags flags;
+	size_t		 window;	/* for text mailboxes; 0: the usual
+					 * one.  At least 2 * CGP_SEP_MAX */
 	char		 shape[24];	/* of what shapes messages, for tokens */
 
 	struct cgp_place place;

@@ -31,7 +31,8 @@
 
 struct scan {
 	struct cgp	*c;
-	char		*p;		/* the window */
+	char		*p;		/* the window, of so many bytes: */
+	size_t		 window;
 	size_t		 len;
 	uint64_t	 base;		/* its place in the file */
 	enum cgp_sep_kind first;
@@ -51,7 +52,7 @@ load(struct scan *s, uint64_t base, struct err *e)
 {
 	struct pollfd cancel = { s->c->s.conf.cancel_fd, POLLIN, 0 };
 	uint64_t left = s->c->box.size - base;
-	size_t want = left < WINDOW ? (size_t)left : WINDOW;
+	size_t want = left < s->window ? (size_t)left : s->window;
 	ssize_t n;
 
 	/* A file may be longer than a person wants to wait. */
@@ -514,7 +515,8 @@ cgp_mbox_list(struct cgp *c, struct err *e)
 	int rc;
 
 	s->c = c;
-	s->p = xmalloc(WINDOW);
+	s->window = c->window != 0 ? c->window : WINDOW;
+	s->p = xmalloc(s->window);
 	s->ascending = true;
 	c->box.count = 0;
 	c->box.half = c->box.listed = false;
