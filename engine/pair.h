@@ -65,7 +65,7 @@ int	pair_recognise(struct lane *, struct pair *, bool *known, bool *met,
 	    struct err *);
 /* Has the source given its messages other keys (a new UIDVALIDITY, another way
  * to the same store)?  Then what is known is paired by content again. */
-int	pair_rekey(struct lane *, struct pair *, const struct folder_info *,
+int	pair_rekey(struct lane *, struct pair *, struct folder_info *,
 	    struct err *);
 /* At the end of the pass: has a commit of ours come late and doubled? */
 int	pair_check_doubles(struct lane *, struct pair *, struct err *);

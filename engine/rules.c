@@ -399,6 +399,9 @@ rules_apply(const struct rules *r, struct arena *a,
 		if (out[i].excluded == NULL)
 			out[i].excluded = excluded_by_use(r->excludes,
 			    r->nexcludes, f, i, used, nused, out);
+		if (out[i].excluded == NULL && f[i].class != FOLDER_MAIL)
+			out[i].excluded = "no mail by its class (calendar, "
+			    "contacts...)";
 		if (out[i].excluded == NULL && r->nincludes > 0 &&
 		    excluded_by(r->includes, r->nincludes, a, &f[i]) == NULL &&
 		    excluded_by_use(r->includes, r->nincludes, f, i, used,

@@ -1,6 +1,7 @@
 /* The two tables of back ends. */
 #include <stddef.h>
 
+#include "cgp/cgp_source.h"
 #include "imap/imap_source.h"
 #include "imap/imap_target.h"
 #include "maildir/maildir_source.h"
@@ -11,7 +12,7 @@
 #include "target_impl.h"
 
 const struct source_ops *const source_table[] = {
-	&mbox_source, &maildir_source, &imap_source, &mem_source, NULL
+	&mbox_source, &maildir_source, &cgp_source, &imap_source, &mem_source, NULL
 };
 
 const struct target_ops *const target_table[] = {
