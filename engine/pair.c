@@ -11,6 +11,7 @@
 #include "base/fault.h"
 #include "log.h"
 #include "look.h"
+#include "name_rows.h"
 #include "walk.h"
 
 #define WALKS	5	/* through a mailbox that changes under us */
@@ -27,6 +28,7 @@ create_mailbox(struct walk *w, struct err *e)
 	const char *name = w->p->tgt_name;
 	struct lane *l = w->l;
 	struct folder_state f;
+	struct err ignored;
 	size_t n = 0;
 	int rc;
 
@@ -41,10 +43,17 @@ create_mailbox(struct walk *w, struct err *e)
 			return -1;
 	}
 	if (op_begin(l->run->state, l->account->row.id, w->p->id, "create",
-	    w->p->tgt_name, NULL, &ops[n++], e) == -1 ||
-	    target_folder_create(l->tgt, w->p->tgt_name, w->p->special_use,
-	    e) == -1)
+	    w->p->tgt_name, NULL, &ops[n++], e) == -1)
 		return -1;
+	if (target_folder_create(l->tgt, w->p->tgt_name, w->p->special_use,
+	    e) == -1) {
+		/* A clear no: nothing was made, and another name may be
+		 * given to it. */
+		while (n-- > 0 && e->scope <= ERR_MAILBOX && !e->retry)
+			if (op_drop(l->run->state, ops[n], &ignored) == -1)
+				break;
+		return -1;
+	}
 	while (n-- > 0)
 		if (op_done(l->run->state, ops[n], e) == -1)
 			return -1;

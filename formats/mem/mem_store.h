@@ -60,6 +60,7 @@ struct mem_store {
 	bool		 no_quota;	/* the login may not set it */
 	unsigned	 nquota;	/* times that it was changed */
 	char		 refuse[32];	/* a message holding this is refused */
+	char		 no_create[32];	/* a mailbox that cannot be made */
 	char		 hangup[32];	/* one that breaks the session */
 	bool		 refuse_nul;	/* one with a NUL byte, too */
 	size_t		 batch_messages;/* 0: 50 */

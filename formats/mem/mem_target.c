@@ -187,7 +187,9 @@ folder_create(struct target *tp, const char *fname, unsigned use,
 	struct mem_tgt *t = (struct mem_tgt *)tp;
 	struct mem_folder *f;
 
-	(void)e;
+	if (t->store->no_create[0] != '\0' &&
+	    strcmp(fname, t->store->no_create) == 0)
+		return err_set(e, ERR_MAILBOX, "CREATE: no such name here");
 	mem_lock();
 	if (mem_folder_get(t->store, fname, false) == NULL)
 		t->store->ncreated++;

@@ -310,6 +310,21 @@ test_released(void **state)
 	assert_string_equal(place_of("Sent"), "Sent");
 }
 
+/* A mailbox that the target would not make has no name to be kept. */
+static void
+test_never_made(void **state)
+{
+	static const char *const maps[] = { "Sent -> Gesendet", NULL };
+
+	(void)state;
+	memcpy(fx.tgt->no_create, "Sent", 5);
+	assert_int_equal(fixture_run(&fx), 2);
+	assert_int_equal(total(), 15);
+	set_rules(maps);
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_string_equal(place_of("Sent"), "Gesendet");
+}
+
 /* Another target user: only one who has it all. */
 static void
 test_user(void **state)
@@ -407,6 +422,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_scenarios, setup),
 		cmocka_unit_test_setup(test_goes_on, setup),
+		cmocka_unit_test_setup(test_never_made, setup),
 		cmocka_unit_test_setup(test_subscription, setup),
 		cmocka_unit_test_setup(test_taken, setup),
 		cmocka_unit_test_setup(test_inbox, setup),
