@@ -229,28 +229,58 @@ troubles(void **state)
 			fail_msg("[%s] %s", t[i].code, t[i].text);
 }
 
-/* One account may be broken; two, with nothing stored between, are not. */
+/* One account may be broken; two, with nothing stored between, are not; but
+ * what fails again while others work is to blame itself. */
 static void
 whose_trouble(void **state)
 {
 	(void)state;
-	assert_false(imap_host_fails("h:1", "anna", 1000));
-	assert_false(imap_host_fails("h:1", "anna", 1001));
-	assert_false(imap_host_fails("h:2", "bert", 1002));
-	assert_true(imap_host_fails("h:1", "bert", 1003));
-	assert_true(imap_host_fails("h:1", "anna", 1004));
+	assert_int_equal(imap_host_fails("h:1", "anna", 1, 1000), IMAP_UNCLEAR);
+	assert_int_equal(imap_host_fails("h:1", "anna", 2, 1001), IMAP_UNCLEAR);
+	assert_int_equal(imap_host_fails("h:2", "bert", 3, 1002), IMAP_UNCLEAR);
+	assert_int_equal(imap_host_fails("h:1", "bert", 3, 1003), IMAP_HOSTS);
+	assert_int_equal(imap_host_fails("h:1", "anna", 1, 1004), IMAP_HOSTS);
 	assert_true(imap_host_failed("h:1", 1005));
-	imap_host_works("h:1");
+	/* It was the host; only who went on had failed by itself. */
+	imap_host_works("h:1", "anna");
 	assert_false(imap_host_failed("h:1", 1005));
 	assert_true(imap_host_failed("h:2", 1005));
-	assert_false(imap_host_fails("h:1", "anna", 1005));
-	assert_true(imap_host_fails("h:2", "anna", 1006));
-	imap_host_works("h:1");
-	/* What was long ago tells nothing. */
-	assert_false(imap_host_fails("h:1", "anna", 2000));
-	assert_false(imap_host_fails("h:1", "bert", 90000));
-	imap_host_works("h:1");
-	imap_host_works("h:2");
+	assert_int_equal(imap_host_fails("h:1", "anna", 1, 1005), IMAP_OWN);
+	assert_int_equal(imap_host_fails("h:1", "bert", 3, 1005), IMAP_UNCLEAR);
+	assert_int_equal(imap_host_fails("h:1", "anna", 4, 1005), IMAP_HOSTS);
+	assert_int_equal(imap_host_fails("h:1", "anna", 2, 1005), IMAP_OWN);
+	imap_host_works("h:1", "bert");
+	/* One message that went to both is one thing. */
+	assert_int_equal(imap_host_fails("h:1", "carl", 5, 1006), IMAP_UNCLEAR);
+	assert_int_equal(imap_host_fails("h:1", "dora", 5, 1006), IMAP_UNCLEAR);
+	assert_int_equal(imap_host_fails("h:1", "dora", 6, 1006), IMAP_HOSTS);
+	imap_host_works("h:1", "emil");
+	/* It was the host's: nobody is to blame. */
+	assert_int_equal(imap_host_fails("h:1", "carl", 5, 1007), IMAP_UNCLEAR);
+	imap_host_works("h:1", "emil");
+	/* It was not: nothing but this failed. */
+	assert_int_equal(imap_host_fails("h:1", "carl", 5, 1007), IMAP_OWN);
+	assert_false(imap_host_failed("h:1", 1007));
+	assert_int_equal(imap_host_fails("h:1", "bert", 7, 1007), IMAP_UNCLEAR);
+	imap_host_works("h:2", "bert");
+	imap_host_works("h:1", "bert");
+	/* What was long ago tells nothing, unless it went on since. */
+	assert_int_equal(imap_host_fails("h:1", "anna", 20, 2000),
+	    IMAP_UNCLEAR);
+	assert_int_equal(imap_host_fails("h:1", "bert", 21, 90000),
+	    IMAP_UNCLEAR);
+	for (uint64_t i = 0; i < 5000; i += 100)
+		assert_int_equal(imap_host_fails("h:1", "bert", 21,
+		    90000 + (int64_t)i), IMAP_UNCLEAR);
+	assert_int_equal(imap_host_fails("h:1", "anna", 20, 95000),
+	    IMAP_HOSTS);
+	/* However much fails, little is kept. */
+	for (uint64_t i = 0; i < 5000; i++)
+		imap_host_fails("h:1", "anna", 100 + i, 95001);
+	assert_int_equal(imap_host_fails("h:1", "anna", 22, 95001),
+	    IMAP_UNCLEAR);
+	imap_host_works("h:1", "anna");
+	assert_false(imap_host_failed("h:1", 95001));
 }
 
 /* The engine. */
