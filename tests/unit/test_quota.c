@@ -299,7 +299,10 @@ setup(void **state)
 	fx.src->quota_bytes = fx.tgt->quota_bytes = 0;
 	fx.tgt->bytes_stored = fx.tgt->nstored = 0;
 	fx.tgt->nquota = 0;
-	fx.tgt->no_quota = fx.tgt->missing = false;
+	fx.tgt->no_quota = fx.tgt->missing = fx.tgt->quota_passes = false;
+	fx.tgt->quota_failing = fx.tgt->quota_ms = 0;
+	fx.tgt->quota_fails = CAUSE_OTHER;
+	fx.set.lanes = fx.set.lanes_per_account = 1;
 	fx.tgt->batch_messages = 4;
 	fx.set.create_users = false;
 	unsetenv("MAILHAUL_FAULT");
@@ -402,6 +405,97 @@ lifted(void **state)
 	assert_true(fixture_balanced(&fx));
 }
 
+/* Two lanes meet the limit at once: it is lifted once, and both go on. */
+static void
+lifted_for_two(void **state)
+{
+	(void)state;
+	rule(QUOTA_FIXED, 20 * MIB);
+	fx.set.lanes = fx.set.lanes_per_account = 2;
+	fx.tgt->bytes_stored = 20 * MIB - 10;
+	/* The second asks before the first has its answer. */
+	fx.tgt->quota_ms = 500;
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(fx.tgt->nstored, 9);
+	assert_int_equal(fx.tgt->quota_bytes, 20 * MIB);
+	assert_int_equal(fx.tgt->nquota, 3);
+}
+
+/* A limit that is not this one: to lift what is lifted does not help, and is
+ * not tried for ever. */
+static void
+lifted_in_vain(void **state)
+{
+	(void)state;
+	rule(QUOTA_NONE, 0);
+	fx.set.max_tries = 1000;
+	fx.tgt->over_quota = true;
+	assert_int_equal(fixture_run(&fx), 2);
+	fx.set.max_tries = 5;
+	fx.tgt->over_quota = false;
+	assert_int_equal(fx.tgt->nstored, 0);
+	assert_true(fixture_number(&fx, "SELECT count(*) FROM op WHERE kind ="
+	    " 'quota'") < 8);
+	assert_int_equal(fixture_number(&fx, "SELECT count(*) FROM account"
+	    " WHERE outcome = 'failed' AND error LIKE '%more room%'"), 1);
+}
+
+/* The session that sets quotas is refused: the mail comes over, the login that
+ * all accounts share stays good, and it is listed. */
+static void
+admin_refused(void **state)
+{
+	(void)state;
+	rule(QUOTA_FIXED, 20 * MIB);
+	fx.tgt->quota_failing = 1000;
+	fx.tgt->quota_fails = CAUSE_AUTH;
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(fx.tgt->quota_failing, 999);
+	assert_int_equal(fx.tgt->nstored, 9);
+	assert_int_equal(fixture_number(&fx, "SELECT wish FROM quota WHERE"
+	    " given IS NULL AND why LIKE '%admin%'"), (int64_t)(20 * MIB));
+	assert_int_equal(fixture_number(&fx, "SELECT count(*) FROM op WHERE"
+	    " kind = 'quota' AND state = 0"), 0);
+	fx.tgt->quota_failing = 0;
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(fx.tgt->quota_bytes, 20 * MIB);
+}
+
+/* It passes: at the end the limit is there.  Or it does not. */
+static void
+admin_away(void **state)
+{
+	(void)state;
+	rule(QUOTA_FIXED, 20 * MIB);
+	fx.tgt->quota_passes = true;
+	fx.tgt->quota_failing = 2;
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(fx.tgt->nstored, 9);
+	assert_int_equal(fx.tgt->quota_bytes, 20 * MIB);
+	assert_int_equal(fixture_number(&fx, "SELECT count(*) FROM op WHERE"
+	    " kind = 'quota' AND state = 0"), 0);
+	setup(NULL);
+	rule(QUOTA_FIXED, 20 * MIB);
+	fx.tgt->quota_passes = true;
+	fx.tgt->quota_failing = 1000;
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_true(fx.tgt->quota_failing > 990);
+	assert_int_equal(fx.tgt->nstored, 9);
+	assert_int_equal(fx.tgt->nquota, 0);
+	assert_int_equal(fixture_number(&fx, "SELECT count(*) FROM quota WHERE"
+	    " given IS NULL AND why LIKE '%admin%'"), 1);
+	/* In the way of a lift: the account is tried again. */
+	setup(NULL);
+	fx.tgt->quota_bytes = 20 * MIB;
+	fx.tgt->bytes_stored = 20 * MIB - 100;
+	rule(QUOTA_FIXED, 20 * MIB);
+	fx.tgt->quota_passes = true;
+	fx.tgt->quota_failing = 3;
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(fx.tgt->nstored, 9);
+	assert_int_equal(fx.tgt->quota_bytes, 20 * MIB);
+}
+
 /* Nobody asked for quotas: the account stops, nothing is refused. */
 static void
 not_lifted(void **state)
@@ -442,16 +536,14 @@ unable(void **state)
 	assert_int_equal(fx.tgt->quota_bytes, 20 * MIB);
 }
 
-/* After release the limit is the owner's. */
 static void
-released(void **state)
+release(void)
 {
 	struct state *st;
 	struct db *db;
 	struct err e;
 	bool created;
 
-	(void)state;
 	assert_int_equal(fixture_run(&fx), 0);
 	assert_int_equal(state_open(&st, fx.state, &created, &e), 0);
 	state_close(&st);
@@ -459,6 +551,14 @@ released(void **state)
 	assert_int_equal(db_script(db, "UPDATE account SET stage ="
 	    " 'released'", &e), 0);
 	db_close(&db);
+}
+
+/* After release the limit is the owner's. */
+static void
+released(void **state)
+{
+	(void)state;
+	release();
 	rule(QUOTA_FIXED, 20 * MIB);
 	assert_int_equal(fixture_run(&fx), 0);
 	assert_int_equal(fx.tgt->nquota, 0);
@@ -531,8 +631,12 @@ main(void)
 		cmocka_unit_test_setup(set_once, setup),
 		cmocka_unit_test_setup(gets_room, setup),
 		cmocka_unit_test_setup(lifted, setup),
+		cmocka_unit_test_setup(lifted_for_two, setup),
+		cmocka_unit_test_setup(lifted_in_vain, setup),
 		cmocka_unit_test_setup(not_lifted, setup),
 		cmocka_unit_test_setup(unable, setup),
+		cmocka_unit_test_setup(admin_refused, setup),
+		cmocka_unit_test_setup(admin_away, setup),
 		cmocka_unit_test_setup(released, setup),
 #ifdef MAILHAUL_FAULTS
 		cmocka_unit_test_setup(killed, setup),
