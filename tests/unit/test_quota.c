@@ -564,6 +564,25 @@ released(void **state)
 	assert_int_equal(fx.tgt->nquota, 0);
 }
 
+/* And a user who was taken away then stays away. */
+static void
+released_and_gone(void **state)
+{
+	(void)state;
+	fx.set.create_users = fx.tgt->missing = true;
+	release();
+	assert_false(fx.tgt->missing);
+	fx.tgt->missing = true;
+	fixture_add(fx.src, "New", 20, "", 0, "", 1000000000);
+	assert_int_equal(fixture_run(&fx), 2);
+	assert_true(fx.tgt->missing);
+	assert_int_equal(fx.tgt->nstored, 9);
+	assert_int_equal(fixture_number(&fx, "SELECT count(*) FROM op WHERE"
+	    " kind = 'user'"), 1);
+	assert_int_equal(fixture_number(&fx, "SELECT count(*) FROM account"
+	    " WHERE outcome = 'failed' AND error LIKE '%released%'"), 1);
+}
+
 #ifdef MAILHAUL_FAULTS
 /* Killed at each step'th point from the missing user to the end: the next run
  * leaves everything as one that nobody disturbs.  Returns the kills. */
@@ -638,6 +657,7 @@ main(void)
 		cmocka_unit_test_setup(admin_refused, setup),
 		cmocka_unit_test_setup(admin_away, setup),
 		cmocka_unit_test_setup(released, setup),
+		cmocka_unit_test_setup(released_and_gone, setup),
 #ifdef MAILHAUL_FAULTS
 		cmocka_unit_test_setup(killed, setup),
 #endif
