@@ -270,6 +270,15 @@ log_begin(struct lane *l, const struct pair *p, const struct folder_state *f)
 }
 
 bool
+pair_blames_host(struct pair *p)
+{
+	if (p->tries == 0 || p->held >= PAIR_TRIES)
+		return false;
+	p->held++;
+	return true;
+}
+
+bool
 pair_changed(struct pair *p, struct folder_info *f, const struct err *e)
 {
 	if (e->scope != ERR_MAILBOX || e->cause != CAUSE_CHANGED || !e->retry)
@@ -485,6 +494,9 @@ pair_run(struct lane *l, struct pair *p, struct err *e)
 		}
 		if (e->cause == CAUSE_CANCELLED)
 			end = PAIR_STOPPED;
+		if (e->cause == CAUSE_BROKEN && e->scope == ERR_HOST &&
+		    !pair_blames_host(p))
+			e->scope = ERR_MAILBOX;
 	}
 	walk_release(&w);
 	return end;

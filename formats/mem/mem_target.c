@@ -141,12 +141,23 @@ survey(struct target *tp, struct arena *a, const char *const *names, size_t n,
 }
 
 static int
+internal_error(const struct mem_store *s, struct err *e)
+{
+	err_retry(e, s->breaks_all ? ERR_HOST : ERR_MAILBOX, "NO [SERVERBUG] "
+	    "internal error");
+	e->cause = CAUSE_BROKEN;
+	return -1;
+}
+
+static int
 folder_open(struct target *tp, const char *fname, struct folder_state *st,
     struct err *e)
 {
 	struct mem_tgt *t = (struct mem_tgt *)tp;
 
-	(void)e;
+	if (t->store->breaks[0] != '\0' && strcmp(t->store->breaks,
+	    fname) == 0)
+		return internal_error(t->store, e);
 	mem_lock();
 	mem_settle(t->store);
 	t->folder = mem_folder_get(t->store, fname, false);
@@ -284,6 +295,13 @@ take(struct mem_store *s, struct store_item *it, struct buf *b)
 			if ((unsigned char)*p >= 0x80)
 				*p = 'X';
 	}
+	if (s->breaks[0] != '\0' && memmem(b->ptr, b->len, s->breaks,
+	    strlen(s->breaks)) != NULL) {
+		internal_error(s, &it->err);
+		if (it->suspect)
+			it->err.scope = ERR_MESSAGE;
+		return -1;
+	}
 	if ((s->refuse[0] != '\0' && memmem(b->ptr, b->len, s->refuse,
 	    strlen(s->refuse)) != NULL) ||
 	    (s->refuse_nul && memchr(b->ptr, '\0', b->len) != NULL))
@@ -419,7 +437,8 @@ submit(struct target *tp, struct store_batch *b, struct err *e)
 	}
 	fault_point("append.before_crlf");
 	mem_lock();
-	if (s->quota_bytes != 0 && s->bytes_stored + total > s->quota_bytes) {
+	if (s->over_quota || (s->quota_bytes != 0 && s->bytes_stored + total >
+	    s->quota_bytes)) {
 		all(b, STORE_NOT_SENT);
 		mem_unlock();
 		buf_release(&buf);
@@ -560,7 +579,16 @@ set_quota(struct target *tp, uint64_t bytes, bool *changed, struct err *e)
 {
 	struct mem_store *s = ((struct mem_tgt *)tp)->store;
 	uint64_t want = bytes == UNKNOWN64 ? 0 : bytes;
+	struct timespec ts = { s->quota_ms / 1000,
+	    (long)(s->quota_ms % 1000) * 1000000 };
 
+	if (s->quota_failing > 0) {
+		s->quota_failing--;
+		err_set(e, ERR_HOST, "the admin's session");
+		e->cause = s->quota_fails;
+		e->retry = s->quota_passes;
+		return -1;
+	}
 	if (s->no_quota) {
 		err_set(e, ERR_ACCOUNT, "not an admin");
 		return 0;
@@ -570,6 +598,8 @@ set_quota(struct target *tp, uint64_t bytes, bool *changed, struct err *e)
 	s->nquota += *changed;
 	s->quota_bytes = want;
 	mem_unlock();
+	if (s->quota_ms > 0)
+		nanosleep(&ts, NULL);
 	return 1;
 }
 
