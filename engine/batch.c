@@ -348,6 +348,7 @@ broken_at(struct pair_work *w, const struct err *why)
 	struct pair *p = w->pair;
 	struct err e = *why;
 
+	e.at_target = true;
 	if (w->failed)
 		return true;
 	if (e.scope > ERR_MESSAGE && ++w->troubles >= TROUBLES + p->held) {

@@ -224,6 +224,7 @@ give_at_last(struct lane *l, uint64_t bytes, bool *changed, struct err *e)
 	for (int n = 1; rc == LATER && n < TRIES &&
 	    !atomic_load(&l->run->quotas_told); n++) {
 		if (!lane_sleep(l, PAUSE_MS << n)) {
+			err_set(e, ERR_ACCOUNT, "stopping");
 			e->cause = CAUSE_CANCELLED;
 			return -1;
 		}
