@@ -351,6 +351,12 @@ name_it(const struct rules *r, struct arena *a, const struct folder_info *f,
 	}
 }
 
+bool
+rules_rename_uses(const struct rules *r)
+{
+	return r->special_use == SPECIAL_RENAME;
+}
+
 static const char *
 excluded_by(const struct pattern *p, size_t n, struct arena *a,
     const struct folder_info *f)
