@@ -46,6 +46,7 @@ struct mem_store {
 	struct mem_late	*late;
 	/* behaviour as a target, set by the test */
 	bool		 no_uids;	/* results tell no UID */
+	char		 unlisted[32];	/* a mailbox that no list shows */
 	bool		 makes_parents;	/* of mailboxes that are made */
 	bool		 no_expunge;	/* single messages cannot go */
 	bool		 not_atomic;
