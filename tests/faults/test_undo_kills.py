@@ -75,7 +75,10 @@ class TestUndoKills(unittest.TestCase):
                         self.assertIn("undo", run.err, run)
                         self.assertNotEqual(run.code, DONE, run)
                 self.undone([*words, *state], before, fault)
+                # it is new, and whose mail is there is asked again
                 run = self.haul.run("copy", *words, *state)
+                self.assertEqual((run.code, "none of them is the source's" in run.err), (ACCOUNTS, True), run)
+                run = self.haul.run("copy", *words, *state, "--existing", "merge")
                 self.assertEqual(run.code, DONE, run)
                 self.assertEqual({name: len(box) for name, box in self.there()[0].items()}, copied)
         self.assertGreaterEqual(hit, len(UNDO) - 2)
