@@ -153,7 +153,7 @@ work_begin(struct lane *l, struct pair *p, const struct folder_state *f,
 		slot_reset(&w->slots[i]);
 	w->open = NULL;
 	w->pair = p;
-	l->lifts = atomic_load(&l->account->lifts);
+	l->lifted = atomic_load(&l->account->lifted);
 	w->folder = *f;
 	w->tally = t;
 	w->expect_uid = f->uidnext;

@@ -70,7 +70,7 @@ struct lane {
 	size_t		 nfolders;
 	char		 refusal_rule[300];	/* of the open target */
 	struct pair_work *work;		/* buffers of batch.c, kept */
-	unsigned	 lifts;		/* the account's, before its stores */
+	unsigned	 lifted;	/* the account's, before its stores */
 };
 
 uint64_t now_ms(void);		/* CLOCK_MONOTONIC */

@@ -315,6 +315,7 @@ quota_before(struct lane *l, const struct account_info *info, struct err *e)
 	int rc;
 
 	atomic_store(&a->lifts, 0);
+	atomic_store(&a->lifted, 0);
 	r.wished = wish_of(l, info, &r.wish);
 	rc = load(l, &old, e);
 	if (rc == 0)
@@ -381,8 +382,8 @@ void
 quota_refused(struct lane *l, struct err *e)
 {
 	struct account *a = l->account;
-	unsigned n, most = LIFTS_MAX + l->run->set->lanes;
-	bool changed;
+	unsigned most = LIFTS_MAX + l->run->set->lanes;
+	bool changed, alone;
 	struct err e2;
 	struct row r;
 	int rc = 0;
@@ -390,11 +391,13 @@ quota_refused(struct lane *l, struct err *e)
 	if (load(l, &r, &e2) == -1)
 		return;
 	if (r.wished && !r.unable && !is_released(a) &&
-	    (n = atomic_fetch_add(&a->lifts, 1)) < most) {
+	    atomic_fetch_add(&a->lifts, 1) < most) {
 		rc = give(l, UNKNOWN64, &changed, &e2);
-		/* Another lane may have done it, or be about to, since the
-		 * store that was refused: the row tells it later. */
-		if (rc == 1 && !changed && n == l->lifts && (!r.given_any ||
+		/* Another lane that was at it when this one's stores began, or
+		 * later, may have done it since: the row tells it too late. */
+		alone = atomic_load(&a->lifts) == l->lifted + 1;
+		atomic_fetch_add(&a->lifted, 1);
+		if (rc == 1 && !changed && alone && (!r.given_any ||
 		    r.given != UNKNOWN64))
 			rc = 0;
 	}

@@ -63,7 +63,7 @@ struct mem_store {
 	enum err_cause	 quota_fails;	/* its session does: CAUSE_AUTH, or */
 	bool		 quota_passes;	/* with a trouble that passes, */
 	unsigned	 quota_failing;	/* so many times */
-	unsigned	 quota_ms;	/* a change is answered so much later */
+	unsigned	 quota_ms;	/* a change takes that long */
 	unsigned	 nquota;	/* times that it was changed */
 	char		 refuse[32];	/* a message holding this is refused */
 	char		 no_create[32];	/* a mailbox that cannot be made */

@@ -593,13 +593,13 @@ set_quota(struct target *tp, uint64_t bytes, bool *changed, struct err *e)
 		err_set(e, ERR_ACCOUNT, "not an admin");
 		return 0;
 	}
+	if (s->quota_ms > 0)
+		nanosleep(&ts, NULL);
 	mem_lock();
 	*changed = s->quota_bytes != want;
 	s->nquota += *changed;
 	s->quota_bytes = want;
 	mem_unlock();
-	if (s->quota_ms > 0)
-		nanosleep(&ts, NULL);
 	return 1;
 }
 

@@ -413,7 +413,7 @@ lifted_for_two(void **state)
 	rule(QUOTA_FIXED, 20 * MIB);
 	fx.set.lanes = fx.set.lanes_per_account = 2;
 	fx.tgt->bytes_stored = 20 * MIB - 10;
-	/* The second asks before the first has its answer. */
+	/* The second is refused while the first asks. */
 	fx.tgt->quota_ms = 500;
 	assert_int_equal(fixture_run(&fx), 0);
 	assert_int_equal(fx.tgt->nstored, 9);
