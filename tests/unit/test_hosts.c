@@ -236,8 +236,8 @@ cap_is_found(unsigned hang_ms)
 	fx.set.lanes = 9;
 	assert_int_equal(fixture_run(&fx), 0);
 	assert_all_there();
-	/* A look's second session and a lane's may each have met it. */
-	assert_in_range(h->refused, 1, 2);
+	/* Lanes that knocked before the first was refused may all be. */
+	assert_in_range(h->refused, 1, 9 - 4);
 	assert_int_equal(h->most, 4);
 	assert_int_equal(fixture_number(&fx, "SELECT cap FROM host WHERE side"
 	    " = 1 AND name = 'mem:'"), 4);
@@ -310,7 +310,8 @@ test_user_cap(void **state)
 	assert_int_equal(stored(), ALL + 12);
 	assert_int_equal(fixture_number(&fx, "SELECT user_cap FROM host WHERE"
 	    " side = 1 AND name = 'mem:'"), 2);
-	assert_in_range(h->refused, 1, 2);
+	/* Lanes that knocked before the first was refused may all be. */
+	assert_in_range(h->refused, 1, 8 - 2);
 	assert_true(h->most > 2);
 }
 
