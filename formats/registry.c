@@ -1,6 +1,7 @@
 /* The two tables of back ends. */
 #include <stddef.h>
 
+#include "cgp/cgp_source.h"
 #include "dovecot/dovecot_target.h"
 #include "imap/imap_source.h"
 #include "imap/imap_target.h"
@@ -12,8 +13,8 @@
 #include "target_impl.h"
 
 const struct source_ops *const source_table[] = {
-	&mbox_source, &maildir_source, &dovecot_source, &imap_source,
-	&mem_source, NULL
+	&mbox_source, &maildir_source, &dovecot_source, &cgp_source,
+	&imap_source, &mem_source, NULL
 };
 
 const struct target_ops *const target_table[] = {

@@ -160,7 +160,7 @@ read_content(struct opened *o, const struct msg_meta *m)
 {
 	struct content *c = NULL;
 	struct buf b;
-	ssize_t n;
+	ssize_t n = -1;
 	int rc = -2;
 
 	buf_init(&b, 64 << 20);
