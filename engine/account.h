@@ -58,6 +58,7 @@ struct account {
 	unsigned	 bounced;	/* hosts failed it and not others */
 	uint64_t	 proofs;	/* of its hosts, when last it did */
 	bool		 one_writer;	/* more lanes do not gain there */
+	bool		 one_session;	/* more lanes cannot be opened there */
 	uint64_t	 sent;		/* in this run */
 	_Atomic unsigned lifts, lifted;	/* of its quota, begun and ended;
 					 * quota.c */

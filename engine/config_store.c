@@ -17,7 +17,8 @@ static const char *const engine_options[] = {
 	NULL };
 /* Options that are paths, and kinds of stores whose path is one. */
 static const char *const path_options[] = {
-	"ca", "cert", "key", "secret-file", "conf", NULL };
+	"ca", "cert", "key", "secret-file", "conf", "config",
+	"read-secret-file", NULL };
 static const char *const path_schemes[] = {
 	"mbox", "maildir", "cgp", "dovecot", NULL };
 
@@ -116,6 +117,9 @@ config_uri_user(const struct uri *u)
 
 	if (authzid != NULL)
 		return xstrdup(authzid);
+	/* No login, or that of doveadm. */
+	if (strcmp(u->scheme, "doveadm") == 0 && u->path != NULL)
+		return xstrdup(u->path);
 	/* anna*master is anna, let in by the master. */
 	return u->user != NULL ? xmemdup0(u->user, strcspn(u->user, "*")) :
 	    NULL;

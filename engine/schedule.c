@@ -139,6 +139,8 @@ lanes_for(const struct pool *pool, const struct account *a, bool idle)
 {
 	const struct settings *set = pool->run->set;
 
+	if (a->one_session)
+		return 1;
 	if (idle && set->spread && !a->one_writer)
 		return set->lanes;
 	return set->lanes_per_account;

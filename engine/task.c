@@ -356,6 +356,7 @@ take_measure(struct lane *l, struct account *a)
 
 	target_caps(l->tgt, &caps);
 	a->one_writer = (caps.bits & TGT_ONE_WRITER) != 0;
+	a->one_session = (caps.bits & TGT_ONE_SESSION) != 0;
 	for (const struct pair *p = a->pairs; p != NULL; p = p->next) {
 		if (p->messages == UNKNOWN64)
 			return;

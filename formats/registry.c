@@ -3,6 +3,7 @@
 
 #include "cgp/cgp_source.h"
 #include "dovecot/dovecot_target.h"
+#include "dsync/dsync_target.h"
 #include "imap/imap_source.h"
 #include "imap/imap_target.h"
 #include "maildir/maildir_source.h"
@@ -14,9 +15,10 @@
 
 const struct source_ops *const source_table[] = {
 	&mbox_source, &maildir_source, &dovecot_source, &cgp_source,
-	&imap_source, &mem_source, NULL
+	&dsync_source, &imap_source, &mem_source, NULL
 };
 
 const struct target_ops *const target_table[] = {
-	&imap_target, &dovecot_target, &null_target, &mem_target, NULL
+	&imap_target, &dovecot_target, &dsync_target, &null_target,
+	&mem_target, NULL
 };

@@ -35,6 +35,11 @@ typedef void store_warn_fn(void *ctx, const char *mailbox, const char *where,
  * line end.  Called as store_warn_fn is. */
 typedef void store_trace_fn(void *ctx, const char *line);
 
+/* A way to an IMAP server that is a child of ours and knows already whose mail it
+ * serves (PREAUTH): *in to read from, *out a socket to write to, both
+ * nonblocking, the caller's to close. */
+typedef int store_dial_fn(void *ctx, int *in, int *out, struct err *e);
+
 /* What both kinds of stores are opened with.  Everything is borrowed until
  * close. */
 struct store_conf {
@@ -47,6 +52,9 @@ struct store_conf {
 	int		 cancel_fd;	/* readable: stop waiting; or -1 */
 	unsigned	 timeout_s;	/* per wait on the network; 0: 60 */
 	bool		 look_only;	/* a target that must not be changed */
+	store_dial_fn	*dial;		/* an IMAP session goes this way; NULL:
+					 * by its URI */
+	void		*dial_ctx;
 };
 
 enum delta {

@@ -24,8 +24,10 @@ enum {
 						 * for each other */
 	TGT_PROMPT		= 1 << 6,	/* what an earlier session has not
 						 * stored it never will */
-	TGT_LINKS		= 1 << 7	/* wants contents that are files
+	TGT_LINKS		= 1 << 7,	/* wants contents that are files
 						 * beside their bytes */
+	TGT_ONE_SESSION		= 1 << 8	/* a second session of an account
+						 * could not be opened */
 };
 
 /* Limits hold for the open session; ask again after folder_open(). */

@@ -641,7 +641,7 @@ establish(struct imap_session *s, struct imap_tls *starttls, bool as_admin,
 		if (capabilities(s, "", "", e) == -1)
 			return -1;
 	}
-	if (log_in(s, as_admin, e) == -1) {
+	if (!s->preauth && log_in(s, as_admin, e) == -1) {
 		if (s->conf->password != NULL)
 			imap_hide(e->text, s->conf->password);
 		return -1;
@@ -680,6 +680,7 @@ session_start(struct imap_session **sp, struct imap_stream *st,
 	s->st = st;
 	s->timeout_s = timeout_s;
 	s->appendlimit = UNKNOWN64;
+	s->preauth = conf->dial != NULL;
 	imap_reader_init(&s->r, st);
 	s->guard.r = &s->r;
 	s->r.trace = s->trace = imap_trace_new(conf);
@@ -772,6 +773,22 @@ imap_session_check(struct uri *u, struct err *e)
 	return err_set(e, ERR_RUN, "auth=%.40s: no such mechanism", auth);
 }
 
+/* Through a child of the caller's. */
+static int
+open_dialled(struct imap_session **sp, const struct store_conf *conf,
+    struct err *e)
+{
+	unsigned timeout = conf->timeout_s != 0 ? conf->timeout_s : 60;
+	struct imap_stream *st;
+	int in, out;
+
+	if (conf->dial(conf->dial_ctx, &in, &out, e) == -1)
+		return -1;
+	st = imap_stream_pair(in, out, "imap child", conf->cancel_fd);
+	imap_stream_limits(st, timeout, 10 * timeout);
+	return session_start(sp, st, conf, NULL, false, timeout, e);
+}
+
 int
 imap_session_open(struct imap_session **sp, const struct store_conf *conf,
     bool as_admin, struct err *e)
@@ -784,6 +801,8 @@ imap_session_open(struct imap_session **sp, const struct store_conf *conf,
 	int rc;
 
 	*sp = NULL;
+	if (conf->dial != NULL)
+		return open_dialled(sp, conf, e);
 	if (read_uri(u, &mode, &tls, &timeout, e) == -1)
 		return -1;
 	rc = imap_stream_connect(&st, u->host, u->port != 0 ? u->port :

@@ -216,11 +216,18 @@ imap_greeting(struct imap_session *s, struct err *e)
 	}
 	switch (s->guard.status) {
 	case IMAP_PREAUTH:
+		if (s->preauth) {
+			imap_etpan_authenticated(s);
+			return 0;
+		}
 		/* Nobody logged in, so nobody knows whose mail this is; and
 		 * STARTTLS is not possible any more. */
 		return err_set(e, ERR_ACCOUNT, "the server greets with "
 		    "PREAUTH: refused");
 	case IMAP_OK:
+		if (s->preauth)
+			return err_set(e, ERR_ACCOUNT, "the server wants a "
+			    "login where it should know the user");
 		break;
 	case IMAP_BYE:
 	case IMAP_NO:

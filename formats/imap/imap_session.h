@@ -63,6 +63,7 @@ struct imap_session {
 	struct imap_trace *trace;	/* or NULL */
 	bool		 dead;		/* nothing more can be sent */
 	bool		 target;	/* it is written to */
+	bool		 preauth;	/* our own child: it has logged in */
 	unsigned	 timeout_s;
 	unsigned	 tag;		/* the last one used */
 	unsigned	 caps;

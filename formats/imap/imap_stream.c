@@ -26,6 +26,7 @@
 
 struct imap_stream {
 	int	 fd, cancel_fd;
+	int	 in_fd;			/* read from in place of fd; or -1 */
 	SSL	*ssl;
 	struct imap_tls_seen seen;
 	char	*in;
@@ -87,9 +88,11 @@ cancelled(struct err *e)
 static int
 wait_io(struct imap_stream *s, short events, struct err *e)
 {
-	struct pollfd p[2] = {
-		{ .fd = s->fd, .events = events },
-		{ .fd = s->cancel_fd, .events = POLLIN }
+	struct pollfd p[3] = {
+		{ .fd = s->in_fd == -1 || events & POLLOUT ? s->fd : -1,
+		    .events = s->in_fd == -1 ? events : POLLOUT },
+		{ .fd = s->cancel_fd, .events = POLLIN },
+		{ .fd = events & POLLIN ? s->in_fd : -1, .events = POLLIN }
 	};
 	int64_t start = now_ms(), limit = start + s->wait_ms, now;
 	bool total = false;
@@ -101,14 +104,14 @@ wait_io(struct imap_stream *s, short events, struct err *e)
 	}
 	for (;;) {
 		now = now_ms();
-		n = poll(p, s->cancel_fd >= 0 ? 2 : 1, now >= limit ? 0 :
+		n = poll(p, 3, now >= limit ? 0 :
 		    (int)(limit - now < 60000 ? limit - now : 60000));
 		if (n == -1 && errno != EINTR)
 			return err_sys(e, ERR_HOST, "%s: poll", s->peer);
 		if (n > 0 && p[1].revents != 0)
 			return cancelled(e);
-		if (n > 0 && p[0].revents != 0)
-			return p[0].revents;
+		if (n > 0 && (p[0].revents | p[2].revents) != 0)
+			return p[0].revents | p[2].revents;
 		if (n == 0 && now >= limit)
 			return err_retry(e, ERR_ACCOUNT, total ?
 			    "%s: the server is too slow (%lld s in all)" :
@@ -271,7 +274,7 @@ imap_stream_connect(struct imap_stream **sp, const char *host, unsigned port,
 	if (resolve(host, port, &list, e) == -1)
 		return -1;
 	s = xcalloc(1, sizeof *s);
-	s->fd = -1;
+	s->fd = s->in_fd = -1;
 	s->cancel_fd = cancel_fd;
 	snprintf(s->peer, sizeof s->peer, strchr(host, ':') != NULL ?
 	    "[%.120s]:%u" : "%.120s:%u", host, port);
@@ -303,11 +306,36 @@ imap_stream_connect(struct imap_stream **sp, const char *host, unsigned port,
 }
 
 struct imap_stream *
+imap_stream_socket(int fd, const char *name, int cancel_fd)
+{
+	struct imap_stream *s = xcalloc(1, sizeof *s);
+
+	s->fd = fd;
+	s->in_fd = -1;
+	s->cancel_fd = cancel_fd;
+	snprintf(s->peer, sizeof s->peer, "%.150s", name);
+	s->out = xmalloc(OUT_SIZE);
+	s->in = xmalloc(IN_MIN);
+	s->in_cap = IN_MIN;
+	imap_stream_limits(s, 60, 600);
+	return s;
+}
+
+struct imap_stream *
+imap_stream_pair(int in, int out, const char *name, int cancel_fd)
+{
+	struct imap_stream *s = imap_stream_socket(out, name, cancel_fd);
+
+	s->in_fd = in;
+	return s;
+}
+
+struct imap_stream *
 imap_stream_memory(const void *p, size_t len, struct buf *sent)
 {
 	struct imap_stream *s = xcalloc(1, sizeof *s);
 
-	s->fd = s->cancel_fd = -1;
+	s->fd = s->in_fd = s->cancel_fd = -1;
 	s->memory = true;
 	s->sent = sent;
 	s->in_cap = s->in_len = len;
@@ -327,6 +355,8 @@ imap_stream_free(struct imap_stream **sp)
 	SSL_free(s->ssl);
 	if (s->fd != -1)
 		close(s->fd);
+	if (s->in_fd != -1)
+		close(s->in_fd);
 	free(s->in);
 	free(s->out);
 	free(s);
@@ -458,8 +488,9 @@ read_some(struct imap_stream *s, short *want, struct err *e)
 	make_room(s);
 	if (s->ssl == NULL) {
 		do
-			n = recv(s->fd, s->in + s->in_len, s->in_cap -
-			    s->in_len, 0);
+			n = s->in_fd != -1 ? read(s->in_fd, s->in + s->in_len,
+			    s->in_cap - s->in_len) : recv(s->fd, s->in +
+			    s->in_len, s->in_cap - s->in_len, 0);
 		while (n == -1 && errno == EINTR);
 		if (n > 0) {
 			s->in_len += (size_t)n;
