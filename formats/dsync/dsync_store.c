@@ -53,9 +53,12 @@ struct round {
 	struct dsync	*d;
 	struct dsync_box *box;
 	struct dsync_status st;
-	struct piece	*p;		/* by UID */
-	struct piece	**by_guid;
+	struct piece	*all;		/* by UID */
+	size_t		 nall;
+	struct piece	*p;		/* those of the round, among them */
 	size_t		 n;
+	struct piece	**by_guid;
+	bool		 doubt;		/* some may be stored */
 	char		*in, *crlf, *out;
 };
 
@@ -185,13 +188,13 @@ choose_all(struct round *r, struct err *e)
 
 	for (struct store_batch *b = r->d->first; b != NULL; b = b->next)
 		n += b->n;
-	r->p = xcalloc(n + 1, sizeof *r->p);
+	r->all = xcalloc(n + 1, sizeof *r->all);
 	r->by_guid = xcalloc(n + 1, sizeof *r->by_guid);
 	for (struct store_batch *b = r->d->first; b != NULL; b = b->next) {
 		if (b->items[0].result == STORE_PENDING)
 			b->uidnext = next;
 		for (size_t i = 0; i < b->n; i++) {
-			struct piece *p = &r->p[r->n];
+			struct piece *p = &r->all[r->nall];
 
 			if (b->items[i].result != STORE_PENDING)
 				continue;
@@ -202,10 +205,9 @@ choose_all(struct round *r, struct err *e)
 			p->b = b;
 			choose(r, p, next);
 			next = p->uid + 1;
-			r->by_guid[r->n++] = p;
+			r->nall++;
 		}
 	}
-	qsort(r->by_guid, r->n, sizeof *r->by_guid, by_guid);
 	return 0;
 }
 
@@ -223,15 +225,10 @@ commit_all(struct round *r)
 		for (size_t i = 0; i < b->n; i++)
 			settle(&b->items[i], STORE_NOT_SENT, &e);
 	}
-	for (size_t i = 0; i < r->n; i++)
-		if (r->p[i].it->result == STORE_PENDING)
-			r->p[n++] = r->p[i];
-	if (n != r->n) {
-		for (size_t i = 0; i < n; i++)
-			r->by_guid[i] = &r->p[i];
-		qsort(r->by_guid, n, sizeof *r->by_guid, by_guid);
-	}
-	r->n = n;
+	for (size_t i = 0; i < r->nall; i++)
+		if (r->all[i].it->result == STORE_PENDING)
+			r->all[n++] = r->all[i];
+	r->nall = n;
 }
 
 /* Sending. */
@@ -428,9 +425,6 @@ send_mail(struct round *r, struct piece *p, struct err *e)
 static int
 send_all(struct round *r, struct err *e)
 {
-	r->in = xmalloc(CHUNK);
-	r->crlf = xmalloc(2 * CHUNK);
-	r->out = xmalloc(2 * CHUNK);
 	for (size_t i = 0; i < r->n; i++)
 		if (send_mail(r, &r->p[i], e) == -1)
 			return -1;
@@ -443,6 +437,8 @@ store(struct round *r, struct err *e)
 {
 	bool moved = false;
 
+	fault_point("append.before_crlf");
+	r->doubt = true;
 	if (send_all(r, e) == -1 || dsync_talk_state(r->d->talk, r->box,
 	    r->p[r->n - 1].uid, &moved, e) == -1)
 		return -1;
@@ -458,18 +454,62 @@ store(struct round *r, struct err *e)
 		settle(r->p[i].it, STORE_DONE, NULL);
 	}
 	r->box->uidnext = r->p[r->n - 1].uid + 1;
+	r->box->led = true;
+	r->doubt = false;
 	return 0;
 }
 
+/* One round, from behind the B, with n of them. */
+static int
+run_round(struct round *r, size_t from, size_t n, struct err *e)
+{
+	r->p = r->all + from;
+	r->n = n;
+	if (n == 0)
+		return dsync_talk_nothing(r->d->talk, r->box, e);
+	for (size_t i = 0; i < n; i++)
+		r->by_guid[i] = &r->p[i];
+	qsort(r->by_guid, n, sizeof *r->by_guid, by_guid);
+	if (send_changes(r, e) == -1 || read_requests(r, e) == -1)
+		return -1;
+	return store(r, e);
+}
+
+/* The first one ahead of the others: see dsync_talk.h. */
+static int
+run_rounds(struct round *r, struct err *e)
+{
+	size_t first = r->nall > 1 && !r->box->led;
+	uint32_t next;
+	int rc;
+
+	if (first == 1) {
+		next = r->all[0].uid + 1;
+		if (run_round(r, 0, 1, e) == -1)
+			return -1;
+		rc = dsync_begin_round(r->d, &r->box, &r->st, e);
+		if (rc == -1)
+			return -1;
+		/* The UIDs that were chosen have to be free still. */
+		if (rc == 0 || r->st.uidnext != next)
+			return err_retry(e, ERR_MAILBOX, "mail came into the "
+			    "mailbox while it was written to");
+	}
+	return run_round(r, first, r->nall - first, e);
+}
+
+/* Everything that was submitted. */
 static void
-run_round(struct dsync *d)
+run(struct dsync *d)
 {
 	struct round r = { .d = d };
-	bool doubt = false;
 	struct err e;
 	int rc;
 
 	err_clear(&e);
+	r.in = xmalloc(CHUNK);
+	r.crlf = xmalloc(2 * CHUNK);
+	r.out = xmalloc(2 * CHUNK);
 	rc = dsync_begin_round(d, &r.box, &r.st, &e);
 	if (rc == 0)
 		rc = err_retry(&e, ERR_MAILBOX, "is gone from the target");
@@ -477,31 +517,21 @@ run_round(struct dsync *d)
 		rc = choose_all(&r, &e);
 	if (rc == 0) {
 		commit_all(&r);
-		rc = r.n > 0 ? send_changes(&r, &e) : dsync_talk_nothing(
-		    d->talk, r.box, &e);
-	}
-	if (rc == 0 && r.n > 0)
-		rc = read_requests(&r, &e);
-	fault_point("append.before_crlf");
-	if (rc == 0 && r.n > 0) {
-		doubt = true;
-		rc = store(&r, &e);
+		rc = run_rounds(&r, &e);
 	}
 	if (rc == -1) {
-		/* What was not even begun cannot be there. */
-		for (size_t i = 0; i < r.n; i++)
-			if (!r.p[i].sent)
-				settle(r.p[i].it, STORE_NOT_SENT, &e);
 		if (d->talk != NULL && !d->talk->dead)
 			dsync_talk_give_up(d->talk, &e);
-		dsync_noted(d, &e);
-		if (!d->broken) {
-			d->broken = true;
+		if (!d->broken)
 			d->why = e;
-		}
+		d->broken = true;
+		/* What was not even begun cannot be there. */
+		for (size_t i = 0; i < r.nall; i++)
+			if (!r.all[i].sent)
+				settle(r.all[i].it, STORE_NOT_SENT, &e);
 	}
-	settle_all(d, doubt, rc == -1 ? &e : NULL);
-	free(r.p);
+	settle_all(d, r.doubt, rc == -1 ? &e : NULL);
+	free(r.all);
 	free(r.by_guid);
 	free(r.in);
 	free(r.crlf);
@@ -534,7 +564,7 @@ dsync_reap(struct target *t, bool wait, struct store_batch **b,
 	if (d->first->items[0].result == STORE_PENDING) {
 		if (!wait)
 			return 0;
-		run_round(d);
+		run(d);
 	}
 	*b = d->first;
 	d->first = (*b)->next;

@@ -174,7 +174,7 @@ dsync_talk_next(struct dsync_talk *t, char letter, struct err *e)
 
 static const struct { char letter; const char *names; } heads[] = {
 	{ 'H', "hostname\tsync_type\tsend_mail_requests\tbackup_recv\t"
-	    "no_backup_overwrite\timport_commit_msgs_interval\tlock_timeout" },
+	    "no_backup_overwrite\tlock_timeout" },
 	{ 'S', "mailbox_guid\tlast_uidvalidity\tlast_common_uid\t"
 	    "last_common_modseq\tlast_common_pvt_modseq" },
 	{ 'N', "name\texistence\tmailbox_guid\tuid_validity\tuid_next\t"
@@ -219,7 +219,6 @@ put_handshake(struct buf *b, const struct dsync_tree *known, unsigned lock_s)
 	dsync_put(b, "");
 	dsync_put(b, "");
 	dsync_put(b, "");		/* never without no_backup_overwrite */
-	dsync_put(b, "1000000000");
 	if (lock_s > 0)
 		dsync_putf(b, "%u", lock_s);
 	else

@@ -12,12 +12,15 @@
  *	at the end "."			F
  *
  * The handshake says "backup_recv" with "no_backup_overwrite": without the
- * latter the server would delete every mail and mailbox of its own.  It says
- * when the server stores: once at the end of a round, and not before.
+ * latter the server would delete every mail and mailbox of its own.
+ *
+ * A server commits (and syncs) after each message, unless there is one in the
+ * mailbox that came since the conversation began: then once, at the end of the
+ * round.  So the first message goes ahead in a round of its own.
  *
  * A round holds what is new only.  For that the server has to take everything
  * that it had when the conversation began for something both sides have: S
- * tells so for each mailbox.  Our B tells a UIDNEXT of 1, so that it gives no
+ * tells so for each mailbox.  Our B tells the UIDNEXT of then: it gives no
  * other UIDs to mail that came in since and that we do not know of.  A mailbox
  * that was not in the S list and is not empty can have no round: it needs a
  * new conversation.
@@ -48,6 +51,7 @@ struct dsync_box {
 	unsigned long long renamed, subscription;
 	bool		 exists, subscribed;
 	bool		 ready;		/* rounds are possible */
+	bool		 led;		/* a message came in this talk */
 };
 
 struct dsync_tree {
