@@ -20,7 +20,10 @@
 
 #define END_MS		20000	/* for a child that was asked to go */
 #define WORDS_MAX	2000
-#define EX_NOUSER	67
+
+/* Ends that no second try makes better: of doveadm, of Dovecot's binaries. */
+enum { USAGE = 64, NO_USER = 67, NO_PERMISSION = 77, BAD_CONFIG = 78,
+    NOT_RUN = 127 };
 
 struct dsync_child {
 	pid_t		 pid;
@@ -184,19 +187,19 @@ static void
 explain(struct dsync_child *c, int status, struct err *e)
 {
 	const char *words = complaint(c);
+	int end = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 	char how[60], why[sizeof e->text];
 
 	if (WIFSIGNALED(status))
 		snprintf(how, sizeof how, "was killed by signal %d",
 		    WTERMSIG(status));
 	else
-		snprintf(how, sizeof how, "ended with %d",
-		    WEXITSTATUS(status));
+		snprintf(how, sizeof how, "ended with %d", end);
 	memcpy(why, e->text, sizeof why);
 	snprintf(e->text, sizeof e->text, "doveadm %s%s%.220s (%.120s)", how,
 	    words[0] != '\0' ? ": " : "", words, why);
-	if ((WIFEXITED(status) && WEXITSTATUS(status) == EX_NOUSER) ||
-	    strcasestr(words, "user doesn't exist") != NULL) {
+	if (end == NO_USER || strcasestr(words, "user doesn't exist") !=
+	    NULL) {
 		e->scope = ERR_ACCOUNT;
 		e->cause = CAUSE_MISSING;
 		e->retry = false;
@@ -205,11 +208,9 @@ explain(struct dsync_child *c, int status, struct err *e)
 	else if (strcasestr(words, "no space left") != NULL ||
 	    strcasestr(words, "not enough disk space") != NULL)
 		e->cause = CAUSE_DISK;
-	else if (WIFEXITED(status) && WEXITSTATUS(status) == 127) {
-		/* The program could not be run. */
-		e->scope = ERR_HOST;
+	else if (end == USAGE || end == NO_PERMISSION || end == BAD_CONFIG ||
+	    end == NOT_RUN)
 		e->retry = false;
-	}
 }
 
 void

@@ -114,8 +114,11 @@ dsync_begin_round(struct dsync *d, struct dsync_box **box,
 		/* It has been made anew, or is gone; look again. */
 		err_retry(e, ERR_MAILBOX, "%.100s has been made anew",
 		    d->name);
-		if (rc == 1)
+		if (rc == 1 && st->messages > 0)
 			dsync_talk_give_up(d->talk, e);
+		else if (rc == 1 && dsync_talk_nothing(d->talk, *box,
+		    e) == -1)
+			return dsync_noted(d, e);
 		dsync_end_talk(d);
 	}
 	return err_retry(e, ERR_MAILBOX, "%.100s: dsync-server does not find "
@@ -357,8 +360,8 @@ make(struct dsync *d, const struct folder_uids *u, struct err *e)
 
 /*
  * Another UIDVALIDITY: the server takes that of the side with more messages,
- * as soon as it hears of it.  What it would do then is not wanted, so the
- * conversation ends there.
+ * as soon as it hears of it.  What it would do then to mail is not wanted, so
+ * the conversation ends there.
  */
 static int
 set_uidvalidity(struct dsync *d, uint32_t uidvalidity, struct err *e)
@@ -385,7 +388,10 @@ set_uidvalidity(struct dsync *d, uint32_t uidvalidity, struct err *e)
 	if (rc == -1)
 		return dsync_noted(d, e);
 	err_clear(&ended);
-	dsync_talk_give_up(d->talk, &ended);
+	if (rc == 0 || st.messages > 0)
+		dsync_talk_give_up(d->talk, &ended);
+	else if (dsync_talk_nothing(d->talk, &claim, e) == -1)
+		return dsync_noted(d, e);
 	dsync_end_talk(d);
 	if (dsync_need_talk(d, true, e) == -1)
 		return -1;

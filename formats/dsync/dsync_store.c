@@ -168,7 +168,9 @@ choose(struct round *r, struct piece *p, uint32_t next)
 		if (!imap_keyword_ok(IMAP_DOVECOT, it->keywords[i]))
 			it->changes |= CHANGE_KEYWORDS;
 	snprintf(p->guid, sizeof p->guid, "%.32s", it->guid);
-	while (!dsync_guids_add(&r->d->guids, r->box->guid, p->guid))
+	/* Nothing but zeros would be no GUID, and end Dovecot later. */
+	while (strspn(p->guid, "0") == DSYNC_GUID ||
+	    !dsync_guids_add(&r->d->guids, r->box->guid, p->guid))
 		other_guid(p);
 }
 

@@ -77,7 +77,7 @@ class Case(unittest.TestCase):
         self.assertEqual(self.logged(), [])
         return run
 
-    def lmtp(self, text, box="INBOX"):
+    def deliver(self, text, box="INBOX"):
         """Mail that comes another way."""
         run = subprocess.run([program(self.server), "save", "-u", self.user, "-m", box], input=text, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.assertEqual(run.returncode, 0, run.stdout)
