@@ -158,29 +158,24 @@ reap(struct dsync_child *c)
 	return status;
 }
 
-/* Its first real complaint, cleaned. */
+/* Its first line, or the first that tells of an error; cleaned. */
 static const char *
 complaint(struct dsync_child *c)
 {
-	char *p = c->said, *best = NULL, *end;
+	char *rest = c->said, *line, *best = NULL;
 
 	c->said[c->nsaid] = '\0';
 	for (char *q = c->said; q < c->said + c->nsaid; q++)
 		if (*q != '\n' && ((unsigned char)*q < ' ' || *q == 0x7f))
 			*q = ' ';
-	for (; *p != '\0'; p = end + (*end != '\0')) {
-		end = p + strcspn(p, "\n");
-		/* That we hung up is no news. */
-		if (strstr(p, "Error: ") == NULL && strstr(p, "Fatal: ") ==
-		    NULL && best != NULL)
-			continue;
-		if (best == NULL || strstr(best, "Error: ") == NULL)
-			best = p;
+	while ((line = strsep(&rest, "\n")) != NULL) {
+		if (strstr(line, "Error: ") != NULL || strstr(line,
+		    "Fatal: ") != NULL || strstr(line, "Panic: ") != NULL)
+			return line;
+		if (best == NULL)
+			best = line;
 	}
-	if (best == NULL)
-		return "";
-	best[strcspn(best, "\n")] = '\0';
-	return best;
+	return best != NULL ? best : "";
 }
 
 static void

@@ -320,21 +320,21 @@ begin(struct dsync_talk *t, const struct dsync_tree *known, unsigned lock_s,
 }
 
 int
-dsync_talk_open(struct dsync_talk **tp, const struct store_conf *conf,
+dsync_talk_over(struct dsync_talk **tp, struct imap_stream *st,
+    struct dsync_child *child, const struct store_conf *conf,
     const struct dsync_tree *known, unsigned lock_s, struct err *e)
 {
 	struct dsync_talk *t = xcalloc(1, sizeof *t);
 
 	*tp = NULL;
 	t->conf = conf;
+	t->st = st;
+	t->child = child;
 	buf_init(&t->out, OUT_MAX);
-	if (dsync_way_dial(conf, &t->st, &t->child, e) == -1) {
-		free(t);
-		return -1;
-	}
 	dsync_reader_init(&t->r, t->st);
 	patience(t, (conf->timeout_s != 0 ? conf->timeout_s : 60) + lock_s);
 	if (begin(t, known, lock_s, e) == -1) {
+		t->dead = true;
 		dsync_talk_close(&t);
 		return -1;
 	}
@@ -343,29 +343,17 @@ dsync_talk_open(struct dsync_talk **tp, const struct store_conf *conf,
 	return 0;
 }
 
-void
-dsync_talk_close(struct dsync_talk **tp)
+int
+dsync_talk_open(struct dsync_talk **tp, const struct store_conf *conf,
+    const struct dsync_tree *known, unsigned lock_s, struct err *e)
 {
-	struct dsync_talk *t = *tp;
-	struct err e;
+	struct dsync_child *child;
+	struct imap_stream *st;
 
 	*tp = NULL;
-	if (t == NULL)
-		return;
-	if (!t->dead && t->told_tree) {
-		patience(t, 10);
-		buf_reset(&t->out);
-		buf_adds(&t->out, ".\n");
-		if (dsync_talk_send(t, &e) == 0 && dsync_talk_flush(t,
-		    &e) == 0)
-			(void)get(t, &e);
-	}
-	imap_stream_free(&t->st);
-	dsync_child_end(&t->child, NULL);
-	dsync_reader_release(&t->r);
-	dsync_tree_release(&t->tree);
-	buf_release(&t->out);
-	free(t);
+	if (dsync_way_dial(conf, &st, &child, e) == -1)
+		return -1;
+	return dsync_talk_over(tp, st, child, conf, known, lock_s, e);
 }
 
 bool
@@ -443,6 +431,34 @@ dsync_talk_tree(struct dsync_talk *t, const struct dsync_box *make,
 		return -1;
 	fault_point("dsync.tree");
 	return 0;
+}
+
+void
+dsync_talk_close(struct dsync_talk **tp)
+{
+	struct dsync_talk *t = *tp;
+	struct err e;
+
+	*tp = NULL;
+	if (t == NULL)
+		return;
+	/* Whoever hangs up leaves an error in the server's log. */
+	buf_reset(&t->out);
+	if (!t->dead && !t->conf->look_only && (t->told_tree ||
+	    dsync_talk_tree(t, NULL, &e) == 0)) {
+		patience(t, 10);
+		buf_reset(&t->out);
+		buf_adds(&t->out, ".\n");
+		if (dsync_talk_send(t, &e) == 0 && dsync_talk_flush(t,
+		    &e) == 0)
+			(void)get(t, &e);
+	}
+	imap_stream_free(&t->st);
+	dsync_child_end(&t->child, NULL);
+	dsync_reader_release(&t->r);
+	dsync_tree_release(&t->tree);
+	buf_release(&t->out);
+	free(t);
 }
 
 /* Rounds. */

@@ -90,6 +90,11 @@ struct dsync_talk {
  * lock, 0: none is wanted. */
 int	dsync_talk_open(struct dsync_talk **, const struct store_conf *,
 	    const struct dsync_tree *known, unsigned lock_s, struct err *);
+/* The same over a stream that is already there, with its child or NULL, which
+ * become the conversation's: tests and fuzzing as well. */
+int	dsync_talk_over(struct dsync_talk **, struct imap_stream *,
+	    struct dsync_child *, const struct store_conf *,
+	    const struct dsync_tree *known, unsigned lock_s, struct err *);
 /* In good order if it can still be. */
 void	dsync_talk_close(struct dsync_talk **);
 /* It ends here, because of *e: there is no way back into step; *e gets what

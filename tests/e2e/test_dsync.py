@@ -218,7 +218,7 @@ class Traps(dsyncs.Case):
         box, source = self.source(1500)
         process = self.haul.start_copy(source, self.target(), "--existing", "merge")
         mine = 0
-        while process.poll() is None and mine < 200:
+        while process.poll() is None and mine < 40:
             self.deliver(b"From: mine@example.org\n\nmine %d\n" % mine)
             mine += 1
         run = self.haul.finish(process)
