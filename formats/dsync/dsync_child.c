@@ -87,6 +87,7 @@ dsync_child_start(struct dsync_child **cp, const char *const *argv, int *fd,
 {
 	/* Ours and the child's, three times: a pair, its words, its output. */
 	int fds[6] = { -1, -1, -1, -1, -1, -1 }, rc = 0;
+	const int room = 4 << 20;
 	struct dsync_child *c;
 	pid_t pid = 0;
 
@@ -98,6 +99,11 @@ dsync_child_start(struct dsync_child **cp, const char *const *argv, int *fd,
 	for (size_t i = 0; i < 6 && rc == 0; i += 2)
 		if (fds[i] != -1 && fcntl(fds[i], F_SETFL, O_NONBLOCK) == -1)
 			rc = errno;
+	/* What is on its way need not wait for the child. */
+	if (rc == 0 && setsockopt(fds[0], SOL_SOCKET, SO_SNDBUFFORCE, &room,
+	    sizeof room) == -1)
+		(void)setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &room,
+		    sizeof room);
 	if (rc == 0)
 		rc = spawn(&pid, argv, fds[1], in != NULL ? fds[5] : fds[1],
 		    fds[3]);

@@ -44,6 +44,7 @@ struct dsync {
 	bool		 selected;	/* in the IMAP session, too */
 	struct dsync_guids guids;	/* of messages stored in this talk */
 	struct store_batch *first, *last;	/* submitted, not reaped */
+	struct round	*flight;	/* sent, the server has not answered */
 	bool		 broken;
 	struct err	 why;		/* if broken */
 };

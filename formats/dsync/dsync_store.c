@@ -58,7 +58,6 @@ struct round {
 	struct piece	*p;		/* those of the round, among them */
 	size_t		 n;
 	struct piece	**by_guid;
-	bool		 doubt;		/* some may be stored */
 	char		*in, *crlf, *out;
 };
 
@@ -134,15 +133,24 @@ settle(struct store_item *it, enum store_result r, const struct err *e)
 		it->err = *e;
 }
 
-/* Everything that is still pending: in doubt if something of its round was on
- * its way to the server. */
+/* It failed: what was on its way to the server is in doubt, and nothing else
+ * is, whether it was to come in this round or later. */
 static void
-settle_all(struct dsync *d, bool doubt, const struct err *e)
+fail(struct round *r, struct err *e)
 {
+	struct dsync *d = r->d;
+
+	if (d->talk != NULL && !d->talk->dead)
+		dsync_talk_give_up(d->talk, e);
+	if (!d->broken)
+		d->why = *e;
+	d->broken = true;
+	for (size_t i = 0; i < r->nall; i++)
+		if (r->all[i].sent)
+			settle(r->all[i].it, STORE_UNKNOWN, e);
 	for (struct store_batch *b = d->first; b != NULL; b = b->next)
 		for (size_t i = 0; i < b->n; i++)
-			settle(&b->items[i], doubt ? STORE_UNKNOWN :
-			    STORE_NOT_SENT, e);
+			settle(&b->items[i], STORE_NOT_SENT, e);
 }
 
 /* Choosing. */
@@ -193,13 +201,16 @@ choose_all(struct round *r, struct err *e)
 	r->all = xcalloc(n + 1, sizeof *r->all);
 	r->by_guid = xcalloc(n + 1, sizeof *r->by_guid);
 	for (struct store_batch *b = r->d->first; b != NULL; b = b->next) {
-		if (b->items[0].result == STORE_PENDING)
-			b->uidnext = next;
+		bool set = false;
+
 		for (size_t i = 0; i < b->n; i++) {
 			struct piece *p = &r->all[r->nall];
 
 			if (b->items[i].result != STORE_PENDING)
 				continue;
+			if (!set)
+				b->uidnext = next;
+			set = true;
 			if (next == 0 || next > UID_LAST)
 				return err_set(e, ERR_MAILBOX, "the mailbox "
 				    "has no UIDs left");
@@ -433,113 +444,132 @@ send_all(struct round *r, struct err *e)
 	return 0;
 }
 
-/* 5 and 6: from here on something may be stored. */
+/* 6: the server's answer to a round whose messages have been sent. */
 static int
-store(struct round *r, struct err *e)
+end_round(struct round *r, struct err *e)
 {
+	uint32_t last = r->p[r->n - 1].uid;
 	bool moved = false;
 
-	fault_point("append.before_crlf");
-	r->doubt = true;
-	if (send_all(r, e) == -1 || dsync_talk_state(r->d->talk, r->box,
-	    r->p[r->n - 1].uid, &moved, e) == -1)
+	if (dsync_talk_stored(r->d->talk, r->box, &moved, e) == -1)
 		return -1;
 	fault_point("append.answered");
-	if (moved) {
+	if (moved)
 		/* They are there, but where? */
-		err_retry(e, ERR_MAILBOX, "mail came into the mailbox while "
-		    "it was written to");
-		return dsync_talk_give_up(r->d->talk, e);
-	}
+		return err_retry(e, ERR_MAILBOX, "mail came into the mailbox "
+		    "while it was written to");
 	for (size_t i = 0; i < r->n; i++) {
 		r->p[i].it->uid = r->p[i].uid;
 		settle(r->p[i].it, STORE_DONE, NULL);
 	}
-	r->box->uidnext = r->p[r->n - 1].uid + 1;
+	r->box->uidnext = last + 1;
 	r->box->led = true;
-	r->doubt = false;
 	return 0;
 }
 
-/* One round, from behind the B, with n of them. */
+/* One round, from behind the B, with n of them, up to its S. */
 static int
-run_round(struct round *r, size_t from, size_t n, struct err *e)
+begin_round(struct round *r, size_t from, size_t n, struct err *e)
 {
 	r->p = r->all + from;
 	r->n = n;
-	if (n == 0)
-		return dsync_talk_nothing(r->d->talk, r->box, e);
 	for (size_t i = 0; i < n; i++)
 		r->by_guid[i] = &r->p[i];
 	qsort(r->by_guid, n, sizeof *r->by_guid, by_guid);
 	if (send_changes(r, e) == -1 || read_requests(r, e) == -1)
 		return -1;
-	return store(r, e);
+	/* From here on something may be stored. */
+	fault_point("append.before_crlf");
+	if (send_all(r, e) == -1 || dsync_talk_end(r->d->talk, r->box,
+	    r->p[n - 1].uid, e) == -1)
+		return -1;
+	fault_point("append.after_crlf");
+	return 0;
 }
 
 /* The first one ahead of the others: see dsync_talk.h. */
 static int
-run_rounds(struct round *r, struct err *e)
+lead(struct round *r, struct err *e)
 {
-	size_t first = r->nall > 1 && !r->box->led;
-	uint32_t next;
+	uint32_t next = r->all[0].uid + 1;
 	int rc;
 
-	if (first == 1) {
-		next = r->all[0].uid + 1;
-		if (run_round(r, 0, 1, e) == -1)
-			return -1;
-		rc = dsync_begin_round(r->d, &r->box, &r->st, e);
-		if (rc == -1)
-			return -1;
-		/* The UIDs that were chosen have to be free still. */
-		if (rc == 0 || r->st.uidnext != next)
-			return err_retry(e, ERR_MAILBOX, "mail came into the "
-			    "mailbox while it was written to");
-	}
-	return run_round(r, first, r->nall - first, e);
+	if (begin_round(r, 0, 1, e) == -1 || end_round(r, e) == -1)
+		return -1;
+	rc = dsync_begin_round(r->d, &r->box, &r->st, e);
+	if (rc == -1)
+		return -1;
+	/* The UIDs that were chosen have to be free still. */
+	if (rc == 0 || r->st.uidnext != next)
+		return err_retry(e, ERR_MAILBOX, "mail came into the mailbox "
+		    "while it was written to");
+	return 0;
 }
 
-/* Everything that was submitted. */
 static void
-run(struct dsync *d)
+free_round(struct round **rp)
 {
-	struct round r = { .d = d };
+	struct round *r = *rp;
+
+	*rp = NULL;
+	free(r->all);
+	free(r->by_guid);
+	free(r->in);
+	free(r->crlf);
+	free(r->out);
+	free(r);
+}
+
+/* Everything that was submitted and has no result goes out. */
+static void
+start(struct dsync *d)
+{
+	struct round *r = xcalloc(1, sizeof *r);
+	size_t first = 0;
 	struct err e;
 	int rc;
 
 	err_clear(&e);
-	r.in = xmalloc(CHUNK);
-	r.crlf = xmalloc(2 * CHUNK);
-	r.out = xmalloc(2 * CHUNK);
-	rc = dsync_begin_round(d, &r.box, &r.st, &e);
+	r->d = d;
+	r->in = xmalloc(CHUNK);
+	r->crlf = xmalloc(2 * CHUNK);
+	r->out = xmalloc(2 * CHUNK);
+	rc = dsync_begin_round(d, &r->box, &r->st, &e);
 	if (rc == 0)
 		rc = err_retry(&e, ERR_MAILBOX, "is gone from the target");
 	if (rc == 1)
-		rc = choose_all(&r, &e);
+		rc = choose_all(r, &e);
 	if (rc == 0) {
-		commit_all(&r);
-		rc = run_rounds(&r, &e);
+		commit_all(r);
+		if (r->nall > 1 && !r->box->led) {
+			rc = lead(r, &e);
+			first = 1;
+		}
 	}
-	if (rc == -1) {
-		if (d->talk != NULL && !d->talk->dead)
-			dsync_talk_give_up(d->talk, &e);
-		if (!d->broken)
-			d->why = e;
-		d->broken = true;
-		/* What was not even begun cannot be there. */
-		for (size_t i = 0; i < r.nall; i++)
-			if (!r.all[i].sent)
-				settle(r.all[i].it, STORE_NOT_SENT, &e);
-	}
-	settle_all(d, r.doubt, rc == -1 ? &e : NULL);
-	free(r.all);
-	free(r.by_guid);
-	free(r.in);
-	free(r.crlf);
-	free(r.out);
+	if (rc == 0)
+		rc = r->nall > 0 ? begin_round(r, first, r->nall - first,
+		    &e) : dsync_talk_nothing(d->talk, r->box, &e);
+	if (rc == -1)
+		fail(r, &e);
+	if (rc == 0 && r->nall > 0)
+		d->flight = r;
+	else
+		free_round(&r);
 }
 
+static void
+finish(struct dsync *d)
+{
+	struct err e;
+
+	err_clear(&e);
+	if (end_round(d->flight, &e) == -1)
+		fail(d->flight, &e);
+	free_round(&d->flight);
+}
+
+/* A batch that comes while nothing is under way goes at once; those that come
+ * while the server works go together. */
 int
 dsync_submit(struct target *t, struct store_batch *b, struct err *e)
 {
@@ -551,7 +581,18 @@ dsync_submit(struct target *t, struct store_batch *b, struct err *e)
 	else
 		d->first = b;
 	d->last = b;
+	if (d->flight == NULL)
+		start(d);
 	return 0;
+}
+
+static bool
+is_pending(const struct store_batch *b)
+{
+	for (size_t i = 0; b != NULL && i < b->n; i++)
+		if (b->items[i].result == STORE_PENDING)
+			return true;
+	return false;
 }
 
 int
@@ -563,15 +604,21 @@ dsync_reap(struct target *t, bool wait, struct store_batch **b,
 	(void)e;
 	if (d->first == NULL)
 		return 0;
-	if (d->first->items[0].result == STORE_PENDING) {
+	while (is_pending(d->first)) {
 		if (!wait)
 			return 0;
-		run(d);
+		if (d->flight == NULL)
+			start(d);
+		else
+			finish(d);
 	}
 	*b = d->first;
 	d->first = (*b)->next;
 	if (d->first == NULL)
 		d->last = NULL;
 	(*b)->next = NULL;
+	/* The server has work while the caller finds more. */
+	if (d->flight == NULL && is_pending(d->last))
+		start(d);
 	return 1;
 }

@@ -500,17 +500,21 @@ dsync_talk_box(struct dsync_talk *t, const struct dsync_box *x,
 }
 
 int
-dsync_talk_state(struct dsync_talk *t, const struct dsync_box *x,
-    uint32_t last_uid, bool *moved, struct err *e)
+dsync_talk_end(struct dsync_talk *t, const struct dsync_box *x,
+    uint32_t last_uid, struct err *e)
+{
+	buf_adds(&t->out, ".\n");
+	put_state(&t->out, x, last_uid);
+	return dsync_talk_send(t, e) == -1 ? -1 : dsync_talk_flush(t, e);
+}
+
+int
+dsync_talk_stored(struct dsync_talk *t, const struct dsync_box *x,
+    bool *moved, struct err *e)
 {
 	const char *guid;
 
 	patience(t, DSYNC_ANSWER_S);
-	buf_adds(&t->out, ".\n");
-	put_state(&t->out, x, last_uid);
-	if (dsync_talk_send(t, e) == -1 || dsync_talk_flush(t, e) == -1)
-		return -1;
-	fault_point("append.after_crlf");
 	if (get(t, e) == -1)
 		return -1;
 	guid = t->r.letter == 'S' ? dsync_get(&t->r, "mailbox_guid") : NULL;
@@ -536,5 +540,7 @@ dsync_talk_nothing(struct dsync_talk *t, const struct dsync_box *x,
 		return -1;
 	while ((rc = dsync_talk_next(t, 'R', e)) == 1)
 		;
-	return rc == -1 ? -1 : dsync_talk_state(t, x, 0, &moved, e);
+	if (rc == -1 || dsync_talk_end(t, x, 0, e) == -1)
+		return -1;
+	return dsync_talk_stored(t, x, &moved, e);
 }

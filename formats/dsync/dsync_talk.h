@@ -114,10 +114,12 @@ int	dsync_talk_box(struct dsync_talk *, const struct dsync_box *,
 /* A round without mail, from behind the B. */
 int	dsync_talk_nothing(struct dsync_talk *, const struct dsync_box *,
 	    struct err *);
-/* The end of a round, from behind the last M: what the server says of it.
+/* The end of a round, from behind the last M; and what the server says of it.
  * *moved: UIDs are not all as wanted. */
-int	dsync_talk_state(struct dsync_talk *, const struct dsync_box *,
-	    uint32_t last_uid, bool *moved, struct err *);
+int	dsync_talk_end(struct dsync_talk *, const struct dsync_box *,
+	    uint32_t last_uid, struct err *);
+int	dsync_talk_stored(struct dsync_talk *, const struct dsync_box *,
+	    bool *moved, struct err *);
 /* Sends what is in t->out. */
 int	dsync_talk_send(struct dsync_talk *, struct err *);
 int	dsync_talk_write(struct dsync_talk *, const void *, size_t,

@@ -1,6 +1,7 @@
 """make bench: what mailhaul costs, as ratios to other programs on the same data.
 
     scripts/bench [append] [mbsync] [many] [delay] [memory] [state] [plan] [trips] [caps] [files]
+                  [dsync]
 
 Runs that are compared take turns (A B A B); the table shows medians and the
 smallest and largest of the ratios of neighbours.  Every run goes to users that
@@ -34,6 +35,7 @@ sys.path.insert(0, os.path.join(ROOT, "tests/lib"))
 sys.path.insert(0, HERE)
 
 import caps as capped  # noqa: E402
+import dsync as bench_dsync  # noqa: E402
 import files as bench_files  # noqa: E402
 from proxy import Proxy  # noqa: E402
 from servers import Cyrus, Dovecot  # noqa: E402
@@ -679,7 +681,12 @@ def files(b):
     bench_files.files(b, MAILHAUL, 5000 if QUICK else 20_000, RUNS)
 
 
-PARTS = {f.__name__: f for f in (append, mbsync, many, delay, memory, state, plan, trips, caps, files)}
+def dsync(b):
+    """By dsync's protocol against dsync."""
+    bench_dsync.dsync(b, MAILHAUL, 5000 if QUICK else 20_000, RUNS)
+
+
+PARTS = {f.__name__: f for f in (append, mbsync, many, delay, memory, state, plan, trips, caps, files, dsync)}
 
 
 def main():

@@ -115,7 +115,7 @@ talk(const uint8_t *data, size_t size)
 			while (rc == 1)
 				rc = dsync_talk_next(t, 'R', &e);
 			if (rc == 0)
-				rc = dsync_talk_state(t, x, 1, &moved, &e);
+				rc = dsync_talk_stored(t, x, &moved, &e);
 		}
 		dsync_talk_close(&t);
 	}

@@ -291,13 +291,14 @@ test_round(void **state)
 	assert_string_equal(dsync_get(&t->r, "guid"), GUID2);
 	assert_int_equal(dsync_talk_next(t, 'R', &e), 0);
 	/* Mail came in: who knows which UIDs they have. */
-	assert_int_equal(dsync_talk_state(t, &x, 5, &moved, &e), 0);
+	assert_int_equal(dsync_talk_end(t, &x, 5, &e), 0);
+	assert_int_equal(dsync_talk_stored(t, &x, &moved, &e), 0);
 	assert_true(moved);
 	/* mailbox_lost */
 	assert_int_equal(dsync_talk_box(t, &x, 5, 0, &st, &e), 0);
 	assert_int_equal(dsync_talk_box(t, &x, 5, 0, &st, &e), 1);
 	/* It wants everything anew: it has not finished. */
-	assert_int_equal(dsync_talk_state(t, &x, 5, &moved, &e), -1);
+	assert_int_equal(dsync_talk_stored(t, &x, &moved, &e), -1);
 	assert_true(t->dead);
 	assert_int_equal(dsync_talk_box(t, &x, 5, 0, &st, &e), -1);
 	dsync_talk_close(&t);
