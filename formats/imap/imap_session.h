@@ -41,7 +41,8 @@ enum {
 	CAP_ESEARCH		= 1 << 15,
 	CAP_QUOTA		= 1 << 16,
 	CAP_STATUS_SIZE		= 1 << 17,
-	CAP_DIGEST_SHA1		= 1 << 18	/* Cyrus' own */
+	CAP_DIGEST_SHA1		= 1 << 18,	/* Cyrus' own */
+	CAP_COMPRESS		= 1 << 19	/* =DEFLATE */
 };
 
 /* Options of IMAP URIs, for the tables of source and target; the last ones are
@@ -63,6 +64,7 @@ struct imap_session {
 	struct imap_trace *trace;	/* or NULL */
 	bool		 dead;		/* nothing more can be sent */
 	bool		 target;	/* it is written to */
+	bool		 mild;		/* a BAD is a NO: see imap_try() */
 	unsigned	 timeout_s;
 	unsigned	 tag;		/* the last one used */
 	unsigned	 caps;
@@ -78,6 +80,7 @@ struct imap_session {
 	char		*users;		/* other users', or NULL */
 	struct imap_words others;	/* prefixes that are not ours */
 	/* The selected mailbox: followed in every untagged response. */
+	uint32_t	 uidvalidity;	/* 0: none is selected */
 	uint32_t	 exists;
 	uint32_t	 listed;	/* sequence numbers its owner saw */
 	uint32_t	 expunged;	/* of those not yet seen */
@@ -126,6 +129,11 @@ int	imap_wait(struct imap_session *, unsigned tag, imap_data_fn *fn,
 	    void *ctx, struct imap_response *rs, struct err *);
 /* imap_send(), imap_flush() and imap_wait() with the usual limits. */
 int	imap_run(struct imap_session *, const char *cmd, imap_data_fn *fn,
+	    void *ctx, struct imap_response *rs, struct err *);
+/* The same for what a server may refuse although it announces it: a BAD is a 0
+ * as well.  Such a command has no literal, so that the dialogue stays in
+ * step. */
+int	imap_try(struct imap_session *, const char *cmd, imap_data_fn *fn,
 	    void *ctx, struct imap_response *rs, struct err *);
 bool	imap_tag_is(const struct imap_response *, unsigned tag);
 
