@@ -49,7 +49,7 @@ enum {
  * read by the layers above. */
 #define IMAP_OPTIONS \
 	"tls", "tls-min", "ca", "pin", "verify", "cert", "key", "auth", \
-	"authzid", "prefix", "timeout", \
+	"authzid", "prefix", "timeout", "compress", \
 	"partition", "lanes", "create-users", \
 	"secret-file", "secret-env", "secret-fd", "secret-command"
 
