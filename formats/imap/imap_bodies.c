@@ -167,9 +167,8 @@ says_gone(const struct imap_response *rs)
 	return false;
 }
 
-/* ... or that the server wants to be left alone for a while. */
-static bool
-says_later(const struct imap_response *rs)
+bool
+imap_says_later(const struct imap_response *rs)
 {
 	static const char *const words[] = {
 		"throttl", "bandwidth", "too many", "rate limit", "try again",
@@ -202,7 +201,7 @@ answered(struct imap_from *m, const struct imap_response *rs)
 		memcpy(m->no, no.text, sizeof m->no - 1);
 		m->no[sizeof m->no - 1] = '\0';
 		m->no_gone = says_gone(rs);
-		m->no_later = !m->no_gone && says_later(rs);
+		m->no_later = !m->no_gone && imap_says_later(rs);
 		state = asked > 1 ? WANT_ALONE : WANT_REFUSED;
 	}
 	for (size_t i = 0; i < m->nwant; i++)

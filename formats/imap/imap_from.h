@@ -47,8 +47,11 @@ struct imap_from {
 	char		*prefix;
 	bool		 all_names;	/* other users' and shared ones too */
 	bool		 plain_list;	/* extended items of FETCH refused */
+	bool		 own_sessions;	/* by the URI; else it was given */
+	bool		 no_again;	/* not to be replaced (once more) */
 	/* The open mailbox. */
 	struct imap_box	 box;
+	uint32_t	 from_uid;
 	uint64_t	 count;		/* what it held at the start */
 	uint32_t	 to_list;	/* messages not yet listed */
 	uint32_t	 last_uid;	/* given by next() */
@@ -83,6 +86,12 @@ int	imap_from_content(struct source *, const struct msg_meta *,
 struct source *imap_from_begin(struct imap_from *, struct imap_session *);
 /* Has the server given the open mailbox another UIDVALIDITY? */
 int	imap_from_moved(struct imap_from *, struct err *);
+/* A session that has ended while the mailbox was open and nothing of it was
+ * read is replaced: the target may take longer to be looked at than a server
+ * waits for us.  e: why it ended, and why this cannot be helped. */
+int	imap_from_again(struct imap_from *, struct folder_info *, struct err *e);
+/* Does a NO say that the server wants to be left alone for a while? */
+bool	imap_says_later(const struct imap_response *);
 /* What is under way is read; it is kept, or dropped. */
 int	imap_bodies_drain(struct imap_from *, struct err *);
 int	imap_bodies_discard(struct imap_from *, struct err *);

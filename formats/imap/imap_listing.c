@@ -238,8 +238,9 @@ ask_missing(struct imap_from *m, const struct imap_response *no,
 
 	imap_no(no, ERR_MAILBOX, &why, "%zu messages cannot be listed",
 	    unseen(m));
-	if (imap_temporary(no->code, no->text)) {
+	if (imap_says_later(no)) {
 		*e = why;
+		e->retry = true;
 		return -1;
 	}
 	if (ask_chunk(m, "FLAGS", false, &rs, e) == -1)
@@ -334,6 +335,9 @@ imap_from_next(struct source *src, struct arena *a, struct msg_meta *meta,
 	do {
 		while (m->pos == m->nchunk) {
 			rc = next_chunk(m, e);
+			if (rc == -1 && m->last_uid == 0 &&
+			    imap_from_again(m, src->folder, e) == 0)
+				rc = next_chunk(m, e);
 			if (rc == 1)
 				rc = imap_from_moved(m, e) == -1 ? -1 : 1;
 			if (rc <= 0)

@@ -20,6 +20,7 @@
 #include "base/mutf7.h"
 #include "base/xmalloc.h"
 #include "imap/imap_from.h"
+#include "imap/imap_trace.h"
 
 #define LAST_UID	UINT32_MAX
 
@@ -67,6 +68,8 @@ source_imap_open(struct source **sp, const struct store_conf *conf,
 		return -1;
 	}
 	*sp = imap_from_begin(m, s);
+	m->own_sessions = true;
+	m->no_again = false;
 	return 0;
 }
 
@@ -77,6 +80,7 @@ imap_from_begin(struct imap_from *m, struct imap_session *s)
 	struct buf b;
 
 	m->s = s;
+	m->no_again = true;
 	m->rules.dialect = s->dialect;
 	m->rules.sep = s->sep;
 	m->rules.prefix = s->prefix;
@@ -246,6 +250,51 @@ examine(struct imap_from *m, struct folder_info *f, struct err *e)
 	return 0;
 }
 
+/* Opens the mailbox, at the first message that is wanted. */
+static int
+begin(struct imap_from *m, struct folder_info *f, struct err *e)
+{
+	uint32_t seq = 1;
+
+	if (examine(m, f, e) == -1)
+		return -1;
+	if (m->from_uid > 1 && m->box.messages > 0) {
+		if (m->box.uidnext != 0 && m->from_uid >= m->box.uidnext)
+			seq = 0;
+		else if (first_from(m, m->from_uid, &seq, e) == -1)
+			return -1;
+	}
+	m->to_list = seq == 0 || seq > m->count ? 0 :
+	    (uint32_t)m->count - (seq - 1);
+	m->s->listed = seq == 0 ? 0 : seq - 1;
+	m->s->expunged = 0;
+	return 0;
+}
+
+int
+imap_from_again(struct imap_from *m, struct folder_info *f, struct err *e)
+{
+	struct imap_session *s;
+	struct err why;
+
+	if (!m->s->dead || m->no_again || !e->retry ||
+	    e->scope != ERR_ACCOUNT || e->cause != CAUSE_OTHER)
+		return -1;
+	imap_trace_note(m->s->trace, "a new session is begun");
+	if (imap_session_open(&s, &m->src.conf, false, &why) == -1) {
+		*e = why;
+		return -1;
+	}
+	imap_bodies_forget(m);
+	m->tag = 0;
+	imap_session_close(&m->s);
+	m->s = s;
+	if (m->prefix == NULL)
+		m->rules.prefix = s->prefix;
+	m->no_again = true;
+	return begin(m, f, e);
+}
+
 static int
 source_imap_folder_open(struct source *src, struct folder_info *f,
     const struct buf *token, uint32_t from_uid, enum delta *delta,
@@ -254,26 +303,17 @@ source_imap_folder_open(struct source *src, struct folder_info *f,
 	const struct imap_box told = { f->uidvalidity, f->uidnext, f->modseq,
 	    f->messages };
 	struct imap_from *m = from(src);
-	uint32_t seq = 1;
 
+	m->from_uid = from_uid;
 	*delta = DELTA_FULL;
 	if (token != NULL && same_token(&told, token)) {
 		as_listed(m, &told);
 		*delta = DELTA_UNCHANGED;
 		return 0;
 	}
-	if (examine(m, f, e) == -1)
+	if (begin(m, f, e) == -1 && imap_from_again(m, f, e) == -1)
 		return -1;
-	if (from_uid > 1 && m->box.messages > 0) {
-		if (m->box.uidnext != 0 && from_uid >= m->box.uidnext)
-			seq = 0;
-		else if (first_from(m, from_uid, &seq, e) == -1)
-			return -1;
-	}
-	m->to_list = seq == 0 || seq > m->count ? 0 :
-	    (uint32_t)m->count - (seq - 1);
-	m->s->listed = seq == 0 ? 0 : seq - 1;
-	m->s->expunged = 0;
+	m->no_again = !m->own_sessions;
 	if (token != NULL && same_token(&m->box, token))
 		*delta = DELTA_UNCHANGED;
 	return 0;

@@ -1,6 +1,6 @@
 """make bench: what mailhaul costs, as ratios to other programs on the same data.
 
-    scripts/bench [append] [mbsync] [many] [delay] [memory] [state] [plan] [trips] [caps]
+    scripts/bench [append] [mbsync] [pull] [many] [delay] [memory] [state] [plan] [trips] [caps]
 
 Runs that are compared take turns (A B A B); the table shows medians and the
 smallest and largest of the ratios of neighbours.  Every run goes to users that
@@ -231,7 +231,7 @@ class Bench:
 
     def server(self, kind):
         if kind not in self.servers:
-            users = ACCOUNTS * ((2 if kind is Cyrus else 8) * RUNS + 5) + 2 * RUNS
+            users = ACCOUNTS * ((2 if kind is Cyrus else 12) * RUNS + 6) + 2 * RUNS
             settings = {"ALTNAMESPACE": "yes"} if kind is Cyrus else {}
             self.servers[kind] = self.start(kind, users, **settings)
         return self.servers[kind]
@@ -505,6 +505,61 @@ def run_imapcopy(b, server, filled):
     return seconds
 
 
+def run_mbsync_pull(b, source, target, names, far=0, near=0):
+    """mbsync from IMAP to IMAP, account after account, as it is; ports of delays
+    in place of the servers' own."""
+    text, users = "", []
+    for name in names:
+        user = target.fresh.pop()
+        users.append(user)
+        for side, server, login, port in ("far", source, name, far), ("near", target, user, near):
+            text += (
+                f"IMAPAccount {side}-{user}\nHost localhost\nPort {port or server.imaps_port}\nUser {login}\n"
+                f"Pass {server.password}\nSSLType IMAPS\nSystemCertificates no\nCertificateFile {server.ca}\n\n"
+                f"IMAPStore {side}-{user}\nAccount {side}-{user}\n\n"
+            )
+        text += (
+            f"Channel {user}\nFar :far-{user}:\nNear :near-{user}:\nPatterns *\nCreate Near\nSync Pull\n"
+            f"CopyArrivalDate yes\nSyncState {b.path('syncstate')}-\n\n"
+        )
+    path = b.path("mbsyncrc")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text)
+    seconds = timed(b, [(["mbsync", "-c", path, "-a"], b.work)])
+    b.check(target, users)
+    return seconds
+
+
+def run_pull(b, source, target, names, far=0, near=0):
+    """The same by mailhaul; the seconds."""
+    users = [target.fresh.pop() for _ in names]
+    uris = [
+        f"imaps://{name}@127.0.0.1:{far or source.imaps_port}?ca={source.ca}&secret-file={source.secret}" for name in names
+    ]
+    uri = f"imaps://{{target_user}}@127.0.0.1:{near or target.imaps_port}?ca={target.ca}&secret-file={target.secret}"
+    r = b.mailhaul(list(zip(uris, users)), uri, 2 * ACCOUNTS)
+    b.check(target, users)
+    return r.seconds
+
+
+def pull(b):
+    """IMAP to IMAP against mbsync, on loopback and with 20 ms there and back."""
+    server = b.server(Dovecot)
+    total = ACCOUNTS * MESSAGES
+    _, filled = b.raw(server, [a.stream for a in b.accounts])
+    for what, milliseconds in ("loopback", 0), ("20 ms", 10):
+        say(f"pull: {what}, {RUNS} runs each")
+        proxy = Delay(b, server.imaps_port, milliseconds) if milliseconds else None
+        ports = (proxy.port, proxy.port) if proxy else (0, 0)
+        ours, theirs = [], []
+        for _ in range(RUNS):
+            ours.append(total / run_pull(b, server, server, filled, *ports))
+            theirs.append(total / run_mbsync_pull(b, server, server, filled, *ports))
+        if proxy:
+            proxy.end()
+        b.ratio("pull", f"dovecot to dovecot, {what}, against mbsync -a", ours, theirs, 3)
+
+
 class Delay:
     """tests/lib/proxy.py as a process; counts, if the links are plain."""
 
@@ -671,7 +726,7 @@ def trips(b):
                 b.row("trips", f"{kind.name}: {what}, 3 mailboxes", f"{proxy.turns} round trips", f"{proxy.count} connections", text, "", None)
 
 
-PARTS = {f.__name__: f for f in (append, mbsync, many, delay, memory, state, plan, trips, caps)}
+PARTS = {f.__name__: f for f in (append, mbsync, pull, many, delay, memory, state, plan, trips, caps)}
 
 
 def main():
