@@ -421,8 +421,8 @@ class TestLimits(unittest.TestCase):
 
     def test_idle_sessions_end(self):
         """The target takes its time, and the source does not wait for it."""
-        slow = {"latency": 0.2, "multiappend": False, "literal_plus": None}
-        with Pull(idle=0.5, boxes={"INBOX": 40, "Sent": 3}, target=slow) as p:
+        slow = {"latency": 0.3, "multiappend": False, "literal_plus": None}
+        with Pull(idle=1, boxes={"INBOX": 40, "Sent": 3}, target=slow) as p:
             run = p.check(p.copy("--patience", "60", timeout=300), copied=43)
             self.assertEqual(issues(run, "failed"), [])
 

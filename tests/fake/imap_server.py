@@ -222,7 +222,7 @@ class FakeServer:
         self.unreadable = {}  # bytes: the NO to a FETCH of bodies that meets a message with them
         self.deadly = set()  # bytes: the link ends where the body of such a message would come
         self.reverse = False  # bodies come last first
-        self.idle = None  # seconds after which a silent session ends
+        self.idle = None  # seconds after which a silent session with an open mailbox ends
         for name, value in settings.items():
             if not hasattr(self, name):
                 raise TypeError(f"no setting {name}")
@@ -342,7 +342,7 @@ class Session:
         self.sock.close()
 
     def read_some(self):
-        self.sock.settimeout(self.server.idle)
+        self.sock.settimeout(self.server.idle if self.box else None)
         try:
             data = self.sock.recv(1 << 16)
         except TimeoutError:
