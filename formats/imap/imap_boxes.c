@@ -9,6 +9,7 @@
 
 #define IMAP_LIST_S	600	/* STATUS of a mailbox may take its time, */
 #define IMAP_LISTS_S	3600	/* and there may be many */
+#define NAMES_MAX	((size_t)256 << 20)	/* bytes, of all mailboxes */
 #define IN_FLIGHT	100	/* STATUS commands */
 
 struct imap_listed *
@@ -94,8 +95,9 @@ list_line(struct imap_session *s, struct imap_boxes *l, bool lsub,
 	if ((t.type != IMAP_STRING && t.type != IMAP_ATOM) || t.len == 0 ||
 	    memchr(t.p, '\0', t.len) != NULL)
 		return imap_protocol(&s->r, "LIST without a name", e);
-	if (l->n > 1000000)
-		return imap_protocol(&s->r, "a million mailboxes", e);
+	l->bytes += t.len;
+	if (l->n > 1000000 || l->bytes > NAMES_MAX)
+		return imap_protocol(&s->r, "mailboxes without end", e);
 	if (lsub) {
 		/* \Noselect here: only something below is subscribed. */
 		to = imap_boxes_find(l, t.p);

@@ -20,6 +20,7 @@ struct imap_listed {
 struct imap_boxes {
 	struct imap_listed *b;
 	size_t		 n, cap;
+	size_t		 bytes;		/* of all names */
 	size_t		 found;		/* by the last imap_boxes_find() */
 };
 

@@ -15,6 +15,7 @@
 #include "imap/imap_from.h"
 
 #define CHUNK		2000	/* messages listed by one command */
+#define KEYWORDS_MAX	((size_t)64 << 20)	/* bytes, of one chunk */
 
 /* FLAGS (...) of one message. */
 static int
@@ -37,6 +38,8 @@ read_flags(struct imap_from *m, struct listed *x, struct err *e)
 			break;
 		if (t.type != IMAP_ATOM)
 			return imap_protocol(r, "FLAGS", e);
+		if (m->chunk_arena.used > KEYWORDS_MAX)
+			return imap_protocol(r, "keywords without end", e);
 		if (t.p[0] == '\\')
 			x->flags |= imap_flag_bit(t.p, t.len);
 		else if (n < 256)

@@ -435,9 +435,9 @@ imap_select(struct imap_session *s, const char *name, bool readonly,
 		    "UIDVALIDITY", name);
 	}
 	if (sel->box.uidnext == 0) {
-		/* Courier tells it in STATUS only. */
+		/* Courier tells it in STATUS only, others not at all. */
 		rc = imap_status(s, name, &more, e);
-		if (rc == -1) {
+		if (rc == -1 && s->dead) {
 			imap_words_release(&sel->keywords);
 			return -1;
 		}
