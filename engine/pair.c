@@ -354,6 +354,13 @@ asks_again(const struct walk *w)
 	    w->row.counts[OUT_REFUSED] > 0;
 }
 
+/* Notes about what rules leave out count all of it. */
+static bool
+new_ones_will_do(const struct walk *w)
+{
+	return w->row.counts[OUT_EXCLUDED] == 0 && !fault_mutated("some");
+}
+
 /*
  * Does the target's list say that nothing has to be looked at there (the
  * conditions are those of look_first()), and the source that nothing is new?
@@ -380,6 +387,7 @@ unopened(struct walk *w, struct early *early, struct err *e)
 	    f->messages >= row->rows + row->extras &&
 	    !asks_again(w) && token_unwrap(w->l->run->set, w->l->refusal_rule,
 	    &row->token, &token)) {
+		w->folder->some = new_ones_will_do(w);
 		rc = source_folder_open(w->l->src, w->folder, &token, 0,
 		    &early->delta, e);
 		early->open = rc == 0;
@@ -426,6 +434,7 @@ copy_pair(struct walk *w, const struct folder_state *f, bool changed,
 			rc = 0;
 		} else {
 			source_folder_close(l->src);
+			w->folder->some = use_token && new_ones_will_do(w);
 			rc = source_folder_open(l->src, w->folder, use_token ?
 			    &token : NULL, 0, &delta, e);
 		}
@@ -433,8 +442,10 @@ copy_pair(struct walk *w, const struct folder_state *f, bool changed,
 			rc = pair_changed(w->p, w->folder, e) ? 1 : -1;
 		else if (delta == DELTA_UNCHANGED)
 			break;
-		else
+		else {
+			w->some = delta == DELTA_SOME;
 			rc = walk_once(w, &now, e);
+		}
 		if (rc != 1 || tries == WALKS)
 			break;
 		lane_note(l, "warn", "changed", "the source mailbox was "
@@ -498,6 +509,8 @@ pair_run(struct lane *l, struct pair *p, struct err *e)
 		    !pair_blames_host(p))
 			e->scope = ERR_MAILBOX;
 	}
+	if (w.folder != NULL)
+		w.folder->some = false;
 	walk_release(&w);
 	return end;
 }

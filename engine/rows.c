@@ -319,7 +319,8 @@ mailbox_load(struct db *db, int64_t id, struct row_mailbox *m, struct err *e)
 	st = db_query(db, e, "SELECT src_uidvalidity, tgt_uidvalidity,"
 	    " tgt_uidnext, tgt_modseq, tgt_messages, made_by_us, outcome ="
 	    " 'done', source, copied, present, excluded, refused, failed,"
-	    " vanished, src_token FROM mailbox WHERE id = ?1", "i", id);
+	    " vanished, src_token, bytes, crlf_bytes, stripped FROM mailbox"
+	    " WHERE id = ?1", "i", id);
 	if (st == NULL)
 		return -1;
 	rc = db_step(db, st, e);
@@ -338,6 +339,9 @@ mailbox_load(struct db *db, int64_t id, struct row_mailbox *m, struct err *e)
 		if (sqlite3_column_bytes(st, 14) > 0)
 			buf_add(&m->token, sqlite3_column_blob(st, 14),
 			    (size_t)sqlite3_column_bytes(st, 14));
+		m->bytes = (uint64_t)sqlite3_column_int64(st, 15);
+		m->crlf_bytes = (uint64_t)sqlite3_column_int64(st, 16);
+		m->stripped = (uint64_t)sqlite3_column_int64(st, 17);
 	}
 	db_done(st);
 	if (rc != 1)

@@ -158,6 +158,7 @@ struct row_mailbox {
 	bool		 made_by_us;
 	bool		 complete;	/* the last pass over it ended well */
 	uint64_t	 counts[OUTCOMES], source;
+	uint64_t	 bytes, crlf_bytes, stripped;
 	uint64_t	 rows;		/* messages with a target copy */
 	uint64_t	 extras;	/* not taken */
 	uint64_t	 intents;	/* open or in doubt */

@@ -510,6 +510,23 @@ read_chunk(struct walk *w, const struct msg_meta *metas, size_t n,
 	return -1;
 }
 
+/* From nothing, or from what the last pass has closed with. */
+static void
+open_books(struct walk *w)
+{
+	struct tally *t = &w->tally;
+
+	memset(t, 0, sizeof *t);
+	memset(w->excluded, 0, sizeof w->excluded);
+	if (!w->some || w->adopting)
+		return;
+	memcpy(t->counts, w->row.counts, sizeof t->counts);
+	t->bytes = w->row.bytes;
+	t->crlf_bytes = w->row.crlf_bytes;
+	t->stripped = w->row.stripped;
+	lane_met(w->l, w->row.source);
+}
+
 int
 walk_all(struct walk *w, struct err *e)
 {
@@ -519,8 +536,7 @@ walk_all(struct walk *w, struct err *e)
 	size_t n;
 	int rc = 1;
 
-	memset(&w->tally, 0, sizeof w->tally);
-	memset(w->excluded, 0, sizeof w->excluded);
+	open_books(w);
 	if (db_run(l->scratch, e, "DELETE FROM seen", "") == -1)
 		return -1;
 	while (rc == 1) {
@@ -568,6 +584,7 @@ walk_adopt(struct walk *w, struct err *e)
 		return -1;
 	w->row.any_row = true;
 	w->p->adopted = true;
+	w->some = false;
 	source_folder_close(w->l->src);
 	return source_folder_open(w->l->src, w->folder, NULL, 0, &delta,
 	    e);

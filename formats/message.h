@@ -110,6 +110,7 @@ struct folder_info {
 	const char	*refused;	/* why it cannot be read, else NULL */
 	bool		 stable;	/* set by the caller: it changed while it
 					 * was read; now let it not */
+	bool		 some;		/* set by the caller: DELTA_SOME will do */
 	uint64_t	 cookie;	/* the source's own */
 };
 

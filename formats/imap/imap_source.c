@@ -194,6 +194,55 @@ same_token(const struct imap_box *box, const struct buf *token)
 	return same;
 }
 
+/* The numbers of a token; false: it is none of ours. */
+static bool
+read_token(const struct buf *token, struct imap_box *box)
+{
+	uint64_t v[4];
+	const char *p = token->ptr + 6, *end = token->ptr + token->len, *q;
+
+	if (token->len < 6 || memcmp(token->ptr, "imap1 ", 6) != 0)
+		return false;
+	for (size_t i = 0; i < 4; i++, p = q + 1) {
+		q = i < 3 ? memchr(p, ' ', (size_t)(end - p)) : end;
+		if (q == NULL || imap_number(p, (size_t)(q - p), i < 2 ?
+		    UINT32_MAX : INT64_MAX, &v[i]) == -1)
+			return false;
+	}
+	*box = (struct imap_box){ (uint32_t)v[0], (uint32_t)v[1], v[2], v[3] };
+	return true;
+}
+
+/*
+ * Are all messages there that the token knows?  They are if those with lower
+ * UIDs than its UIDNEXT are as many.  Then only what is new is listed.
+ */
+static int
+only_new(struct imap_from *m, const struct buf *token, enum delta *delta,
+    struct err *e)
+{
+	struct imap_box old;
+	uint32_t seq = 0;
+	uint64_t more;
+
+	if (!read_token(token, &old) || old.uidnext == 0 ||
+	    old.uidvalidity != m->box.uidvalidity ||
+	    m->box.uidnext < old.uidnext || m->box.messages < old.messages)
+		return 0;
+	more = m->box.messages - old.messages;
+	if (m->box.uidnext > old.uidnext &&
+	    first_from(m, old.uidnext, &seq, e) == -1)
+		return -1;
+	if (seq > m->box.messages ||
+	    (seq == 0 ? 0 : m->box.messages - (seq - 1)) != more)
+		return 0;
+	m->from_uid = old.uidnext;
+	m->to_list = (uint32_t)more;
+	m->s->listed = (uint32_t)old.messages;
+	*delta = DELTA_SOME;
+	return 0;
+}
+
 int
 imap_from_moved(struct imap_from *m, struct err *e)
 {
@@ -316,6 +365,8 @@ source_imap_folder_open(struct source *src, struct folder_info *f,
 	m->no_again = !m->own_sessions;
 	if (token != NULL && same_token(&m->box, token))
 		*delta = DELTA_UNCHANGED;
+	else if (token != NULL && f->some && from_uid == 0)
+		return only_new(m, token, delta, e);
 	return 0;
 }
 

@@ -149,6 +149,56 @@ class TestServers(unittest.TestCase):
             p.check(p.copy(), copied=80)
             p.again()
 
+    def test_new_ones_only(self):
+        """Of a mailbox with news only these are listed, unless something is gone."""
+
+        def listed(p, *args):
+            with p.source.lock:
+                lines = len(p.source.log)
+            run = p.check(p.copy("--lanes", "1", *args))
+            found = [re.search(r"FETCH (\S+) .*INTERNALDATE", line) for _, line in p.source.log[lines:]]
+            return run, [m.group(1) for m in found if m]
+
+        def job(**settings):
+            with Pull(boxes={"INBOX": 2500, "Sent": 5}, **settings) as p:
+                p.check(p.copy(), copied=2505)
+                box = p.source.box("user1", "INBOX")
+                for n in range(3):
+                    box.add(body(9000 + n))
+                run, ranges = listed(p)
+                self.assertEqual((run.totals["copied"], run.totals["source"], ranges), (2508, 2508, ["2501:2503"]), run)
+                before = {k: v for k, v in run.report.items() if k in ("bytes", "crlf_bytes", "stripped")}
+                # one came and went: another UIDNEXT
+                box.uidnext += 1
+                run, ranges = listed(p)
+                self.assertEqual((run.totals["copied"], ranges), (2508, []), run)
+                self.assertEqual({k: run.report[k] for k in before}, before)
+                # one has gone, another came: all are listed
+                with p.source.lock:
+                    gone = box.messages.pop(17)
+                    box.touch()
+                box.add(body(9100))
+                run = p.copy("--lanes", "1")
+                self.assertEqual((run.code, run.totals["copied"], balance(run.report)), (DONE, 2508, []), run)
+                with p.target.lock:
+                    self.assertIn(gone.digest(), [m.digest() for m in p.target.box("user1", "INBOX").messages])
+                self.assertEqual(sum(sum(c.values()) for c in p.contents(p.target).values()), 2509)
+
+        together([("CONDSTORE", lambda: job(condstore=True, esearch=True)), ("without", lambda: job())])
+
+    def test_rules_see_all(self):
+        """What rules leave out is counted anew when something is new."""
+        with Pull() as p:
+            for n in range(2):
+                p.source.box("user1", "INBOX").add(body(9000 + n, 5000))
+            for more in 0, 1:
+                for _ in range(more):
+                    p.source.box("user1", "INBOX").add(body(9500, 5000))
+                run = p.copy("--max-size", "3000")
+                self.assertEqual((run.totals["copied"], run.totals["excluded"]), (80, 2 + more), run)
+                (told,) = issues(run, "excluded")
+                self.assertTrue(told["reason"].startswith(f"{2 + more} messages"), told)
+
     def test_announced_and_refused(self):
         def job(refuse, refusal):
             settings = dict(EVERYTHING, refuse=refuse, refusal=refusal)
@@ -366,7 +416,7 @@ class TestChanges(unittest.TestCase):
         def job(name, nth, match, say, at="command"):
             fault = Fault(name, nth, at, "call", lambda session: self.renumber(session, say), match=match)
             with Pull(fault, boxes={"INBOX": 600, "Sent": 5}) as p:
-                run = p.copy()
+                run = p.copy("--lanes", "1")
                 self.assertEqual((balance(run.report), p.complaints()), ([], []), run)
                 self.assertEqual(run.code, DONE, run)
                 self.assertEqual(fault.fired, 1)

@@ -929,11 +929,11 @@ class Session:
             return SYSTEM_FLAGS[word.lower()]
         return word if self.server.keywords else None
 
-    def chosen(self, spec):
+    def chosen(self, spec, uid=None):
         """The messages of a set, as (sequence number, message)."""
         if self.box is None:
             raise Answer("BAD no mailbox selected")
-        messages, uid = self.box.messages, self.is_uid()
+        messages, uid = self.box.messages, self.is_uid() if uid is None else uid
         top = (messages[-1].uid if messages else 0) if uid else len(messages)
         ranges = []
         for part in spec.split(","):
@@ -1029,13 +1029,13 @@ class Session:
 
     def do_search(self, tag):
         words = [w.upper() if isinstance(w, str) else w for w in self.arguments()]
-        spec = "1:*"
-        if "UID" in words:
+        spec, by_uid = "1:*", "UID" in words
+        if by_uid:
             spec = words[words.index("UID") + 1]
         elif words and re.fullmatch(r"[\d:*,]+", words[0]):
             spec = words[0]
         uid = self.is_uid()
-        found = [str(m.uid if uid else number) for number, m in self.chosen(spec)]
+        found = [str(m.uid if uid else number) for number, m in self.chosen(spec, by_uid)]
         if words[0] == "RETURN":
             self.refuses("ESEARCH")
             least = f" MIN {found[0]}" if found else ""

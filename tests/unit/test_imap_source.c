@@ -378,6 +378,58 @@ tokens(void **state)
 	buf_release(&token);
 }
 
+/* New ones only, where the numbers prove that the others are there. */
+static void
+some(void **state)
+{
+	static const struct { const char *server, *token; enum delta delta;
+	    const char *uids; } t[] = {
+		/* Two are new. */
+		{ OPEN("m3", "5", "12") "* SEARCH 4 5\r\nm4 OK\r\n"
+		    MSG("4", "10") MSG("5", "11") "m5 OK\r\n",
+		    "imap1 7 10 0 3", DELTA_SOME, "10 11" },
+		/* One was gone. */
+		{ OPEN("m3", "4", "12") "* SEARCH 3 4\r\nm4 OK\r\n"
+		    MSG("1", "1") MSG("2", "2") MSG("3", "10") MSG("4", "11")
+		    "m5 OK\r\n", "imap1 7 10 0 3", DELTA_FULL,
+		    "1 2 10 11" },
+		/* One came and went, and flags have changed. */
+		{ OPEN("m3", "3", "12") "* SEARCH\r\nm4 OK\r\n",
+		    "imap1 7 10 80 3", DELTA_SOME, "" },
+		{ OPEN("m3", "3", "12"), "imap1 7 12 80 3", DELTA_SOME, "" },
+		/* No token of this mailbox, or of ours. */
+		{ OPEN("m3", "1", "12") MSG("1", "1") "m4 OK\r\n",
+		    "imap1 8 10 0 1", DELTA_FULL, "1" },
+		{ OPEN("m3", "1", "12") MSG("1", "1") "m4 OK\r\n",
+		    "imap1 7 99 0 1", DELTA_FULL, "1" },
+		{ OPEN("m3", "1", "12") MSG("1", "1") "m4 OK\r\n",
+		    "imap1 7 10 0", DELTA_FULL, "1" },
+		{ OPEN("m3", "1", "12") MSG("1", "1") "m4 OK\r\n",
+		    "imap9 7 10 0 1", DELTA_FULL, "1" },
+		/* Search results that cannot be. */
+		{ OPEN("m3", "4", "12") "* SEARCH 4000000000\r\nm4 OK\r\n"
+		    MSG("1", "1") MSG("2", "2") MSG("3", "3") MSG("4", "4")
+		    "m5 OK\r\n", "imap1 7 10 0 3", DELTA_FULL, "1 2 3 4" },
+	};
+	char *server = NULL;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {
+		free(server);
+		server = malloc(10000);
+		snprintf(server, 10000, LOGIN("") "%s", t[i].server);
+		start(server);
+		folder.uidvalidity = 0;
+		folder.messages = UNKNOWN64;
+		folder.some = true;
+		if (open_box(t[i].token) != t[i].delta)
+			fail_msg("%zu: delta", i);
+		assert_string_equal(uids(NULL, NULL), t[i].uids);
+		source_close(&src);
+	}
+	free(server);
+}
+
 /* What is announced and refused is done without. */
 static void
 refused_extensions(void **state)
@@ -440,7 +492,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(listed), TEST(expunged), TEST(not_told), TEST(twice),
 		TEST(bodies), TEST(throttled), TEST(another_uidvalidity),
-		TEST(tokens), TEST(refused_extensions),
+		TEST(tokens), TEST(some), TEST(refused_extensions),
 		TEST(other_namespaces),
 	};
 
