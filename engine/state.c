@@ -101,6 +101,8 @@ static const char schema[] =
 "CREATE TABLE op (id INTEGER PRIMARY KEY, account_id INTEGER NOT NULL,"
 "  mailbox_id INTEGER, kind TEXT NOT NULL, name TEXT, arg TEXT,"
 "  state INTEGER NOT NULL DEFAULT 0, pass INTEGER);"
+"CREATE INDEX op_name ON op (account_id, kind, name);"
+"CREATE INDEX op_mailbox ON op (mailbox_id);"
 "CREATE TABLE issue (id INTEGER PRIMARY KEY, account_id INTEGER NOT NULL,"
 "  mailbox_id INTEGER NOT NULL DEFAULT 0, kind TEXT NOT NULL,"
 "  key BLOB NOT NULL DEFAULT x'', pass INTEGER, message_where TEXT,"
