@@ -199,7 +199,7 @@ ask_plainly(struct imap_session *s, struct imap_boxes *l, struct err *e)
 	struct imap_response rs;
 	unsigned tag, tag2;
 	struct err e2;
-	int rc;
+	int rc, lsub;
 
 	if (imap_send(s, "LIST \"\" \"*\"", &tag, e) == -1 ||
 	    imap_send(s, "LSUB \"\" \"*\"", &tag2, e) == -1 ||
@@ -208,7 +208,11 @@ ask_plainly(struct imap_session *s, struct imap_boxes *l, struct err *e)
 		return -1;
 	if (rc == 0)
 		imap_no(&rs, ERR_ACCOUNT, e, "LIST");
-	if (imap_wait(s, tag2, imap_boxes_data, l, &rs, &e2) == -1) {
+	/* Newer servers have no LSUB any more. */
+	s->mild = true;
+	lsub = imap_wait(s, tag2, imap_boxes_data, l, &rs, &e2);
+	s->mild = false;
+	if (lsub == -1) {
 		*e = e2;
 		return -1;
 	}
@@ -270,7 +274,7 @@ send_status(struct imap_session *s, const char *name, unsigned *tag,
 /* The answers to n of them. */
 static int
 wait_status(struct imap_session *s, struct imap_boxes *l,
-    const unsigned *tags, size_t n, struct err *e)
+    const unsigned *tags, size_t n, bool strict, struct err *e)
 {
 	struct imap_response rs;
 	bool later = false;
@@ -283,7 +287,7 @@ wait_status(struct imap_session *s, struct imap_boxes *l,
 		if (rc == -1)
 			return -1;
 		/* Without the right to ask, it is not known. */
-		if (rc == 0 && !later && imap_temporary(rs.code, rs.text)) {
+		if (rc == 0 && strict && !later && imap_temporary(rs.code, rs.text)) {
 			imap_no(&rs, ERR_ACCOUNT, e, "STATUS");
 			later = true;
 		}
@@ -292,7 +296,7 @@ wait_status(struct imap_session *s, struct imap_boxes *l,
 }
 
 int
-imap_boxes_status(struct imap_session *s, struct imap_boxes *l,
+imap_boxes_status(struct imap_session *s, struct imap_boxes *l, bool strict,
     struct err *e)
 {
 	unsigned tags[IN_FLIGHT];
@@ -313,7 +317,7 @@ imap_boxes_status(struct imap_session *s, struct imap_boxes *l,
 		}
 		if (imap_flush(s, e) == -1)
 			return -1;
-		if (wait_status(s, l, tags, k, &e2) == -1) {
+		if (wait_status(s, l, tags, k, strict, &e2) == -1) {
 			*e = e2;
 			return -1;
 		}

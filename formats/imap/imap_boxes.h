@@ -28,9 +28,9 @@ struct imap_boxes {
 int	imap_boxes_ask(struct imap_session *, struct imap_boxes *,
 	    struct err *);
 /* STATUS of the mailboxes that are wanted and have none, many at a time.  What a
- * server does not tell of stays unknown; -1: a passing trouble, or worse. */
+ * server does not tell of stays unknown; strict: not if it may tell later, -1. */
 int	imap_boxes_status(struct imap_session *, struct imap_boxes *,
-	    struct err *);
+	    bool strict, struct err *);
 void	imap_boxes_release(struct imap_boxes *);
 struct imap_listed *imap_boxes_find(struct imap_boxes *, const char *name);
 struct imap_listed *imap_boxes_add(struct imap_boxes *, const char *name);

@@ -92,7 +92,7 @@ ask_list(struct imap_from *m, struct imap_boxes *l, struct err *e)
 	}
 	for (size_t i = 0; i < l->n; i++)
 		l->b[i].wanted = !elsewhere(m, l->b[i].name);
-	return imap_boxes_status(m->s, l, e);
+	return imap_boxes_status(m->s, l, false, e);
 }
 
 static void
@@ -176,7 +176,8 @@ static int
 lsub_data(struct imap_session *s, struct imap_response *rs, void *ctx,
     struct err *e)
 {
-	if (rs->kind != IMAP_DATA || strcmp(rs->name, "LSUB") != 0)
+	if (rs->kind != IMAP_DATA || (strcmp(rs->name, "LSUB") != 0 &&
+	    strcmp(rs->name, "LIST") != 0))
 		return 0;
 	return imap_boxes_line(s, ctx, e);
 }
@@ -190,11 +191,16 @@ imap_from_facts(struct source *src, struct arena *a,
 	struct imap_response rs;
 	const char **names;
 	size_t n = 0;
+	int rc;
 
 	if (m->s->caps & CAP_QUOTA && imap_quota_of_inbox(m->s,
 	    &info->quota_bytes, e) == -1)
 		return -1;
-	if (imap_run(m->s, "LSUB \"\" \"*\"", lsub_data, &l, &rs, e) == -1) {
+	rc = imap_try(m->s, "LSUB \"\" \"*\"", lsub_data, &l, &rs, e);
+	if (rc == 0 && m->s->caps & CAP_LIST_EXTENDED)
+		rc = imap_try(m->s, "LIST (SUBSCRIBED) \"\" \"*\"", lsub_data,
+		    &l, &rs, e);
+	if (rc == -1) {
 		imap_boxes_release(&l);
 		return -1;
 	}

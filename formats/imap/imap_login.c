@@ -45,7 +45,7 @@ add_capability(struct imap_session *s, const char *w)
 		/* RFC 9051 has these built in. */
 		{ "IMAP4rev2", CAP_NAMESPACE | CAP_UIDPLUS | CAP_ESEARCH |
 		    CAP_SASL_IR | CAP_SPECIAL_USE | CAP_LITERAL_MINUS |
-		    CAP_STATUS_SIZE }
+		    CAP_STATUS_SIZE | CAP_LIST_EXTENDED | CAP_LIST_STATUS }
 	};
 	uint64_t v;
 

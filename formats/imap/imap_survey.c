@@ -53,7 +53,7 @@ ask_for(struct imap_session *s, struct imap_boxes *l,
 		if (b != NULL)
 			b->wanted = true;
 	}
-	return imap_boxes_status(s, l, e);
+	return imap_boxes_status(s, l, true, e);
 }
 
 static void

@@ -745,8 +745,9 @@ class Session:
 
     def do_list(self, tag, word="LIST"):
         words = self.arguments()
-        if words and isinstance(words[0], list):
-            words.pop(0)
+        selected = words.pop(0) if words and isinstance(words[0], list) else []
+        if "SUBSCRIBED" in selected:
+            word = "SUBSCRIBED"
         reference, patterns = words[0], words[1]
         options = [w.upper() if isinstance(w, str) else w for w in (words[3] if len(words) > 3 else [])]
         if options:
@@ -758,7 +759,8 @@ class Session:
         for pattern in patterns if isinstance(patterns, list) else [patterns]:
             rx = re.escape(reference + pattern).replace(r"\*", ".*").replace("%", f"[^{re.escape(sep)}]*")
             with self.server.lock:
-                names = sorted(account.subscribed if word == "LSUB" else account.boxes)
+                names = sorted(account.boxes if word == "LIST" else account.subscribed)
+            word = word.replace("SUBSCRIBED", "LIST")
             for name in names:
                 if not re.fullmatch(rx, name, re.S):
                     continue

@@ -107,6 +107,7 @@ drive(struct source *src, struct arena *a, size_t size)
 		return;
 	buf_init(&token, 1000);
 	for (uint32_t from = 0; from < 3; from++) {
+		f[0].some = from == 2;
 		if (check(source_folder_open(src, &f[0], from == 2 ? &token :
 		    NULL, from, &delta, &e), &e) == -1)
 			break;
