@@ -24,6 +24,7 @@ struct walk {
 					 * last pass go on */
 	bool		 adopting;	/* prepass: strict matches only */
 	bool		 extras;	/* some are untaken */
+	bool		 keep_uids;	/* messages have the source's UIDs */
 	bool		 failed;	/* the message did before */
 	bool		 unmatched;	/* the prepass met a message that has
 					 * neither row nor equal */
