@@ -8,6 +8,7 @@ import unittest
 from collections import Counter
 
 import nasty
+import offline
 import readback
 from haul import DONE, Haul, balance
 from proxy import Proxy
@@ -198,6 +199,32 @@ class TestDovecotToDovecot(Pair, unittest.TestCase):
         wrong = self.haul.copy(self.haul.user(self.source, "user2", password="wrong"), "null:", state=self.haul.path("wrong.db"))
         self.assertNotEqual(wrong.code, DONE)
         self.assertNotIn("wrong.db", wrong.out)
+
+
+class TestIntoFiles(offline.Case):
+    """From IMAP into a Maildir that is written without a server: the UIDs are those of the source."""
+
+    def numbers(self, user):
+        there = self.there(user)
+        return {b.name: (b.uidvalidity, b.uidnext, [(m.uid, m.digest, m.flags, m.keywords, m.date) for m in b.messages]) for b in there.boxes.values() if b.messages}
+
+    def test_uids(self):
+        client = self.server.login("user30")
+        count = fill(client, ".")
+        uris = self.haul.user(self.server, "user30", "implicit"), self.target()
+        run = self.haul.copy(*uris)
+        self.assertEqual((run.code, run.totals["copied"]), (DONE, count), run)
+        self.assertEqual(self.numbers(self.user), self.numbers("user30"))
+        client.append("INBOX", None, stamp(1_200_000_000), b"Subject: new\r\n\r\nnew\r\n")
+        client.append("Sent", None, stamp(1_200_000_000), b"Subject: gone soon\r\n\r\n\r\n")
+        client.select("Sent")
+        client.uid("STORE", "*", "+FLAGS", r"(\Deleted)")
+        client.expunge()
+        client.logout()
+        run = self.haul.copy(*uris)
+        self.assertEqual((run.code, run.totals["copied"]), (DONE, count + 1), run)
+        self.assertEqual(self.numbers(self.user), self.numbers("user30"))
+        self.assertEqual(self.logged(), [])
 
 
 imaplib._MAXLINE = 100_000_000
