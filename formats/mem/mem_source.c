@@ -176,7 +176,7 @@ folder_open(struct source *sp, struct folder_info *fi,
 		memcpy(&t, token->ptr, sizeof t);
 		if (t.modseq == s->folder->modseq)
 			*d = DELTA_UNCHANGED;
-		else if (fi->some && only_new(s, &t))
+		else if (fi->some && s->store->tells_new && only_new(s, &t))
 			*d = DELTA_SOME;
 	}
 	return 0;
@@ -217,6 +217,7 @@ next(struct source *sp, struct arena *a, struct msg_meta *m, struct err *e)
 		return 0;
 	}
 	s->at = x->next;
+	s->store->nlisted++;
 	m->key = arena_printf(a, "%" PRIu32 ".%" PRIu32,
 	    s->folder->uidvalidity, x->uid);
 	m->uid = x->uid;

@@ -86,12 +86,14 @@ struct mem_store {
 	bool		 hangs_up;	/* whoever opens it */
 	char		 sick[32];	/* as a source: a message holding this
 					 * cannot be read: the disk fails */
+	bool		 tells_new;	/* as a source: it has DELTA_SOME */
 	unsigned	 sessions;	/* open */
 	bool		 chooses_uids;	/* want_uid is honoured */
 	/* counted */
 	uint64_t	 nseeded;	/* UIDs told to mailboxes */
 	uint64_t	 bytes_stored, nstored, ncreated, nbatches, nchanges;
 	uint64_t	 nread;		/* contents handed out */
+	uint64_t	 nlisted;	/* by next() */
 };
 
 extern const struct source_ops mem_source;
