@@ -22,6 +22,7 @@ job_release(struct job *j)
 	free(j->order);
 	free(j->stores);
 	free(j->selection_rule);
+	people_free(&j->people);
 	rules_free(&j->rules);
 	secrets_free(&j->secrets);
 	accounts_free(&j->list);
@@ -84,6 +85,8 @@ fill_settings(struct job *j)
 	s->refuse_collisions = config_enum(c, CFG_COLLISIONS) ==
 	    COLLISIONS_REFUSE;
 	s->apply_renames = config_bool(c, CFG_APPLY_RENAMES);
+	s->acl = config_enum(c, CFG_ACL) == ACL_YES;
+	s->only_metadata = config_bool(c, CFG_ONLY_METADATA);
 	s->count_bytes = config_bool(c, CFG_COUNT_BYTES);
 	s->subscribe = (enum subscribe)config_enum(c, CFG_SUBSCRIBE);
 	for (int side = SIDE_SOURCE; side <= SIDE_TARGET; side++)
@@ -168,8 +171,10 @@ job_load(struct job *j, const char *command, int argc, char **argv)
 	bad = accounts_load(&j->list, j->cfg, fold_case, &errors);
 	if (bad == 0)
 		bad = order_check(j->cfg, j->list, &errors);
-	if (bad == 0)
+	if (bad == 0) {
+		j->people = people_new(j->list);
 		bad = fill_accounts(j, &errors);
+	}
 	if (bad == 0)
 		bad = runlog_trace(j->cfg, j->accounts, j->n, &errors);
 	if (config_enum(j->cfg, CFG_FORMAT) == FORMAT_CSV) {

@@ -12,6 +12,7 @@
 
 #include "nearby.h"
 #include "quota.h"
+#include "rights.h"
 #include "undo.h"
 #include "user.h"
 
@@ -393,7 +394,7 @@ account_begin(struct lane *l, struct account *a, struct err *e)
 	a->pairs = NULL;
 	a->npairs = 0;
 	a->names = NULL;
-	a->viewed = a->user_missing = false;
+	a->viewed = a->user_missing = a->shares = false;
 	a->strange = 0;
 	memset(&a->view, 0, sizeof a->view);
 	if (account_register(l, a, e) == -1 ||
@@ -407,6 +408,9 @@ account_begin(struct lane *l, struct account *a, struct err *e)
 		    "now %s: nothing was done; rename the user at the server "
 		    "and say --apply-renames, or forget the account and copy "
 		    "it anew", a->old_user, a->target_user);
+	if (rc == 0 && l->run->set->only_metadata && a->row.messages == 0)
+		rc = err_set(e, ERR_ACCOUNT, "nothing of it was copied yet: "
+		    "--only-metadata comes after that");
 	return rc;
 }
 
@@ -507,6 +511,12 @@ account_prepare(struct lane *l, struct account *a, struct err *e)
 		return -1;
 	if (quota_before(l, &a->info, e) == -1)
 		return err_ctx(e, "target");
+	if (rights_note(l, a, e) == -1)
+		return -1;
+	/* Without messages: for what is there already. */
+	for (struct pair *p = a->pairs; p != NULL &&
+	    l->run->set->only_metadata; p = p->next)
+		p->state = p->seen != NULL ? PAIR_DONE : PAIR_FAILED;
 	lane_flush_notes(l);
 	return 0;
 }
@@ -595,9 +605,13 @@ account_finish(struct lane *l, struct account *a, struct err *e)
 		if (p->special_use != 0 && once(l, a, p, "mark", mark_use,
 		    e) == -1)
 			return -1;
-		if (pair_check_doubles(l, p, e) == -1)
+		if (!l->run->set->only_metadata &&
+		    pair_check_doubles(l, p, e) == -1)
 			return -1;
 	}
+	if (lane_open_target(l, e) == -1 ||
+	    rights_give(l, a, &a->shares, e) == -1)
+		return -1;
 	if (quota_after(l, e) == -1)
 		return err_ctx(e, "target");
 	lane_flush_notes(l);

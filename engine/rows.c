@@ -528,7 +528,9 @@ apply_void(struct db *db, void *arg, struct err *e)
 	if (db_run(db, e, "UPDATE message SET outcome = 0, tgt_uid = 0 WHERE"
 	    " mailbox_id = ?1 AND outcome IN (1, 2)", "i", *id) == -1 ||
 	    db_run(db, e, "DELETE FROM extra WHERE mailbox_id = ?1", "i",
-	    *id) == -1)
+	    *id) == -1 ||
+	    db_run(db, e, "UPDATE access SET given = NULL WHERE mailbox_id ="
+	    " ?1", "i", *id) == -1)
 		return -1;
 	return db_run(db, e, "UPDATE mailbox SET tgt_uidvalidity = 0,"
 	    " tgt_uidnext = 0, src_token = NULL WHERE id = ?1", "i", *id);

@@ -35,7 +35,10 @@
  * change of the target that is not a store: state 0 begun, 1 done.  A quota
  * row has bytes: the limit at the source (NULL: not known), the one wished for
  * (NULL: leave it), the most that the mail has needed, the one the target was
- * given last (NULL: none yet); -1 is no limit.  why: it cannot be given.  A
+ * given last (NULL: none yet); -1 is no limit.  why: it cannot be given.  An
+ * access row has who may do what with a mailbox by the source's last word
+ * (pass), and what was given to whom at the target (since: the first pass that
+ * did); a foreign_box is a subscription to a mailbox of another account.  A
  * host is what is known of one and survives a run (caps, rates per second) or
  * was true when it was last written; live is what the running pass says of
  * itself.
@@ -107,7 +110,16 @@ static const char schema[] =
 "  message_id TEXT, subject TEXT, size INTEGER, reason TEXT,"
 "  UNIQUE (account_id, mailbox_id, kind, key, message_where));";
 
-static const char schema_hosts[] =
+static const char schema_rest[] =
+"CREATE TABLE access (mailbox_id INTEGER NOT NULL, who TEXT NOT NULL,"
+"  account_id INTEGER NOT NULL, rights TEXT NOT NULL, target TEXT,"
+"  given TEXT, since INTEGER, pass INTEGER, PRIMARY KEY (mailbox_id, who))"
+"  WITHOUT ROWID;"
+"CREATE INDEX access_account ON access (account_id);"
+"CREATE TABLE foreign_box (account_id INTEGER NOT NULL, name TEXT NOT NULL,"
+"  owner TEXT NOT NULL, box TEXT NOT NULL, target TEXT,"
+"  done INTEGER NOT NULL DEFAULT 0, pass INTEGER,"
+"  PRIMARY KEY (account_id, name)) WITHOUT ROWID;"
 "CREATE TABLE host (side INTEGER NOT NULL, name TEXT NOT NULL,"
 "  lanes INTEGER, cap INTEGER, user_cap INTEGER, held_s INTEGER, why TEXT,"
 "  rate REAL, lane_rate REAL, measured_s INTEGER, PRIMARY KEY (side, name))"
@@ -217,7 +229,7 @@ state_make_schema(struct db *db, const char *path, struct err *e)
 	    "PRAGMA user_version=%d;", APPLICATION_ID, SCHEMA_VERSION);
 	if (db_script(db, "BEGIN EXCLUSIVE;", e) == -1 ||
 	    db_script(db, schema, e) == -1 ||
-	    db_script(db, schema_hosts, e) == -1 ||
+	    db_script(db, schema_rest, e) == -1 ||
 	    db_script(db, sql, e) == -1 ||
 	    db_script(db, "COMMIT;", e) == -1)
 		return err_ctx(e, "%s", path);

@@ -109,6 +109,7 @@ list(struct source *s, struct arena *a, struct folder_info **folders,
     size_t *n, struct err *e)
 {
 	struct cgp *c = (struct cgp *)s;
+	struct acl_entry *acl;
 	const char **path;
 	size_t i, k;
 
@@ -138,6 +139,13 @@ list(struct source *s, struct arena *a, struct folder_info **folders,
 		    FOLDER_MAIL;
 		f->subscribed = have->subscribed;
 		f->noselect = have->noselect;
+		acl = arena_alloc(a, have->nacl * sizeof *acl + 1);
+		for (k = 0; k < have->nacl; k++) {
+			acl[k].who = arena_strdup(a, have->acl[k].who);
+			acl[k].rights = arena_strdup(a, have->acl[k].rights);
+		}
+		f->acl = acl;
+		f->nacl = have->nacl;
 		if (have->refused != NULL)
 			f->refused = arena_strdup(a, have->refused);
 	}

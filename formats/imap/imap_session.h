@@ -9,7 +9,7 @@
  *	LOGOUT (imap_small())
  *   our own reader		everything whose answer holds data or streams:
  *	CAPABILITY, ID, NAMESPACE, LIST, STATUS, SELECT, FETCH, STORE, SEARCH,
- *	APPEND; and AUTHENTICATE PLAIN, XOAUTH2, OAUTHBEARER, which need no
+ *	GETACL, SETACL, APPEND; and AUTHENTICATE PLAIN, XOAUTH2, OAUTHBEARER, which need no
  *	library (imap_send(), imap_wait())
  *
  * Passwords appear in no error text and in no log.
@@ -41,7 +41,9 @@ enum {
 	CAP_ESEARCH		= 1 << 15,
 	CAP_QUOTA		= 1 << 16,
 	CAP_STATUS_SIZE		= 1 << 17,
-	CAP_DIGEST_SHA1		= 1 << 18	/* Cyrus' own */
+	CAP_DIGEST_SHA1		= 1 << 18,	/* Cyrus' own */
+	CAP_ACL			= 1 << 19,
+	CAP_RIGHTS		= 1 << 20	/* ACL as in RFC 4314 */
 };
 
 /* Options of IMAP URIs, for the tables of source and target; the last ones are

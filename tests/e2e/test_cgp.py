@@ -245,7 +245,7 @@ class Common:
                     self.check(user, accounts[name], told[name])
         # what is left behind is named
         for words_of in (
-            r"Rules.*2 mail rules", r"~public/News", r"access rights of News.*anyone lrs, bob lrswipkxtea", r"Archive.mslc.*over IMAP",
+            r"Rules.*2 mail rules", r"subscription ~public/Gone.*no such mailbox", *self.rights, r"Archive.mslc.*over IMAP",
             r"Trash.mbox.*there is Trash.mdir too", r"account.info.*line 3", r"flag letter X", r"7x-S-20060314091502.*is none",
             r"12-S.*is none", r"DeleteMessagesAfter.*30d", r"UIDs do not ascend", r"another message has this UID",
         ):
@@ -583,6 +583,7 @@ class TestDovecot(Common, unittest.TestCase):
     settings = {"FORMAT": "mdbox", "SEPARATOR": "/"}
     below = ""
     marks = False  # its configuration marks, by names
+    rights = (r"subscription ~public/News.*no names", r"News not carried over: anyone lrs, bob@example.org lrswipkxtea: the server has no")
     refused = ()
     altered = ("nul",)
 
@@ -592,6 +593,7 @@ class TestCyrus(Common, unittest.TestCase):
     settings = {}
     below = "INBOX/"
     marks = True
+    rights = (r"INBOX for alice@example.org lrs: not carried over: nobody", r"Q1 for team@example.org lrswipkxtea: not")
     refused = ("nul",)
     altered = ()
 

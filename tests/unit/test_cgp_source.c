@@ -460,15 +460,25 @@ info(void **state)
 	put("Settings/WebUserPrefs.settings", "{ SentBox = \"Sent Items\"; "
 	    "TrashBox = Bin; CalendarBox = Kalender; }");
 	put("Accounts/u.macnt/account.settings", "{ Rules = ((1,a,(),()),(2,b,"
-	    "(),())); MaxAccountSize = default; }");
+	    "(),()),(0,\"#Vacation\",(),((\"Reply with\",x))),(\"#Redirect\","
+	    "(),((\"Mirror  To\",\"a@b\")))); MaxAccountSize = default; }");
+	put("Accounts/u.macnt/account.web/private/a", "123");
+	put("Accounts/u.macnt/account.web/b", "45");
+	put("Accounts/u.macnt/account.dst", "{ RepliedAddresses = (a,b); }");
+	put("Accounts/Settings/Aliases.data", "{ x = u; U = (y); z = v; }");
+	put("Accounts/Settings/RPOP.data", "{ u = { a = {}; b = {}; }; }");
+	put("Accounts/Settings/LISTS/T.list", "{}");
+	put("Accounts/Settings/LISTS/other.list", "{}");
 	put("Accounts/u.macnt/account.info", "{ INBOX = { Access = { \"bob\" ="
-	    " lrscd; x = 77; }; UIDValidity = #1268557200; UIDNext = #104; };"
+	    " lrscd; x = 77; anyone = l; }; UIDValidity = #1268557200; UIDNext = #104; };"
 	    " \"Entw&APw-rfe\" = { UIDValidity = 17; UIDNext = #0; };"
 	    " \"W/\xc3\x9c\" = { Class = IPF.Note; UIDValidity = #99; };"
 	    " C = { Class = IPF.Contact; UIDValidity = #-1; };"
 	    " \"#Viewer\" = { TrashBox = T; DraftsBox = \"Entw\xc3\xbcrfe\"; };"
 	    " \"#MailboxSubscription\" = (inbox, \"Entw&APw-rfe\", "
-	    "\"~public/N\", \"Gone\"); }");
+	    "\"~public/N/&ANw-\", \"Gone\", \"~\", \"~/x\");"
+	    " \"#MailboxAliases\" = { a = \"~ann@example.net\"; b = INBOX; }; "
+	    "}");
 	put("Accounts/u.macnt/INBOX.mdir/x", "");
 	put("Accounts/u.macnt/Entw&APw-rfe.mdir/x", "");
 	put("Accounts/u.macnt/W.folder/&ANw-.mdir/x", "");
@@ -503,10 +513,28 @@ info(void **state)
 	assert_string_equal(account.subscriptions[0], "INBOX");
 	assert_string_equal(account.subscriptions[1], "Entw\xc3\xbcrfe");
 	assert_string_equal(account.subscriptions[2], "Gone");
-	expect_warning("-|access rights of INBOX|not carried over: bob "
-	    "lrskxte, x (not understood)");
-	expect_warning("-|subscription ~public/N|a mailbox of another");
-	expect_warning("-|Rules|2 mail rules are not carried over");
+	assert_int_equal(folder(&f, "INBOX")->nacl, 2);
+	assert_string_equal(folder(&f, "INBOX")->acl[0].who, "bob");
+	assert_string_equal(folder(&f, "INBOX")->acl[0].rights, "lrskxte");
+	assert_string_equal(folder(&f, "INBOX")->acl[1].who, "anyone");
+	assert_int_equal(folder(&f, "C")->nacl, 0);
+	expect_warning("-|access rights of INBOX|of x: not understood, not "
+	    "carried over: 77");
+	assert_int_equal(account.nforeign, 2);
+	assert_string_equal(account.foreign[0].name, "~ann@example.net");
+	assert_string_equal(account.foreign[0].owner, "ann@example.net");
+	assert_string_equal(account.foreign[0].box, "INBOX");
+	assert_string_equal(account.foreign[1].owner, "public");
+	assert_string_equal(account.foreign[1].box, "N/\xc3\x9c");
+	expect_warning("-|MailboxAliases|1 other names of mailboxes");
+	expect_warning("-|Rules|4 mail rules are not carried over");
+	expect_warning("-|Vacation|1 of the rules");
+	expect_warning("-|Forwards|1 of the rules");
+	expect_warning("-|Aliases|2 other addresses");
+	expect_warning("-|RPOP|2 mailboxes of other servers");
+	expect_warning("-|LISTS|1 mailing lists");
+	expect_warning("-|account.web|2 files of 5 bytes");
+	expect_warning("-|account.dst|1 lists");
 	expect_warning("-|EmptyTrash|the server empties the trash by itself "
 	    "(7d)");
 	shut(&f);

@@ -1,0 +1,97 @@
+/* Who is who at the source, and who that is at the target. */
+#include "people.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/xmalloc.h"
+
+struct people {
+	const struct accounts *list;
+	struct by_user	*v;	/* sorted */
+	size_t		 n;
+	bool		 domains;	/* some user has one */
+};
+
+struct by_user {
+	const char	*user;
+	size_t		 row;
+};
+
+static int
+compare(const void *p, const void *q)
+{
+	const struct by_user *a = p, *b = q;
+
+	return strcasecmp(a->user, b->user);
+}
+
+struct people *
+people_new(const struct accounts *list)
+{
+	struct people *p = xcalloc(1, sizeof *p);
+	size_t n = accounts_count(list);
+	const char *user;
+
+	p->list = list;
+	p->v = xcalloc(n + 1, sizeof *p->v);
+	for (size_t i = 0; i < n; i++) {
+		/* The account of a command line has no user of the source. */
+		if ((user = account_column(list, i, "user")) == NULL)
+			continue;
+		p->domains = p->domains || strchr(user, '@') != NULL;
+		p->v[p->n++] = (struct by_user){ user, i };
+	}
+	qsort(p->v, p->n, sizeof *p->v, compare);
+	return p;
+}
+
+void
+people_free(struct people **pp)
+{
+	if (*pp == NULL)
+		return;
+	free((*pp)->v);
+	free(*pp);
+	*pp = NULL;
+}
+
+static bool
+find(const struct people *p, const char *user, struct person *out)
+{
+	struct by_user key = { user, 0 };
+	const struct by_user *hit = bsearch(&key, p->v, p->n, sizeof *p->v,
+	    compare);
+	const char *target;
+
+	if (hit == NULL ||
+	    (hit > p->v && compare(hit, hit - 1) == 0) ||
+	    (hit + 1 < p->v + p->n && compare(hit, hit + 1) == 0))
+		return false;
+	target = account_column(p->list, hit->row, "target_user");
+	if (target == NULL || target[0] == '\0')
+		return false;
+	out->name = account_name(p->list, hit->row);
+	out->target_user = target;
+	return true;
+}
+
+bool
+people_find(const struct people *p, const char *user, struct person *out)
+{
+	const char *at = strrchr(user, '@');
+	char *local;
+	bool found;
+
+	if (p == NULL)
+		return false;
+	if (find(p, user, out))
+		return true;
+	if (at == NULL || p->domains)
+		return false;
+	local = xmemdup0(user, (size_t)(at - user));
+	found = find(p, local, out);
+	free(local);
+	return found;
+}

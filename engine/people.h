@@ -1,0 +1,26 @@
+/*
+ * Who is who: accounts of the whole list, selected or not, by what the source
+ * calls them.  Case does not count.
+ */
+#ifndef ENGINE_PEOPLE_H
+#define ENGINE_PEOPLE_H
+
+#include "accounts.h"
+
+struct people;
+
+/* Borrows the list. */
+struct people	*people_new(const struct accounts *);
+void		 people_free(struct people **);
+
+struct person {
+	const char	*name;		/* of the account, in the state */
+	const char	*target_user;
+};
+
+/* NAME@DOMAIN, in a list without domains NAME.  False: nobody, or several.
+ * people NULL: nobody. */
+bool		 people_find(const struct people *, const char *user,
+		    struct person *);
+
+#endif
