@@ -98,12 +98,12 @@ fill_settings(struct job *j)
 	s->stop_ms = stop_time(c);
 	s->refusal_rule = s->repair ? "repair=yes" : "repair=no";
 	buf_init(&b, 1000);
-	buf_addf(&b, "%s,%s,%s,%s",
+	buf_addf(&b, "%s,%s,%s,%s,%s",
 	    config_isset(c, CFG_NEWER_THAN) ? config_str(c, CFG_NEWER_THAN) :
 	    "", config_isset(c, CFG_OLDER_THAN) ?
 	    config_str(c, CFG_OLDER_THAN) : "",
 	    config_isset(c, CFG_MAX_SIZE) ? config_str(c, CFG_MAX_SIZE) : "",
-	    config_str(c, CFG_DELETED));
+	    config_str(c, CFG_DELETED), config_str(c, CFG_HIDDEN));
 	j->selection_rule = buf_detach(&b, NULL);
 	s->selection_rule = j->selection_rule;
 }

@@ -502,5 +502,6 @@ config_rules(const struct config *c)
 		free(text);
 	}
 	rules_set_skip_deleted(r, config_enum(c, CFG_DELETED) == DELETED_SKIP);
+	rules_set_skip_hidden(r, config_enum(c, CFG_HIDDEN) == DELETED_SKIP);
 	return r;
 }

@@ -113,6 +113,8 @@ static const struct setting table[CFG_COUNT] = {
 	"leave larger messages out", NULL, 0, 0 },
 [CFG_DELETED] = { "messages", "deleted", SET_ENUM, FOR_COPY, "copy", "HOW",
 	"messages that are marked as deleted", deleted_words, 0, 0 },
+[CFG_HIDDEN] = { "messages", "hidden", SET_ENUM, FOR_COPY, "copy", "HOW",
+	"messages with the keyword $Hidden", deleted_words, 0, 0 },
 [CFG_MIN_FREE] = { "limits", "min-free", SET_SIZE, FOR_COPY, "256M", "SIZE",
 	"hold on below that much free space", NULL, 0, 0 },
 [CFG_PATIENCE] = { "limits", "patience", SET_DURATION, FOR_COPY, "2h", "TIME",
