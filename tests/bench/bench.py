@@ -1,6 +1,6 @@
 """make bench: what mailhaul costs, as ratios to other programs on the same data.
 
-    scripts/bench [append] [mbsync] [many] [delay] [memory] [state] [plan] [trips] [caps]
+    scripts/bench [append] [mbsync] [many] [delay] [memory] [state] [plan] [trips] [caps] [cgp]
 
 Runs that are compared take turns (A B A B); the table shows medians and the
 smallest and largest of the ratios of neighbours.  Every run goes to users that
@@ -33,6 +33,7 @@ sys.path.insert(0, os.path.join(ROOT, "tests/lib"))
 sys.path.insert(0, HERE)
 
 import caps as capped  # noqa: E402
+import cgp as communigate  # noqa: E402
 from proxy import Proxy  # noqa: E402
 from servers import Cyrus, Dovecot  # noqa: E402
 
@@ -593,6 +594,12 @@ def caps(b):
     capped.caps(b, MAILHAUL, b.path("caps"), QUICK, say)
 
 
+def cgp(b):
+    """CommuniGate's mailboxes into null:."""
+    text = Text("cgp")
+    communigate.cgp(b, QUICK, RUNS, lambda i: header(i, 1_000_000_000 + i) + text.body(200), say)
+
+
 def strace_counts(path):
     calls = syncs = 0
     with open(path, encoding="ascii") as f:
@@ -671,7 +678,7 @@ def trips(b):
                 b.row("trips", f"{kind.name}: {what}, 3 mailboxes", f"{proxy.turns} round trips", f"{proxy.count} connections", text, "", None)
 
 
-PARTS = {f.__name__: f for f in (append, mbsync, many, delay, memory, state, plan, trips, caps)}
+PARTS = {f.__name__: f for f in (append, mbsync, many, delay, memory, state, plan, trips, caps, cgp)}
 
 
 def main():
