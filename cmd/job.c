@@ -149,6 +149,10 @@ fill_accounts(struct job *j, struct buf *errors)
 			quota = config_str(j->cfg, CFG_QUOTA);
 		if (config_quota(quota, &a->quota) == -1)
 			abort();	/* both were checked */
+		a->shared = config_uri_get(s->uri[SIDE_TARGET], "shared") !=
+		    NULL;
+		if (a->shared)
+			a->quota.mode = QUOTA_KEEP;
 		a->src_uri = s->uri[SIDE_SOURCE];
 		a->tgt_uri = s->uri[SIDE_TARGET];
 		j->order[j->n++] = a;
@@ -172,7 +176,7 @@ job_load(struct job *j, const char *command, int argc, char **argv)
 	if (bad == 0)
 		bad = order_check(j->cfg, j->list, &errors);
 	if (bad == 0) {
-		j->people = people_new(j->list);
+		j->people = people_new(j->list, j->cfg);
 		bad = fill_accounts(j, &errors);
 	}
 	if (bad == 0)

@@ -97,8 +97,10 @@ new_pair(struct lane *l, struct account *a, const struct folder_info *f,
 	p->tgt_name = m->name;
 	p->tgt_key = m->key;
 	p->messages = f->messages;
-	p->special_use = m->rule.use;
-	p->subscribe = is_subscribed(&a->info, f, l->run->set->subscribe);
+	/* What nobody owns has no uses, and no subscribers. */
+	p->special_use = a->shared ? 0 : m->rule.use;
+	p->subscribe = !a->shared && is_subscribed(&a->info, f,
+	    l->run->set->subscribe);
 	return p;
 }
 

@@ -27,6 +27,7 @@ struct account {
 	const char	*src_password, *tgt_password;	/* or NULL */
 	bool		 trace;		/* its protocol is wanted */
 	struct quota_rule quota;	/* of the list, else the job's */
+	bool		 shared;	/* no user's: shared mailboxes */
 	uint64_t	 expect;	/* messages, 0: unknown */
 
 	/* set up by pool_run() */

@@ -7,6 +7,7 @@
 
 #include "base/suggest.h"
 #include "base/xmalloc.h"
+#include "shared_map.h"
 
 /* Values */
 
@@ -69,6 +70,8 @@ put_item(struct config *c, enum cfg id, const char *text,
 		rc = limits_add(&limits, text, &e);
 	else if (id == CFG_MAP)
 		rc = rules_add_map(r, text, &e);
+	else if (id == CFG_SHARED)
+		rc = shared_rule_check(text, &e);
 	else if (id == CFG_SPECIAL_NAME)
 		rc = rules_add_special(r, text, &e);
 	else if (config_setting(id)->type == SET_PATTERNS)

@@ -105,6 +105,8 @@ static const struct setting table[CFG_COUNT] = {
 	"WHICH", "which mailboxes are subscribed", subscribe_words, 0, 0 },
 [CFG_ACL] = { "folders", "acl", SET_ENUM, FOR_COPY, "yes", "HOW",
 	"access rights that the source tells", acl_words, 0, 0 },
+[CFG_SHARED] = { "shared", "shared", SET_RULES, FOR_COPY, NULL,
+	"'ACCOUNT = PLACE'", "shared:/PATH or user:NAME instead", NULL, 0, 0 },
 [CFG_NEWER_THAN] = { "messages", "newer-than", SET_DATE, FOR_COPY, NULL,
 	"DATE", "only messages from that day on", NULL, 0, 0 },
 [CFG_OLDER_THAN] = { "messages", "older-than", SET_DATE, FOR_COPY, NULL,
@@ -132,7 +134,8 @@ static const struct setting table[CFG_COUNT] = {
 };
 
 const char *const config_sections[NSECTIONS + 1] = {
-	"job", "source", "target", "folders", "messages", "limits", NULL };
+	"job", "source", "target", "folders", "messages", "limits",
+	"shared", NULL };
 
 const struct setting *
 config_setting(enum cfg id)

@@ -9,6 +9,7 @@
 
 struct people {
 	const struct accounts *list;
+	const struct config *cfg;
 	struct by_user	*v;	/* sorted */
 	size_t		 n;
 	bool		 domains;	/* some user has one */
@@ -28,13 +29,14 @@ compare(const void *p, const void *q)
 }
 
 struct people *
-people_new(const struct accounts *list)
+people_new(const struct accounts *list, const struct config *cfg)
 {
 	struct people *p = xcalloc(1, sizeof *p);
 	size_t n = accounts_count(list);
 	const char *user;
 
 	p->list = list;
+	p->cfg = cfg;
 	p->v = xcalloc(n + 1, sizeof *p->v);
 	for (size_t i = 0; i < n; i++) {
 		/* The account of a command line has no user of the source. */
@@ -77,15 +79,13 @@ find(const struct people *p, const char *user, struct person *out)
 	return true;
 }
 
-bool
-people_find(const struct people *p, const char *user, struct person *out)
+static bool
+find_listed(const struct people *p, const char *user, struct person *out)
 {
 	const char *at = strrchr(user, '@');
 	char *local;
 	bool found;
 
-	if (p == NULL)
-		return false;
 	if (find(p, user, out))
 		return true;
 	if (at == NULL || p->domains)
@@ -94,4 +94,19 @@ people_find(const struct people *p, const char *user, struct person *out)
 	found = find(p, local, out);
 	free(local);
 	return found;
+}
+
+bool
+people_find(const struct people *p, const char *user, struct person *out)
+{
+	bool found;
+
+	if (p == NULL)
+		return false;
+	out->name = NULL;
+	found = find_listed(p, user, out);
+	if (p->cfg == NULL || !shared_place(p->cfg, user, &out->place))
+		return found;
+	out->target_user = out->place.shared ? NULL : out->place.name;
+	return true;
 }

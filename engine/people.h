@@ -6,16 +6,19 @@
 #define ENGINE_PEOPLE_H
 
 #include "accounts.h"
+#include "shared_map.h"
 
 struct people;
 
-/* Borrows the list. */
-struct people	*people_new(const struct accounts *);
+/* Borrows both.  With a config, [shared] goes before the list. */
+struct people	*people_new(const struct accounts *, const struct config *);
 void		 people_free(struct people **);
 
 struct person {
-	const char	*name;		/* of the account, in the state */
-	const char	*target_user;
+	const char	*name;		/* of the account, in the state; NULL:
+					 * it is not in the list */
+	const char	*target_user;	/* NULL: it became shared mailboxes */
+	struct place	 place;
 };
 
 /* NAME@DOMAIN, in a list without domains NAME.  False: nobody, or several.

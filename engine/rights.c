@@ -129,7 +129,8 @@ is_plain(const char *user)
 
 /* Who that is at the target; NULL, *why: nobody that it could be. */
 static const char *
-identifier(struct lane *l, const char *who, const char **why)
+identifier(struct lane *l, const char *who, struct arena *arena,
+    const char **why)
 {
 	struct person p;
 
@@ -138,8 +139,12 @@ identifier(struct lane *l, const char *who, const char **why)
 	*why = "nobody of the account list";
 	if (!people_find(l->run->people, who, &p))
 		return NULL;
+	*why = "that account became shared mailboxes";
+	if (p.target_user == NULL)
+		return NULL;
 	*why = "the target would take that user's name for something else";
-	return is_plain(p.target_user) ? p.target_user : NULL;
+	return is_plain(p.target_user) ? arena_strdup(arena, p.target_user) :
+	    NULL;
 }
 
 struct given_arg {
@@ -219,22 +224,22 @@ rights_of(const struct acl_entry *acl, size_t n, const char *who)
 
 static int
 give(struct lane *l, const struct pair *p, const struct wish *w, bool young,
-    const struct acl_entry *acl, size_t n, struct err *e)
+    const struct acl_entry *acl, size_t n, struct arena *arena, struct err *e)
 {
 	struct given_arg g = { p->id, state_pass(l->run->state), w->who, NULL,
 	    w->rights };
 	const char *target, *why, *has;
 	char where[300];
 
-	if ((target = identifier(l, w->who, &why)) == NULL) {
+	if ((target = identifier(l, w->who, arena, &why)) == NULL) {
 		snprintf(where, sizeof where, "%.150s for %.140s", p->src_name,
 		    w->who);
 		lane_note(l, "access", where, "%s: not carried over: %s",
 		    w->rights, why);
 		return 0;
 	}
-	if (l->account->target_user != NULL && strcmp(target,
-	    l->account->target_user) == 0)
+	if (!l->account->shared && l->account->target_user != NULL &&
+	    strcmp(target, l->account->target_user) == 0)
 		return 0;		/* the owner's own */
 	has = rights_of(acl, n, target);
 	if (has != NULL && strcmp(has, w->rights) == 0) {
@@ -275,17 +280,20 @@ tell_all(struct lane *l, const struct pair *p, const struct wish *w, size_t n,
  */
 static int
 take_inherited(struct lane *l, const struct pair *p, const struct wish *w,
-    size_t n, struct acl_entry *acl, size_t nacl, struct err *e)
+    size_t n, struct acl_entry *acl, size_t nacl, struct arena *arena,
+    struct err *e)
 {
-	const char *account = l->account->target_user, *why, *target;
+	/* Of shared mailboxes the login has made itself the owner. */
+	const char *account = l->account->shared ? l->account->tgt_uri->user :
+	    l->account->target_user, *why, *target;
 	int64_t given, op;
 	size_t k;
 	int rc;
 
 	for (size_t i = 0; i < nacl; i++) {
 		for (k = 0; k < n; k++)
-			if ((target = identifier(l, w[k].who, &why)) != NULL &&
-			    strcmp(target, acl[i].who) == 0)
+			if ((target = identifier(l, w[k].who, arena, &why)) !=
+			    NULL && strcmp(target, acl[i].who) == 0)
 				break;
 		if (k < n || (account != NULL && strcmp(acl[i].who,
 		    account) == 0) || acl[i].rights[0] == '\0')
@@ -295,7 +303,7 @@ take_inherited(struct lane *l, const struct pair *p, const struct wish *w,
 		    " NULL LIMIT 1", "is", l->account->row.id, acl[i].who) ==
 		    -1)
 			return -1;
-		if (given == 0)
+		if (given == 0 && !l->account->shared)
 			continue;
 		if (op_begin(l->run->state, l->account->row.id, p->id,
 		    "acl-inherited", p->tgt_name, acl[i].who, &op, e) == -1)
@@ -322,10 +330,11 @@ is_young(struct lane *l, const struct pair *p, bool *young, struct err *e)
 	int64_t id = l->account->row.id, n;
 	int rc;
 
+	/* What is nobody's the server may have opened for all. */
 	if (db_number(l->reader, e, &n, 0, "SELECT 1 FROM op WHERE account_id"
-	    " = ?1 AND kind = 'create' AND name = ?2 AND pass > (SELECT"
-	    " min(since) FROM access WHERE account_id = ?1) LIMIT 1", "is", id,
-	    p->tgt_name) == -1)
+	    " = ?1 AND kind = 'create' AND name = ?2 AND (?3 OR pass > (SELECT"
+	    " min(since) FROM access WHERE account_id = ?1)) LIMIT 1", "isi",
+	    id, p->tgt_name, (int64_t)l->account->shared) == -1)
 		return -1;
 	rc = n == 0 ? 1 : op_was_done(l->reader, id, "acl-looked", p->tgt_name,
 	    e);
@@ -362,10 +371,11 @@ give_mailbox(struct lane *l, struct pair *p, struct arena *arena,
 			tell_all(l, p, w, n, e->text);
 		return 0;
 	}
-	if (young && take_inherited(l, p, w, n, acl, nacl, e) == -1)
+	if (young && take_inherited(l, p, w, n, acl, nacl, arena,
+	    e) == -1)
 		return -1;
 	for (size_t i = 0; i < n; i++)
-		if (give(l, p, &w[i], young, acl, nacl, e) == -1)
+		if (give(l, p, &w[i], young, acl, nacl, arena, e) == -1)
 			return -1;
 	if (!young)
 		return 0;
@@ -389,7 +399,7 @@ rights_give(struct lane *l, struct account *a, bool *shares, struct err *e)
 	    a->row.id, state_pass(l->run->state)) == -1)
 		return -1;
 	*shares = pending != 0;
-	if (any == 0)
+	if (any == 0 && !a->shared)
 		return 0;
 	arena_init(&arena);
 	for (struct pair *p = a->pairs; p != NULL && rc == 0; p = p->next) {

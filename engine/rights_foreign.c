@@ -68,6 +68,9 @@ owners_name(struct lane *l, const struct foreign *f, struct person *owner,
 	*why = "its owner is nobody of the account list";
 	if (!people_find(l->run->people, f->owner, owner))
 		return 0;
+	/* [shared] names a user whom this job does not copy. */
+	if (owner->name == NULL)
+		return owner->target_user != NULL;
 	*why = "no such mailbox of that account was copied";
 	st = db_query(l->reader, e, "SELECT tgt_name FROM mailbox JOIN account"
 	    " ON account.id = account_id WHERE account.name = ?1 AND src_name"
@@ -79,6 +82,21 @@ owners_name(struct lane *l, const struct foreign *f, struct person *owner,
 		*name = arena_strdup(arena, db_text(st, 0));
 	db_done(st);
 	return rc;
+}
+
+/* As it would be called if this job had copied it. */
+static int
+name_of(struct lane *l, const struct foreign *f, struct arena *arena,
+    const char **name, struct err *e)
+{
+	char *box = arena_strdup(arena, f->box), *level;
+	const char *path[64];
+	bool encoded;
+	size_t n = 0;
+
+	while (n < 64 && (level = strsep(&box, "/")) != NULL)
+		path[n++] = level;
+	return target_name(l->tgt, arena, path, n, name, &encoded, e);
 }
 
 static void
@@ -103,6 +121,8 @@ subscribe(struct lane *l, const struct foreign *f, struct arena *arena,
 	int rc;
 
 	rc = owners_name(l, f, &owner, arena, &name, &why, e);
+	if (rc == 1 && owner.name == NULL)
+		rc = name_of(l, f, arena, &name, e) == -1 ? -1 : 1;
 	if (rc == 1 && target_foreign_name(l->tgt, arena, owner.target_user,
 	    name, &d.target) == 0) {
 		why = "the target has no names for mailboxes of others";

@@ -186,8 +186,8 @@ int	target_acl(struct target *, struct arena *, const char *name,
  * says no, *e says why. */
 int	target_set_acl(struct target *, const char *name, const char *who,
 	    const char *rights, struct err *);
-/* What this user calls a mailbox that owner calls name: 1; 0: there is no way to
- * name it. */
+/* What this user calls a mailbox that owner calls name (owner NULL: a shared one,
+ * which its admin calls that): 1; 0: there is no way to name it. */
 int	target_foreign_name(struct target *, struct arena *, const char *owner,
 	    const char *name, const char **foreign);
 

@@ -182,6 +182,14 @@ imap_store_foreign_name(struct target *t, struct arena *a, const char *owner,
 	size_t prefix = strlen(m->rules.prefix);
 	char *user, *p;
 
+	if (owner == NULL) {
+		/* Admins of Cyrus see shared mailboxes at the top. */
+		if (s->shared == NULL)
+			return 0;
+		*foreign = arena_printf(a, "%s%s", strncmp(name, s->shared,
+		    strlen(s->shared)) == 0 ? "" : s->shared, name);
+		return 1;
+	}
 	if (s->users == NULL || s->users[0] == '\0' || owner[0] == '\0')
 		return 0;
 	user = arena_strdup(a, owner);

@@ -490,6 +490,8 @@ namespace_data(struct imap_session *s, struct imap_response *rs, void *ctx,
 			    t.len == 1)
 				s->sep = t.p[0];
 		}
+		if (kind == 2 && s->shared == NULL && prefix != NULL)
+			s->shared = xstrdup(prefix);
 		if (prefix != NULL && prefix[0] != '\0')
 			imap_words_add(&s->others, prefix);
 		free(prefix);
@@ -669,6 +671,8 @@ session_free(struct imap_session *s)
 	imap_words_release(&s->others);
 	free(s->prefix);
 	free(s->users);
+	free(s->shared);
+	free(s->root);
 	free(s);
 }
 

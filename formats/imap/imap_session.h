@@ -51,7 +51,7 @@ enum {
 #define IMAP_OPTIONS \
 	"tls", "tls-min", "ca", "pin", "verify", "cert", "key", "auth", \
 	"authzid", "prefix", "timeout", \
-	"partition", "lanes", "create-users", \
+	"shared", "partition", "lanes", "create-users", \
 	"secret-file", "secret-env", "secret-fd", "secret-command"
 
 struct imap_etpan;	/* libetpan's part */
@@ -79,6 +79,9 @@ struct imap_session {
 	char		*prefix;	/* personal, never NULL */
 	char		*users;		/* other users', or NULL */
 	struct imap_words others;	/* prefixes that are not ours */
+	char		*shared;	/* shared mailboxes, or NULL */
+	char		*root;		/* the only tree that counts, or NULL
+					 * (imap_shared.h) */
 	/* The selected mailbox: followed in every untagged response. */
 	uint32_t	 exists;
 	uint32_t	 listed;	/* sequence numbers its owner saw */

@@ -676,7 +676,8 @@ foreign_name(struct target *tp, struct arena *a, const char *owner,
     const char *fname, const char **out)
 {
 	(void)tp;
-	*out = arena_printf(a, "user/%s/%s", owner, fname);
+	*out = owner == NULL ? arena_printf(a, "shared/%s", fname) :
+	    arena_printf(a, "user/%s/%s", owner, fname);
 	return 1;
 }
 

@@ -8,7 +8,7 @@ import subprocess
 import unittest
 
 import readback
-from haul import DONE, ROOT, Haul
+from haul import ACCOUNTS, DONE, MISUSE, ROOT, Haul
 from proxy import Proxy
 from servers import Cyrus, Dovecot
 
@@ -176,6 +176,56 @@ class TestCyrus(Common, unittest.TestCase):
     settings = {}
     below = "INBOX/"
     private = "INBOX/INBOX/Private"
+    shared = ""  # how users see what is nobody's
+
+    def test_shared(self):
+        """An account becomes shared mailboxes, of which others see what they may."""
+        words = [*self.words, "--set", "shared.public=shared:/Board"]
+        run = self.haul.copy(*words)
+        self.assertEqual(run.code, DONE, run)
+        admin = self.server.admin_login()
+        self.addCleanup(admin.logout)
+        for name, messages, want in (("Board", 1, {}), ("Board/News", 4, {"anyone": newer("lrs"), "user1": newer("lrswipcda")})):
+            got = self.acl(admin, name)
+            self.assertLessEqual(newer("lrswipcda"), got.pop("cyrus"))
+            self.assertEqual(got, want, name)
+            self.assertEqual(admin.select(readback.quote(name), readonly=True)[1], [b"%d" % messages])
+        bob, carol = self.login("user1"), self.login("user2")
+        self.assertIn(self.shared + "Board/News", readback.listing(bob)[1])
+        self.assertEqual(carol.select(readback.quote(self.shared + "Board/News"), readonly=True)[0], "OK")
+        self.assertEqual(carol.select(readback.quote(self.shared + "Board"))[0], "NO")
+        self.assertEqual(readback.listing(self.login("user3"))[0].keys(), {"INBOX", self.shared + "Board/News"} | (
+            {self.others("user1", "Work/2009/Q1")}))
+        self.proxy.reset()
+        again = self.haul.copy(*words)
+        self.assertEqual((again.code, self.proxy.writes(), again.totals), (DONE, 0, run.totals), self.proxy.log)
+        lost = self.haul.copy(*words, state=self.haul.path("lost.db"))
+        self.assertEqual((lost.code, lost.totals["copied"]), (DONE, 0), lost)
+        # taken back: what is there goes, others' mailboxes stay
+        undo = self.haul.run("undo", *words, "--state", self.haul.state, "--only", "public@example.org", "--yes")
+        self.assertEqual(undo.code, DONE, undo)
+        self.assertEqual([n for n in readback.listing(admin)[0] if n.startswith("Board/")], [])
+        self.assertIn("user/user1/Work", readback.listing(admin)[0])
+        for rule, part in (("public = Board", "it must be"), ("public = shared:/user", None), ("public@example.org = user:x", "[shared] says user:x")):
+            run = self.haul.copy(*self.words, "--shared", rule, "--only", "public@example.org", state=self.haul.path(f"{len(rule)}.db"))
+            self.assertEqual(run.code, ACCOUNTS if part is None else MISUSE, run)
+            self.assertIn(part or "no name that a shared mailbox", run.err)
+
+    def test_user_elsewhere(self):
+        """Subscriptions to an account that another job has copied."""
+        owner = self.server.login("user3")
+        owner.create(readback.quote(self.box("News")))
+        owner.setacl(readback.quote(self.box("News")), "user1", "lrs")
+        owner.logout()
+        del self.users["public@example.org"]
+        rows = "user,target_user\n" + "".join(f"{k},{v}\n" for k, v in self.users.items())
+        words = self.haul.job(
+            f"cgp:{self.base}?account={{user}}", self.haul.admin(self.server, "{target_user}"), rows, "settle = 1", shared="public = user:user3"
+        )
+        run = self.haul.copy(*words)
+        self.assertEqual(run.code, DONE, run)
+        self.assertIn(self.others("user3", "News"), readback.listing(self.login("user1"))[1])
+        self.assertIn("public = user:user3", self.haul.run("copy", *words, "--show-config").out)
 
     def others(self, user, name):
         return f"user/{user}" + ("" if name == "INBOX" else f"/{name}")
@@ -184,7 +234,8 @@ class TestCyrus(Common, unittest.TestCase):
 class TestCyrusOtherNames(TestCyrus):
     settings = {"ALTNAMESPACE": "yes"}
     below = ""
-    test_changed_since = None
+    test_changed_since = test_user_elsewhere = None
+    shared = "Shared Folders/"
 
     def others(self, user, name):
         return f"Other Users/{user}" + ("" if name == "INBOX" else f"/{name}")

@@ -75,7 +75,7 @@ who_is_who(void **state)
 	(void)state;
 	buf_init(&errors, 1 << 12);
 	accounts_read_text(&a, "list", list, sizeof list - 1, true, &errors);
-	p = people_new(a);
+	p = people_new(a, NULL);
 	assert_true(people_find(p, "alice@EXAMPLE.org", &x));
 	assert_string_equal(x.target_user, "al");
 	assert_string_equal(x.name, "Alice@example.org");
@@ -88,7 +88,7 @@ who_is_who(void **state)
 	accounts_free(&a);
 	/* a list without domains */
 	accounts_read_text(&a, "list", "user\nbob\n", 9, true, &errors);
-	p = people_new(a);
+	p = people_new(a, NULL);
 	assert_true(people_find(p, "bob@example.org", &x));
 	assert_string_equal(x.target_user, "bob");
 	assert_false(people_find(p, "@", &x));

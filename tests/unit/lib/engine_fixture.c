@@ -205,7 +205,7 @@ run_child(struct fixture *f)
 	if (f->people != NULL) {
 		accounts_read_text(&known, "list", f->people,
 		    strlen(f->people), true, &errors);
-		people = people_new(known);
+		people = people_new(known, NULL);
 		run.people = people;
 	}
 	if (state_open(&run.state, f->state, &created, &e) == -1)
