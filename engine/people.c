@@ -1,6 +1,7 @@
 /* Who is who at the source, and who that is at the target. */
 #include "people.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -59,6 +60,31 @@ people_free(struct people **pp)
 	*pp = NULL;
 }
 
+/* The user in the account's URI at the target, as far as it is one of a server;
+ * the list may name others, or none. */
+static bool
+uri_says(const struct people *p, size_t row, char out[256])
+{
+	struct account_stores s;
+	const struct uri *u;
+	char *user = NULL;
+	struct err e;
+	bool fits;
+
+	if (p->cfg == NULL || account_stores(p->list, row, p->cfg, &s, &e) ==
+	    -1)
+		return false;
+	u = s.uri[SIDE_TARGET];
+	if (u->host != NULL && config_uri_get(u, "shared") == NULL)
+		user = config_uri_user(u);
+	account_stores_release(&s);
+	fits = user != NULL && user[0] != '\0' && strlen(user) < 256;
+	if (fits)
+		memcpy(out, user, strlen(user) + 1);
+	free(user);
+	return fits;
+}
+
 static bool
 find(const struct people *p, const char *user, struct person *out)
 {
@@ -72,10 +98,13 @@ find(const struct people *p, const char *user, struct person *out)
 	    (hit + 1 < p->v + p->n && compare(hit, hit + 1) == 0))
 		return false;
 	target = account_column(p->list, hit->row, "target_user");
-	if (target == NULL || target[0] == '\0')
+	if (target == NULL || target[0] == '\0' ||
+	    strlen(target) >= sizeof out->user)
 		return false;
 	out->name = account_name(p->list, hit->row);
-	out->target_user = target;
+	if (!uri_says(p, hit->row, out->user))
+		snprintf(out->user, sizeof out->user, "%.255s", target);
+	out->target_user = out->user;
 	return true;
 }
 

@@ -10,7 +10,8 @@
 
 struct people;
 
-/* Borrows both.  With a config, [shared] goes before the list. */
+/* Borrows both.  With a config, who somebody is at the target is what the URI of
+ * the account says, and [shared] goes before the list. */
 struct people	*people_new(const struct accounts *, const struct config *);
 void		 people_free(struct people **);
 
@@ -19,6 +20,7 @@ struct person {
 					 * it is not in the list */
 	const char	*target_user;	/* NULL: it became shared mailboxes */
 	struct place	 place;
+	char		 user[256];
 };
 
 /* NAME@DOMAIN, in a list without domains NAME.  False: nobody, or several.

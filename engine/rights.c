@@ -112,6 +112,24 @@ load(struct lane *l, const struct pair *p, struct arena *arena,
 
 /* Giving. */
 
+/* Whose mailboxes these are; NULL: not known. */
+static const char *
+owner(struct lane *l, struct arena *arena)
+{
+	const struct account *a = l->account;
+	char *user = NULL;
+	const char *s;
+
+	/* Of shared mailboxes the login has made itself the owner. */
+	if (a->shared)
+		return a->tgt_uri->user;
+	if (a->tgt_uri->host != NULL)
+		user = config_uri_user(a->tgt_uri);
+	s = user != NULL ? arena_strdup(arena, user) : a->target_user;
+	free(user);
+	return s;
+}
+
 /* A name that servers would take for something else than a user. */
 static bool
 is_plain(const char *user)
@@ -238,8 +256,7 @@ give(struct lane *l, const struct pair *p, const struct wish *w, bool young,
 		    w->rights, why);
 		return 0;
 	}
-	if (!l->account->shared && l->account->target_user != NULL &&
-	    strcmp(target, l->account->target_user) == 0)
+	if ((has = owner(l, arena)) != NULL && strcmp(target, has) == 0)
 		return 0;		/* the owner's own */
 	has = rights_of(acl, n, target);
 	if (has != NULL && strcmp(has, w->rights) == 0) {
@@ -283,9 +300,7 @@ take_inherited(struct lane *l, const struct pair *p, const struct wish *w,
     size_t n, struct acl_entry *acl, size_t nacl, struct arena *arena,
     struct err *e)
 {
-	/* Of shared mailboxes the login has made itself the owner. */
-	const char *account = l->account->shared ? l->account->tgt_uri->user :
-	    l->account->target_user, *why, *target;
+	const char *account = owner(l, arena), *why, *target;
 	int64_t given, op;
 	size_t k;
 	int rc;
