@@ -589,6 +589,30 @@ class TestList(unittest.TestCase):
             self.assertEqual(haul.run("plan", "--list-accounts", f"cgp:{base}/Accounts").code, ACCOUNTS)
 
 
+class TestRecipe(unittest.TestCase):
+    def test_readme(self):
+        """What README tells a newcomer to do, word for word."""
+        with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as f:
+            text = re.search(r"(?m)^    scripts/cgp-tree synthetic\n(?:    .*\n)+", f.read()).group()
+        with Haul() as haul:
+            os.chmod(haul.directory, 0o755)  # the server's user goes through it
+            os.symlink(os.path.join(ROOT, "scripts"), haul.path("scripts"))
+            server = haul.path("c")
+            steps = re.sub(r"(?m)^    ", "", text).replace("/tmp/c", server)
+            self.assertTrue(steps.endswith(f"scripts/cyrus-server {server} stop\n"), steps)
+            path = os.path.dirname(haul.program) + ":" + os.environ["PATH"]
+            environment = {**os.environ, "PATH": path, "MAILHAUL_TEST_CA": haul.path("ca")}
+            try:
+                run = subprocess.run(["bash", "-c", steps], cwd=haul.directory, env=environment, capture_output=True, text=True, check=False)
+            finally:
+                subprocess.run([os.path.join(ROOT, "scripts/cyrus-server"), server, "stop"], check=False, capture_output=True)
+            self.assertRegex(run.stdout, r"(?m)^not ready, because", run.stderr)
+            self.assertRegex(run.stdout, r"(?m)^  copied    117$")
+            outcomes = Counter(re.findall(r"(?m)^(done|partial|empty|failed) .* \S+@\S+", run.stdout))
+            self.assertEqual(outcomes, {"done": 8, "partial": 2, "empty": 2}, run.stdout + run.stderr)
+            self.assertRegex(run.stdout, r"(?m)^outcome   done: everything")
+
+
 class TestDovecot(Common, unittest.TestCase):
     kind = Dovecot
     settings = {"FORMAT": "mdbox", "SEPARATOR": "/"}
