@@ -101,13 +101,19 @@ set_shared(const struct accounts *a, size_t i, const struct config *c,
 		return err_set(e, ERR_ACCOUNT, "target_user is %.100s in the "
 		    "list, and [shared] says user:%.100s", target,
 		    place.name);
-	if (strncmp(u->scheme, "imap", 4) != 0)
+	if (strcmp(u->scheme, "null") == 0)
 		return 0;
+	if (place.shared && strncmp(u->scheme, "imap", 4) != 0)
+		return err_set(e, ERR_ACCOUNT, "[shared] wants shared "
+		    "mailboxes, which mailhaul makes over IMAP only");
 	if (place.shared) {
 		config_uri_drop(u, "authzid");
 		uri_set(u, "shared", place.name);
 	} else if (config_uri_get(u, "authzid") != NULL)
 		uri_set(u, "authzid", place.name);
+	else if (target == NULL || strcmp(target, place.name) != 0)
+		return err_set(e, ERR_ACCOUNT, "[shared] says user:%.100s: "
+		    "give the list that target_user", place.name);
 	return 0;
 }
 
