@@ -1,7 +1,7 @@
 /*
  * What an account has and nobody moves, with counts.
  *
- *	account.settings	Rules: #Vacation, rules that send mail on, others
+ *	account.settings	Rules: #Vacation, those that send mail on, ...
  *	account.dst		string lists and contact data
  *	account.web/		files
  *	account.rpopids/, Settings/RPOP.data of the domain	other servers'

@@ -198,12 +198,12 @@ open_box(struct cgp *c, const struct cgp_folder *f, struct err *e)
 	dir = cgp_open_dir_at(c->place.dirfd, slash == NULL ? "" :
 	    arena_memdup0(&c->tree, f->file, (size_t)(slash - f->file)));
 	if (dir == -1)
-		return err_sys(e, cgp_scope(errno, ERR_MAILBOX), "%s",
+		return err_sys(e, quiet_scope(errno, ERR_MAILBOX), "%s",
 		    f->file);
 	c->box.fd = f->kind == CGP_MDIR ? cgp_open_dir(dir, name) :
 	    cgp_open(dir, name, &st);
 	if (c->box.fd == -1)
-		err_sys(e, cgp_scope(errno, ERR_MAILBOX), "%s", f->file);
+		err_sys(e, quiet_scope(errno, ERR_MAILBOX), "%s", f->file);
 	close(dir);
 	return c->box.fd == -1 ? -1 : 0;
 }
@@ -216,7 +216,7 @@ watch(struct cgp *c, struct err *e)
 	struct timespec now;
 
 	if (fstat(c->box.fd, st) == -1)
-		return err_sys(e, cgp_scope(errno, ERR_MAILBOX), "stat");
+		return err_sys(e, quiet_scope(errno, ERR_MAILBOX), "stat");
 	clock_gettime(CLOCK_REALTIME, &now);
 	c->box.size = (uint64_t)st->st_size;
 	/* Times tick coarsely: what changed within this second may change

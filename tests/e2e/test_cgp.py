@@ -279,7 +279,8 @@ class Common:
         return copy, user, proxy
 
     def total(self, user):
-        return self.there(user).total()
+        """Without what others let anyone read."""
+        return sum(len(b.messages) for name, b in self.there(user).boxes.items() if not name.startswith("user/"))
 
     def test_files_that_change_between_passes(self):
         """Other keys, other names, other flags: never a message twice."""
