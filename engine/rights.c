@@ -229,12 +229,13 @@ set(struct lane *l, const struct pair *p, const struct wish *w,
 	return state_call(l->run->state, apply_given, &g, e);
 }
 
-/* The rights that somebody has; NULL: none. */
+/* The rights that somebody has; NULL: none.  Servers write names of users in
+ * lower case. */
 static const char *
 rights_of(const struct acl_entry *acl, size_t n, const char *who)
 {
 	for (size_t i = 0; i < n; i++)
-		if (strcmp(acl[i].who, who) == 0)
+		if (strcasecmp(acl[i].who, who) == 0)
 			return acl[i].rights[0] != '\0' ? acl[i].rights :
 			    NULL;
 	return NULL;
@@ -256,7 +257,7 @@ give(struct lane *l, const struct pair *p, const struct wish *w, bool young,
 		    w->rights, why);
 		return 0;
 	}
-	if ((has = owner(l, arena)) != NULL && strcmp(target, has) == 0)
+	if ((has = owner(l, arena)) != NULL && strcasecmp(target, has) == 0)
 		return 0;		/* the owner's own */
 	has = rights_of(acl, n, target);
 	if (has != NULL && strcmp(has, w->rights) == 0) {
@@ -308,15 +309,15 @@ take_inherited(struct lane *l, const struct pair *p, const struct wish *w,
 	for (size_t i = 0; i < nacl; i++) {
 		for (k = 0; k < n; k++)
 			if ((target = identifier(l, w[k].who, arena, &why)) !=
-			    NULL && strcmp(target, acl[i].who) == 0)
+			    NULL && strcasecmp(target, acl[i].who) == 0)
 				break;
-		if (k < n || (account != NULL && strcmp(acl[i].who,
+		if (k < n || (account != NULL && strcasecmp(acl[i].who,
 		    account) == 0) || acl[i].rights[0] == '\0')
 			continue;
 		if (db_number(l->reader, e, &given, 0, "SELECT 1 FROM access"
-		    " WHERE account_id = ?1 AND target = ?2 AND given IS NOT"
-		    " NULL LIMIT 1", "is", l->account->row.id, acl[i].who) ==
-		    -1)
+		    " WHERE account_id = ?1 AND lower(target) = lower(?2) AND"
+		    " given IS NOT NULL LIMIT 1", "is", l->account->row.id,
+		    acl[i].who) == -1)
 			return -1;
 		if (given == 0 && !l->account->shared)
 			continue;

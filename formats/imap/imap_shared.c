@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/mutf7.h"
 #include "base/xmalloc.h"
@@ -75,13 +76,13 @@ imap_shared_own(struct imap_store *m, const char *name, bool fresh,
 	arena_init(&a);
 	rc = imap_store_acl(&m->t, &a, name, &acl, &n, e);
 	for (size_t i = 0; i < n && rc == 1; i++)
-		if (strcmp(acl[i].who, me) == 0)
+		if (strcasecmp(acl[i].who, me) == 0)
 			mine = strspn(ALL_RIGHTS, acl[i].rights) ==
 			    strlen(ALL_RIGHTS);
 	if (rc == 1 && !mine)
 		rc = imap_store_set_acl(&m->t, name, me, ALL_RIGHTS, e);
 	for (size_t i = 0; i < n && rc == 1 && fresh; i++)
-		if (strcmp(acl[i].who, me) != 0)
+		if (strcasecmp(acl[i].who, me) != 0)
 			rc = imap_store_set_acl(&m->t, name, acl[i].who, "",
 			    e);
 	arena_release(&a);

@@ -199,9 +199,12 @@ kept(void **state)
 	    1);
 	assert_int_equal(fx.tgt->nacl, 2);
 	/* as it should be, whoever did it */
-	mem_acl_set(mem_folder_get(fx.tgt, "Sent", true), "al", "lrs");
+	mem_acl_set(mem_folder_get(fx.tgt, "Sent", true), "al", "");
+	mem_acl_set(mem_folder_get(fx.tgt, "Sent", true), "AL", "lrs");
 	assert_int_equal(fixture_run(&fx), 0);
 	assert_int_equal(told("Sent for alice%"), 0);
+	mem_acl_set(mem_folder_get(fx.tgt, "Sent", true), "AL", "");
+	mem_acl_set(mem_folder_get(fx.tgt, "Sent", true), "al", "lrs");
 	wish("Sent", "alice@example.org", "lr");
 	assert_int_equal(fixture_run(&fx), 0);
 	assert_string_equal(has("Sent"), "al lr\n");
