@@ -13,68 +13,74 @@
 
 #define ENTRIES_MAX	((size_t)20000)
 
+/* A word, whichever way it is written. */
+static int
+word(struct imap_reader *r, struct imap_token *t, struct err *e)
+{
+	if (imap_read_token(r, t, e) == -1 || imap_token_string(r, t, e) == -1)
+		return -1;
+	if (t->type == IMAP_OPEN || t->type == IMAP_CLOSE)
+		return imap_protocol(r, "access rights that are none", e);
+	return 0;
+}
+
+int
+imap_acl_read(struct imap_reader *r, bool newer, struct arena *a,
+    struct acl_entry **acl, size_t *n, struct err *e)
+{
+	struct acl_entry *list = NULL;
+	char rights[ACL_MAX];
+	struct imap_token t;
+	size_t room = 0;
+	const char *who;
+
+	*n = 0;
+	if (word(r, &t, e) == -1)	/* the mailbox */
+		return -1;
+	while (t.type != IMAP_END) {
+		if (word(r, &t, e) == -1)
+			return -1;
+		if (t.type == IMAP_END)
+			break;
+		who = arena_memdup0(a, t.p, t.len);
+		if (word(r, &t, e) == -1)
+			return -1;
+		if (t.type == IMAP_END)
+			return imap_protocol(r, "access rights without "
+			    "letters", e);
+		if (*n == room) {
+			room = room == 0 ? 8 : 2 * room;
+			if (room > ENTRIES_MAX)
+				return imap_protocol(r, "too many access "
+				    "rights", e);
+			*acl = arena_alloc(a, room * sizeof *list);
+			if (*n > 0)
+				memcpy(*acl, list, *n * sizeof *list);
+			list = *acl;
+		}
+		acl_told(t.p, newer, rights);
+		list[*n].who = who;
+		list[(*n)++].rights = arena_strdup(a, rights);
+	}
+	return 0;
+}
+
 struct asked {
 	struct arena	*arena;
 	struct acl_entry *acl;
-	size_t		 n, room;
+	size_t		 n;
 };
-
-/* A word, whichever way it is written. */
-static int
-word(struct imap_session *s, struct imap_token *t, struct err *e)
-{
-	if (imap_read_token(&s->r, t, e) == -1 ||
-	    imap_token_string(&s->r, t, e) == -1)
-		return -1;
-	if (t->type == IMAP_OPEN || t->type == IMAP_CLOSE)
-		return imap_protocol(&s->r, "access rights that are none", e);
-	return 0;
-}
 
 static int
 acl_data(struct imap_session *s, struct imap_response *rs, void *ctx,
     struct err *e)
 {
-	bool newer = (s->caps & CAP_RIGHTS) != 0;
-	char rights[ACL_MAX];
 	struct asked *q = ctx;
-	struct imap_token t;
-	const char *who;
 
 	if (rs->kind != IMAP_DATA || strcmp(rs->name, "ACL") != 0)
 		return 0;
-	q->n = 0;
-	if (word(s, &t, e) == -1)
-		return -1;
-	while (t.type != IMAP_END) {
-		if (word(s, &t, e) == -1)
-			return -1;
-		if (t.type == IMAP_END)
-			break;
-		who = arena_memdup0(q->arena, t.p, t.len);
-		if (word(s, &t, e) == -1)
-			return -1;
-		if (t.type == IMAP_END)
-			return imap_protocol(&s->r, "access rights without "
-			    "letters", e);
-		if (q->n == q->room) {
-			size_t room = q->room == 0 ? 8 : 2 * q->room;
-			struct acl_entry *more = arena_alloc(q->arena, room *
-			    sizeof *more);
-
-			if (room > ENTRIES_MAX)
-				return imap_protocol(&s->r, "too many access "
-				    "rights", e);
-			if (q->n > 0)
-				memcpy(more, q->acl, q->n * sizeof *more);
-			q->acl = more;
-			q->room = room;
-		}
-		acl_told(t.p, newer, rights);
-		q->acl[q->n].who = who;
-		q->acl[q->n++].rights = arena_strdup(q->arena, rights);
-	}
-	return 0;
+	return imap_acl_read(&s->r, (s->caps & CAP_RIGHTS) != 0, q->arena,
+	    &q->acl, &q->n, e);
 }
 
 int

@@ -33,6 +33,10 @@ int	imap_store_change_flags(struct target *, struct flag_change *, size_t n,
 	    struct err *);
 int	imap_store_expunge(struct target *, const uint32_t *uids, size_t n,
 	    struct err *);
+/* What follows "* ACL", to the end of the response, in the arena; newer: the
+ * letters are those of RFC 4314. */
+int	imap_acl_read(struct imap_reader *, bool newer, struct arena *,
+	    struct acl_entry **, size_t *n, struct err *);
 int	imap_store_acl(struct target *, struct arena *, const char *name,
 	    struct acl_entry **, size_t *n, struct err *);
 int	imap_store_set_acl(struct target *, const char *name, const char *who,
