@@ -313,6 +313,7 @@ lane_open_eyes(struct lane *l, bool fresh, struct err *e)
 	struct store_conf c = conf_of(l, l->account->tgt_uri,
 	    l->account->tgt_password);
 
+	c.at_target = true;
 	if (fresh)
 		lane_close_eyes(l);
 	if (l->eyes != NULL)

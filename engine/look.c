@@ -106,6 +106,8 @@ hash_chunk(struct lane *l, struct pair *p, const struct msg_meta *metas,
 			continue;		/* expunged meanwhile */
 		if (rc == 1)
 			rc = measure_content(l->measure, content, NULL, &m, e);
+		if (rc == -1)
+			e->at_target = true;
 		content_close(&content);
 		if (rc == 0)
 			lane_pace(l, SIDE_TARGET, m.size, 1);

@@ -163,8 +163,10 @@ same_bytes(struct lane *l, const struct stored *s, const struct msg_meta *m,
 		rc = measure_content(l->measure, content, NULL, &md, e) == 0 ?
 		    1 : -1;
 	content_close(&content);
-	if (rc == -1)
+	if (rc == -1) {
+		e->at_target = true;
 		return e->scope == ERR_MESSAGE ? 0 : -1;
+	}
 	return rc == 1 && (memcmp(md.digests.strict, s->digests.strict,
 	    DIGEST_LEN) == 0 || memcmp(md.digests.loose, s->digests.loose,
 	    DIGEST_LEN) == 0);

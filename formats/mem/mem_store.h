@@ -86,6 +86,8 @@ struct mem_store {
 	bool		 hangs_up;	/* whoever opens it */
 	char		 sick[32];	/* as a source: a message holding this
 					 * cannot be read: the disk fails */
+	bool		 no_view;	/* what it holds is not told: the host
+					 * is away */
 	unsigned	 sessions;	/* open */
 	/* counted */
 	uint64_t	 bytes_stored, nstored, ncreated, nbatches, nchanges;

@@ -117,7 +117,8 @@ survey(struct target *tp, struct arena *a, const char *const *names, size_t n,
 
 	(void)names;
 	(void)n;
-	(void)e;
+	if (t->store->no_view)
+		return err_retry(e, ERR_HOST, "no answer to LIST");
 	mem_lock();
 	mem_settle(t->store);
 	for (struct mem_folder *f = t->store->folders; f; f = f->next)
