@@ -180,7 +180,7 @@ check_orders(struct pool *pool)
 	struct run *run = pool->run;
 	enum control order;
 
-	if (run->set->stop_ms != 0 && now_ms() >= run->set->stop_ms)
+	if (settings_left_ms(run->set, now_ms(), time(NULL)) == 0)
 		stop_run(pool, "the time is over: batches in hand are "
 		    "finished");
 	if (run->state_path == NULL)

@@ -62,6 +62,7 @@ setup(void **state)
 	fx.set.max_tries = 1;	/* the session that breaks; no more */
 	fx.set.cap_raise_ms = 600000;
 	fx.set.stop_ms = 0;
+	fx.set.stop_at = 0;
 	fx.set.min_free = 0;
 	fx.set.source_limits = fx.set.target_limits = NULL;
 	fx.set.empty_ok = fx.set.merge_existing = false;
@@ -491,6 +492,41 @@ test_stop_time(void **state)
 	assert_all_there();
 }
 
+/* A time of the day is the wall's: a clock that is set moves it, and does not
+ * touch what was said to take so long. */
+static void
+test_clock_is_set(void **state)
+{
+	struct settings s = { .stop_ms = 0 };
+
+	(void)state;
+	assert_true(settings_left_ms(&s, 5, 5) == UINT64_MAX);
+	s.stop_at = 100000;
+	assert_int_equal(settings_left_ms(&s, 50, 99000), 1000000);
+	assert_int_equal(settings_left_ms(&s, 60, 99990), 10000);
+	assert_int_equal(settings_left_ms(&s, 70, 92800), 7200000);
+	assert_int_equal(settings_left_ms(&s, 70, 100000), 0);
+	assert_int_equal(settings_left_ms(&s, 70, 200000), 0);
+	s.stop_ms = 1000;
+	assert_int_equal(settings_left_ms(&s, 400, 92800), 600);
+	assert_int_equal(settings_left_ms(&s, 400, 99999), 600);
+	assert_int_equal(settings_left_ms(&s, 2000, 99999), 0);
+	s.stop_at = 0;
+	assert_int_equal(settings_left_ms(&s, 400, 500000), 600);
+
+	/* So does a run. */
+	fx.set.stop_at = time(NULL) - 1;
+	fx.set.lanes = 1;
+	mem_host(true)->batch_ms = 300;
+	assert_int_equal(fixture_run(&fx), 75);
+	assert_true(stored() < ALL);
+	assert_int_equal(accounts("failed"), 0);
+	fx.set.stop_at = time(NULL) + 3600;
+	mem_host(true)->batch_ms = 0;
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_all_there();
+}
+
 /* Shortly before it, what would not end in time is not begun. */
 static void
 test_too_long_for_the_rest(void **state)
@@ -756,6 +792,7 @@ main(void)
 		cmocka_unit_test_setup(test_limit_of_hours, setup),
 		cmocka_unit_test_setup(test_limit_of_rate, setup),
 		cmocka_unit_test_setup(test_stop_time, setup),
+		cmocka_unit_test_setup(test_clock_is_set, setup),
 		cmocka_unit_test_setup(test_too_long_for_the_rest, setup),
 		cmocka_unit_test_setup(test_stop_order, setup),
 		cmocka_unit_test_setup(test_pause_and_resume, setup),
