@@ -238,7 +238,15 @@ fill_target(struct steps *s)
 			pa->target_messages += a->view.boxes[i].st.messages;
 	if (a->user_missing)
 		pa->target_quota = pa->target_used = UNKNOWN64;
-	if (a->strange > 0 && pa->ready)
+	if (a->unproven) {
+		pa->ready = false;
+		plan_addf(&pa->problems, &pa->arena, "strangers-mail", NULL,
+		    "the target already holds %" PRIu64 " messages that the "
+		    "state does not know, and of the %" PRIu64 " that were "
+		    "compared none is the source's: is it the right one? copy "
+		    "compares all of them before it stores anything, and so "
+		    "does plan --count-bytes", a->strange, a->compared);
+	} else if (a->strange > 0 && pa->ready)
 		plan_addf(&pa->warnings, &pa->arena, "holds-mail", NULL,
 		    "the target already holds %" PRIu64 " messages that the "
 		    "state does not know: copy compares them with the source "

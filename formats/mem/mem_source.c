@@ -137,6 +137,9 @@ folder_open(struct source *sp, struct folder_info *fi,
 	struct mem_src *s = (struct mem_src *)sp;
 	uint64_t modseq;
 
+	if (s->store->breaks[0] != '\0' && strcmp(s->store->breaks,
+	    fi->raw_name) == 0)
+		return mem_internal_error(s->store, e);
 	mem_lock();
 	mem_settle(s->store);
 	s->folder = mem_folder_get(s->store, fi->raw_name, false);

@@ -142,15 +142,6 @@ survey(struct target *tp, struct arena *a, const char *const *names, size_t n,
 }
 
 static int
-internal_error(const struct mem_store *s, struct err *e)
-{
-	err_retry(e, s->breaks_all ? ERR_HOST : ERR_MAILBOX, "NO [SERVERBUG] "
-	    "internal error");
-	e->cause = CAUSE_BROKEN;
-	return -1;
-}
-
-static int
 folder_open(struct target *tp, const char *fname, struct folder_state *st,
     struct err *e)
 {
@@ -158,7 +149,7 @@ folder_open(struct target *tp, const char *fname, struct folder_state *st,
 
 	if (t->store->breaks[0] != '\0' && strcmp(t->store->breaks,
 	    fname) == 0)
-		return internal_error(t->store, e);
+		return mem_internal_error(t->store, e);
 	mem_lock();
 	mem_settle(t->store);
 	t->folder = mem_folder_get(t->store, fname, false);
@@ -298,7 +289,7 @@ take(struct mem_store *s, struct store_item *it, struct buf *b)
 	}
 	if (s->breaks[0] != '\0' && memmem(b->ptr, b->len, s->breaks,
 	    strlen(s->breaks)) != NULL) {
-		internal_error(s, &it->err);
+		mem_internal_error(s, &it->err);
 		if (it->suspect)
 			it->err.scope = ERR_MESSAGE;
 		return -1;
