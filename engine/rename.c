@@ -425,6 +425,49 @@ check_wish(struct lane *l, const struct naming *names, struct err *e)
 	return 1;
 }
 
+/* Is it there, with mail or only as a level? */
+static int
+check_there(struct work *w, const struct moving *m, struct err *e)
+{
+	const char *other;
+	struct err ignored;
+
+	for (size_t i = 0; i < w->view.n; i++)
+		if (target_name_key(w->l->tgt, &w->a->arena,
+		    w->view.boxes[i].name, &other, &ignored) == 0 &&
+		    strcmp(other, m->key) == 0)
+			return 0;
+	return err_set(e, ERR_ACCOUNT, "%s is no longer at the target and "
+	    "cannot be renamed to %s: change the rule back, or forget the "
+	    "account and copy it anew", m->at, m->want);
+}
+
+/* A plan: what there would be after it. */
+static int
+pretend(struct work *w, struct moving *m, const char *to, struct err *e)
+{
+	struct arena *arena = &w->a->arena;
+	const char *from = m->at;
+
+	for (size_t i = 0; i < w->view.n; i++) {
+		const char **name = &w->view.boxes[i].name;
+
+		if (strcmp(*name, from) == 0 || is_below(w, *name, from))
+			*name = arena_printf(arena, "%s%s", to, *name +
+			    strlen(from));
+	}
+	for (size_t i = 0; i < w->n; i++) {
+		struct moving *k = &w->m[i];
+
+		if (!goes_along(w, k, from))
+			continue;
+		k->at = arena_printf(arena, "%s%s", to, k->at + strlen(from));
+		if (target_name_key(w->l->tgt, arena, k->at, &k->key, e) == -1)
+			return -1;
+	}
+	return 0;
+}
+
 int
 rename_apply(struct lane *l, struct account *a, struct naming *names,
     struct err *e)
@@ -444,8 +487,6 @@ rename_apply(struct lane *l, struct account *a, struct naming *names,
 		return err_set(e, ERR_ACCOUNT, "mailboxes would have other "
 		    "names now, but the account is released: its owner names "
 		    "them");
-	if (l->run->planning)
-		return 0;
 	if (load_moving(&w, l, a, names, e) == -1 ||
 	    look_before(&w, e) == -1)
 		return -1;
@@ -463,7 +504,8 @@ rename_apply(struct lane *l, struct account *a, struct naming *names,
 			    &encoded, e) == -1)
 				return -1;
 		}
-		if (rename_one(&w, m, to, e) == -1)
+		if (check_there(&w, m, e) == -1 || (l->run->planning ?
+		    pretend(&w, m, to, e) : rename_one(&w, m, to, e)) == -1)
 			return err_ctx(e, "rename");
 	}
 	return e->scope == ERR_NONE ? 0 : -1;
