@@ -35,6 +35,11 @@ tell(void *ctx, const struct undo_box *b)
 	fputs("  ", stdout);
 	text_show(stdout, b->tgt_name);
 	putchar(':');
+	if (b->stays) {
+		printf(" %s\n", b->note);
+		u->mailboxes--;
+		return;
+	}
 	number(b->ours, u->yes ? "messages taken back" :
 	    "messages would be taken back");
 	number(b->changed, "were changed since and stay");

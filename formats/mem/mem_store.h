@@ -79,6 +79,11 @@ struct mem_store {
 	uint64_t	 max_message;	/* bytes, 0: no limit */
 	bool		 missing;	/* the account does not exist */
 	void		(*on_batch)(struct mem_store *);	/* before each */
+	void		(*on_change)(struct mem_store *, const char *what,
+			    const char *mailbox);	/* before "open",
+					 * "rename", "delete", "subscribe" */
+	bool		 no_rename;	/* mailboxes keep their names */
+	bool		 no_modseq;	/* no CONDSTORE */
 	bool		 login_fails;	/* its password is wrong */
 	bool		 unavailable;	/* to whoever opens it, as if the host
 					 * were */

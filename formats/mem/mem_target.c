@@ -141,6 +141,13 @@ survey(struct target *tp, struct arena *a, const char *const *names, size_t n,
 	return 0;
 }
 
+static void
+changing(struct mem_store *s, const char *what, const char *fname)
+{
+	if (s->on_change != NULL)
+		s->on_change(s, what, fname);
+}
+
 static int
 folder_open(struct target *tp, const char *fname, struct folder_state *st,
     struct err *e)
@@ -156,11 +163,13 @@ folder_open(struct target *tp, const char *fname, struct folder_state *st,
 	if (t->folder != NULL) {
 		st->uidvalidity = t->folder->uidvalidity;
 		st->uidnext = t->folder->uidnext;
-		st->modseq = t->folder->modseq;
+		st->modseq = t->store->no_modseq ? 0 : t->folder->modseq;
 		st->messages = t->folder->count;
 		st->special_use = t->folder->special_use;
 	}
 	mem_unlock();
+	/* After what it tells. */
+	changing(t->store, "open", fname);
 	return t->folder != NULL;
 }
 
@@ -183,6 +192,19 @@ parent(struct target *tp, struct arena *a, const char *fname,
 	return 1;
 }
 
+/* Under the lock. */
+static void
+make_parents(struct mem_store *s, const char *fname)
+{
+	for (const char *p = fname; s->makes_parents &&
+	    (p = strchr(p, '/')) != NULL; p++) {
+		char up[400];
+
+		snprintf(up, sizeof up, "%.*s", (int)(p - fname), fname);
+		mem_folder_get(s, up, true);
+	}
+}
+
 static int
 folder_create(struct target *tp, const char *fname, unsigned use,
     struct err *e)
@@ -198,13 +220,7 @@ folder_create(struct target *tp, const char *fname, unsigned use,
 		t->store->ncreated++;
 	f = mem_folder_get(t->store, fname, true);
 	f->special_use |= use;
-	for (const char *p = fname; t->store->makes_parents &&
-	    (p = strchr(p, '/')) != NULL; p++) {
-		char up[400];
-
-		snprintf(up, sizeof up, "%.*s", (int)(p - fname), fname);
-		mem_folder_get(t->store, up, true);
-	}
+	make_parents(t->store, fname);
 	mem_unlock();
 	return 0;
 }
@@ -218,8 +234,9 @@ folder_rename(struct target *tp, const char *from, const char *to,
 	size_t len = strlen(from), n = 0;
 	char name_buf[4096];
 
+	changing(s, "rename", from);
 	mem_lock();
-	if (mem_folder_get(s, to, false) != NULL ||
+	if (s->no_rename || mem_folder_get(s, to, false) != NULL ||
 	    mem_folder_get(s, from, false) == NULL) {
 		mem_unlock();
 		return err_set(e, ERR_MAILBOX, "RENAME %s to %s: NO", from,
@@ -236,6 +253,7 @@ folder_rename(struct target *tp, const char *from, const char *to,
 			f->uidvalidity = s->next_uidvalidity++;
 		n++;
 	}
+	make_parents(s, to);
 	s->nchanges += n;
 	mem_unlock();
 	return 0;
@@ -248,6 +266,7 @@ subscribe(struct target *tp, const char *fname, bool on, struct err *e)
 	struct mem_folder *f;
 
 	(void)e;
+	changing(t->store, "subscribe", fname);
 	mem_lock();
 	f = mem_folder_get(t->store, fname, false);
 	if (f != NULL && f->subscribed != on) {
@@ -516,6 +535,7 @@ folder_delete(struct target *tp, const char *fname, struct err *e)
 	struct mem_folder *f, **fp;
 
 	(void)e;
+	changing(t->store, "delete", fname);
 	mem_lock();
 	for (fp = &t->store->folders; (f = *fp) != NULL; fp = &f->next)
 		if (strcmp(f->name, fname) == 0) {
