@@ -24,6 +24,7 @@
 #include "base/fault.h"
 #include "base/xmalloc.h"
 #include "repair.h"
+#include "uids.h"
 
 #define SLOTS		4		/* window at most 3 */
 #define SLOT_BYTES	((size_t)1024 * 1024)
@@ -61,6 +62,9 @@ struct pair_work {
 	struct target_caps caps;
 	size_t		 outstanding;
 	uint32_t	 expect_uid;	/* the target's next, 0: unknown */
+	bool		 keep_uids;	/* they are the source's */
+	uint32_t	 uidnext;	/* above all that we stored */
+	uint64_t	 uid_changes;	/* UIDs that could not be had */
 	unsigned	 troubles;	/* passing refusals in a row */
 	bool		 doubt;
 	bool		 failed;	/* send no more */
@@ -144,7 +148,7 @@ work_uidnext(const struct lane *l)
 
 void
 work_begin(struct lane *l, struct pair *p, const struct folder_state *f,
-    struct tally *t)
+    bool keep_uids, struct tally *t)
 {
 	struct pair_work *w = l->work;
 
@@ -156,7 +160,9 @@ work_begin(struct lane *l, struct pair *p, const struct folder_state *f,
 	l->lifted = atomic_load(&l->account->lifted);
 	w->folder = *f;
 	w->tally = t;
-	w->expect_uid = f->uidnext;
+	w->expect_uid = w->uidnext = f->uidnext;
+	w->keep_uids = keep_uids;
+	w->uid_changes = 0;
 	w->troubles = 0;
 	w->doubt = w->failed = false;
 	w->nagain = 0;
@@ -171,6 +177,14 @@ work_begin(struct lane *l, struct pair *p, const struct folder_state *f,
 		w->caps.window = SLOTS - 1;
 	if (w->caps.window < 1)
 		w->caps.window = 1;
+}
+
+void
+work_uids(const struct lane *l, struct work_uids *u)
+{
+	u->next = l->work->uidnext;
+	u->known = l->work->expect_uid != 0;
+	u->changed = l->work->uid_changes;
 }
 
 static int
@@ -414,6 +428,28 @@ passing_trouble(struct pair_work *w, const struct err *why)
 	return true;
 }
 
+/* Does the stored item follow what was known of the mailbox without a gap in
+ * which other mail may lie? */
+static bool
+follows(struct pair_work *w, const struct slot *s, const struct store_item *it,
+    bool first)
+{
+	bool yes;
+
+	/* A target that chose the UIDs saw what was there before. */
+	if (s->batch.uidnext != 0 && w->expect_uid != 0)
+		yes = !first || s->batch.uidnext == w->expect_uid;
+	else
+		yes = w->expect_uid != 0 && it->uid == w->expect_uid;
+	if (yes)
+		w->expect_uid = it->uid + 1;
+	if (it->uid >= w->uidnext)
+		w->uidnext = it->uid + 1;
+	if (it->changes & CHANGE_UID)
+		w->uid_changes++;
+	return yes;
+}
+
 /*
  * What became of items lo .. lo + n - 1, committed.  *split: the batch was
  * refused as a whole and goes again in halves.  Refused messages that may be
@@ -441,11 +477,9 @@ settle_range(struct lane *l, struct slot *s, size_t lo, size_t n, bool *split)
 			w->tally->sent++;
 			c->sent++;
 			c->sent_bytes += it->size;
-			stored++;
-			if (w->expect_uid == 0 || it->uid != w->expect_uid)
+			if (!follows(w, s, it, stored == 0))
 				expected = false;
-			else
-				w->expect_uid++;
+			stored++;
 			last_uid = it->uid;
 			break;
 		case STORE_REFUSED: {
@@ -690,6 +724,8 @@ send_mended(struct lane *l, struct slot *s, size_t i, struct err *e)
 		it->result = STORE_REFUSED;
 		settle_range(l, s, i, 1, &split);
 	} else {
+		/* No link to the file, which is as it was. */
+		content_close(&it->content);
 		it->bytes = arena_memdup0(&s->arena, out.ptr, out.len);
 		it->size = out.len;
 		rc = send_range(l, s, i, 1, e);
@@ -752,6 +788,10 @@ submit_slot(struct lane *l, struct err *e)
 	w->outstanding++;
 	if (target_submit(l->tgt, &s->batch, e) == -1)
 		work_fail(w, e);
+	/* Files that were wanted for links only are not held longer. */
+	for (size_t i = 0; i < s->n; i++)
+		if (s->items[i].bytes != NULL)
+			content_close(&s->items[i].content);
 	while (w->outstanding >= w->caps.window || w->failed) {
 		int rc = reap_one(l, e);
 
@@ -838,6 +878,7 @@ work_send(struct lane *l, const struct msg_meta *meta, const void *key,
 	    meta->nkeywords);
 	copy->raw_flags = copy_string(&s->arena, meta->raw_flags);
 	copy->guid = copy_string(&s->arena, meta->guid);
+	copy->base = copy_string(&s->arena, meta->base);
 	copy->uidl = copy_string(&s->arena, meta->uidl);
 	copy->where = copy_string(&s->arena, meta->where);
 	copy->key = NULL;
@@ -848,7 +889,7 @@ work_send(struct lane *l, const struct msg_meta *meta, const void *key,
 	in->key_len = key_len;
 	in->digests = m->digests;
 	in->size = m->size;
-	in->want_uid = 0;
+	in->want_uid = w->keep_uids ? meta->uid : 0;
 	in->flags = meta->flags;
 	in->kw = join_words(&s->arena, copy->keywords, meta->nkeywords);
 	in->date = meta->date;
@@ -860,11 +901,19 @@ work_send(struct lane *l, const struct msg_meta *meta, const void *key,
 	it->keywords = copy->keywords;
 	it->nkeywords = meta->nkeywords;
 	it->date = meta->date;
-	if (*content != NULL) {
-		it->content = *content;
-		*content = NULL;
+	it->want_uid = in->want_uid;
+	if (w->caps.bits & TGT_CHOOSES_UIDS) {
+		char *guid = arena_alloc(&s->arena, GUID_LEN + 1);
+
+		uids_guid(l, w->pair, meta->guid, key, key_len, &m->digests,
+		    guid);
+		it->guid = guid;
+	}
+	it->content = *content;
+	*content = NULL;
+	if (keep->full)
 		s->offsets[s->n] = SIZE_MAX;
-	} else {
+	else {
 		s->offsets[s->n] = s->bytes.len;
 		buf_add(&s->bytes, keep->ptr, keep->len);
 	}

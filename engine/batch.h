@@ -21,14 +21,23 @@ struct tally {
 struct pair_work *work_new(void);
 void	work_free(struct pair_work **);
 
-/* f: what target_folder_open() gave.  t is added to. */
+/* f: what target_folder_open() gave.  t is added to.  keep_uids: messages are
+ * to have the source's UIDs. */
 void	work_begin(struct lane *, struct pair *, const struct folder_state *f,
-	    struct tally *t);
+	    bool keep_uids, struct tally *t);
+/* After work_end(): what became of UIDs. */
+struct work_uids {
+	uint32_t	 next;		/* the target's, as far as known */
+	bool		 known;		/* no other mail has come between */
+	uint64_t	 changed;	/* messages that could not have theirs */
+};
+void	work_uids(const struct lane *, struct work_uids *);
 /*
  * Takes a message whose facts and CRLF form were measured: one to send.
- * The meta is copied; keep holds the CRLF bytes, or content is open and
- * rewound (then it is taken over).  alone: in a batch of its own; suspect: so
- * too, and a refusal is no news, as it failed before.  May submit and reap.  -1: the session or the state is broken; *e.
+ * The meta is copied; keep holds the CRLF bytes, or is full and content is open
+ * and rewound.  An open content is taken over.  alone: in a batch of its own;
+ * suspect: so too, and a refusal is no news, as it failed before.  May submit
+ * and reap.  -1: the session or the state is broken; *e.
  */
 int	work_send(struct lane *, const struct msg_meta *, const void *key,
 	    size_t key_len, const struct measured *, struct buf *keep,

@@ -216,7 +216,7 @@ look_at_all(struct looking *k, struct arena *arena, uint32_t from,
 		if (rc == 1) {
 			const struct msg_meta *m = &metas[n];
 
-			if (m->uid < from)
+			if (m->uid < from || m->uid == 0)
 				continue;
 			if (m->uid > k->highest)
 				k->highest = m->uid;

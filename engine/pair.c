@@ -13,6 +13,7 @@
 #include "look.h"
 #include "name_rows.h"
 #include "parents.h"
+#include "uids.h"
 #include "walk.h"
 
 #define WALKS	5	/* through a mailbox that changes under us */
@@ -165,9 +166,10 @@ look_first(struct walk *w, struct folder_state *f, bool *changed,
 	struct pair *p = w->p;
 	struct row_mailbox *row = &w->row;
 	uint64_t found = 0, settle_ms, doubt_ms;
+	struct target_caps caps;
 	int64_t extras;
 	uint32_t from;
-	bool all;
+	bool all, prompt;
 
 	if (pair_check_target(w, f, &from, changed, e) == -1)
 		return -1;
@@ -202,13 +204,16 @@ look_first(struct walk *w, struct folder_state *f, bool *changed,
 	if (row->intents > 0) {
 		doubt_ms = p->doubt_ms ? p->doubt_ms : l->run->start_ms;
 		settle_ms = l->run->set->settle_ms;
-		if (!all && !fault_mutated("look") &&
+		/* Files do not come late. */
+		target_caps(l->tgt, &caps);
+		prompt = (caps.bits & TGT_PROMPT) != 0;
+		if (!all && !prompt && !fault_mutated("look") &&
 		    (!p->looked_twice || now_ms() < doubt_ms + settle_ms)) {
 			p->due_ms = doubt_ms + settle_ms;
 			p->looked_twice = true;
 			return 0;
 		}
-		if (intents_settle(l->run->state, p->id, !all &&
+		if (intents_settle(l->run->state, p->id, !all && !prompt &&
 		    p->doubt_ms != 0, e) == -1)
 			return -1;
 		*changed = true;
@@ -303,7 +308,9 @@ walk_once(struct walk *w, struct folder_state *f, struct err *e)
 	}
 	if (w->extras && look_for_loose(w, e) == -1)
 		return -1;
-	work_begin(l, w->p, f, &w->tally);
+	if (uids_begin(w, f, e) == -1)
+		return -1;
+	work_begin(l, w->p, f, w->keep_uids, &w->tally);
 	rc = walk_all(w, e);
 	if (rc == -1)
 		changed = pair_changed(w->p, w->folder, e);
@@ -397,6 +404,7 @@ copy_pair(struct walk *w, const struct folder_state *f, bool changed,
 	enum delta delta;
 	struct folder_state now = *f;
 	struct buf token;
+	struct work_uids done;
 	bool use_token;
 	int rc;
 
@@ -439,6 +447,9 @@ copy_pair(struct walk *w, const struct folder_state *f, bool changed,
 		return -1;
 	if (delta == DELTA_UNCHANGED)
 		return unchanged(w, e);
+	work_uids(l, &done);
+	if (uids_end(w, &done, e) == -1)
+		return -1;
 	return walk_end(w, e);
 }
 

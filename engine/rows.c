@@ -863,6 +863,22 @@ extras_from(struct db *db, int64_t mailbox_id, uint32_t from,
 }
 
 int
+uids_mixed(struct db *db, int64_t mailbox_id, uint32_t below, bool *mixed,
+    struct err *e)
+{
+	int64_t n;
+
+	if (db_number(db, e, &n, 0, "SELECT EXISTS (SELECT 1 FROM extra WHERE"
+	    " mailbox_id = ?1 AND taken = 0 AND uid < ?2) OR EXISTS (SELECT 1"
+	    " FROM message WHERE mailbox_id = ?1 AND outcome IN (1, 2) AND"
+	    " src_uid > 0 AND tgt_uid > 0 AND tgt_uid <> src_uid AND tgt_uid"
+	    " < ?2)", "ii", mailbox_id, (int64_t)below) == -1)
+		return -1;
+	*mixed = n != 0;
+	return 0;
+}
+
+int
 extras_untaken(struct db *db, int64_t mailbox_id, int64_t *n, struct err *e)
 {
 	return db_number(db, e, n, 0, "SELECT count(*) FROM extra WHERE"

@@ -246,6 +246,10 @@ int	 extra_equals(struct db *, int64_t mailbox_id, uint32_t uid,
 int	 extras_from(struct db *, int64_t mailbox_id, uint32_t from,
 	    int (*fn)(void *, uint32_t, struct err *), void *ctx,
 	    struct err *);
+/* Has the target given a UID below this one to other mail than the source?
+ * (Rows whose source had no UID say nothing.) */
+int	 uids_mixed(struct db *, int64_t mailbox_id, uint32_t below,
+	    bool *mixed, struct err *);
 int	 extras_untaken(struct db *, int64_t mailbox_id, int64_t *n,
 	    struct err *);
 /* 1: the extra is untaken and known by its SHA-1 only. */

@@ -368,7 +368,7 @@ read_one(struct walk *w, const struct msg_meta *m, struct err *e)
 	if (w->keep.full) {
 		if (content_rewind(content, e) == -1)
 			goto fail;
-	} else
+	} else if (!(caps.bits & TGT_LINKS) || content->fd == -1)
 		content_close(&content);
 	rc = work_send(l, m, key, key_len, &md, &w->keep, &content, doubts >
 	    0, w->failed, e);

@@ -22,6 +22,7 @@ struct walk {
 	uint64_t	 flushed;	/* what of it is with the writer */
 	bool		 adopting;	/* prepass: strict matches only */
 	bool		 extras;	/* some are untaken */
+	bool		 keep_uids;	/* messages have the source's UIDs */
 	bool		 failed;	/* the message did before */
 	bool		 unmatched;	/* the prepass met a message that has
 					 * neither row nor equal */

@@ -160,6 +160,15 @@ content_range(int fd, bool owned, uint64_t off, uint64_t len)
 	return &r->c;
 }
 
+struct content *
+content_file(int fd, uint64_t len)
+{
+	struct content *c = content_range(fd, true, 0, len);
+
+	c->fd = fd;
+	return c;
+}
+
 /* A content with parts left out. */
 
 struct content_cutter {

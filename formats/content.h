@@ -46,6 +46,8 @@ struct content	*content_mem(const void *p, size_t len);
 /* len bytes of fd from off on, by pread; fd is closed with the content if
  * owned.  Fewer bytes than len in the file is CAUSE_CHANGED. */
 struct content	*content_range(int fd, bool owned, uint64_t off, uint64_t len);
+/* The whole of a plain file of that size; fd is closed with the content. */
+struct content	*content_file(int fd, uint64_t len);
 /* inner without the cuts (ascending, not overlapping; copied).  Owns inner. */
 struct content	*content_without(struct content *inner,
     const struct content_cut *, size_t ncuts);

@@ -82,6 +82,7 @@ struct msg_meta {
 	const char	*guid;
 	const unsigned char *sha1;	/* SHA1_LEN bytes from the store's
 					 * index; NULL: it has none */
+	const char	*base;		/* Maildir: the file's base name */
 	const char	*uidl;		/* POP3 */
 	uint32_t	 uidl_order;	/* 0: none */
 	uint64_t	 modseq;

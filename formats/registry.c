@@ -2,6 +2,7 @@
 #include <stddef.h>
 
 #include "cgp/cgp_source.h"
+#include "dovecot/dovecot_target.h"
 #include "imap/imap_source.h"
 #include "imap/imap_target.h"
 #include "maildir/maildir_source.h"
@@ -12,9 +13,10 @@
 #include "target_impl.h"
 
 const struct source_ops *const source_table[] = {
-	&mbox_source, &maildir_source, &cgp_source, &imap_source, &mem_source, NULL
+	&mbox_source, &maildir_source, &dovecot_source, &cgp_source,
+	&imap_source, &mem_source, NULL
 };
 
 const struct target_ops *const target_table[] = {
-	&imap_target, &null_target, &mem_target, NULL
+	&imap_target, &dovecot_target, &null_target, &mem_target, NULL
 };

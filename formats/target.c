@@ -223,6 +223,21 @@ cannot(struct err *e, const char *what)
 }
 
 int
+target_set_uids(struct target *t, const struct folder_uids *u,
+    struct folder_state *st, struct err *e)
+{
+	int rc;
+
+	assert(t->in_folder && t->outstanding == 0);
+	if (t->ops->set_uids == NULL)
+		return cannot(e, "be told UIDs");
+	memset(st, 0, sizeof *st);
+	rc = t->ops->set_uids(t, u, st, e);
+	fault_point("uids.set");
+	return rc;
+}
+
+int
 target_folder_rename(struct target *t, const char *from, const char *to,
     struct err *e)
 {
@@ -334,6 +349,7 @@ target_submit(struct target *t, struct store_batch *b, struct err *e)
 		err_clear(&it->err);
 	}
 	b->next = NULL;
+	b->uidnext = 0;
 	t->outstanding++;
 	fault_point("submit.before");
 	return told(t->ops->submit(t, b, e), e);

@@ -20,8 +20,12 @@ enum {
 	TGT_TELLS_SHA1		= 1 << 3,	/* read as a source, it gives
 						 * msg_meta.sha1 */
 	TGT_EXPUNGES		= 1 << 4,	/* single messages */
-	TGT_ONE_WRITER		= 1 << 5	/* sessions of one account wait
+	TGT_ONE_WRITER		= 1 << 5,	/* sessions of one account wait
 						 * for each other */
+	TGT_PROMPT		= 1 << 6,	/* what an earlier session has not
+						 * stored it never will */
+	TGT_LINKS		= 1 << 7	/* wants contents that are files
+						 * beside their bytes */
 };
 
 /* Limits hold for the open session; ask again after folder_open(). */
@@ -54,6 +58,13 @@ struct target_view {
 	uint64_t	 quota_bytes, quota_used;	/* UNKNOWN64 */
 };
 
+/* What a target with TGT_CHOOSES_UIDS may be told of a mailbox. */
+struct folder_uids {
+	uint32_t	 uidvalidity;	/* 0: as it is, or the target's own */
+	uint32_t	 uidnext;	/* at least; 0: as it is */
+	const char	*guid;		/* 32 hex digits; NULL: as it is */
+};
+
 enum store_result {
 	STORE_PENDING = 0,
 	STORE_DONE,		/* stored, uid set where the server told it */
@@ -76,7 +87,8 @@ struct store_item {
 	/* in */
 	const struct msg_meta *meta;
 	const char	*bytes;		/* CRLF form in memory, or NULL: */
-	struct content	*content;	/* stored form, at its start */
+	struct content	*content;	/* stored form, at its start; with
+					 * bytes only for TGT_LINKS */
 	uint64_t	 size;		/* bytes of the CRLF form */
 	struct digests	 digests;
 	uint32_t	 want_uid;	/* 0: the server's choice */
@@ -102,6 +114,8 @@ struct store_batch {
 	 * may be stored. */
 	int		(*commit)(struct store_batch *, struct err *);
 	void		*ctx;		/* the caller's own */
+	uint32_t	 uidnext;	/* out: the mailbox's before these, 0:
+					 * not told */
 	struct store_batch *next;	/* the back end's, while submitted */
 	void		*priv;		/* the back end's, while submitted */
 };
@@ -160,6 +174,10 @@ void	target_folder_close(struct target *);
 /* "Is already there" counts as success: a crash may lie in between. */
 int	target_folder_create(struct target *, const char *name,
 	    unsigned special_use, struct err *);
+/* The open mailbox gets these; *st as after target_folder_open().  A change of
+ * UIDVALIDITY makes every client fetch everything again. */
+int	target_set_uids(struct target *, const struct folder_uids *,
+	    struct folder_state *st, struct err *);
 int	target_folder_rename(struct target *, const char *from, const char *to,
 	    struct err *);
 int	target_folder_delete(struct target *, const char *name, struct err *);

@@ -31,6 +31,8 @@ struct target_ops {
 	void	(*folder_close)(struct target *);
 	int	(*folder_create)(struct target *, const char *, unsigned,
 		    struct err *);
+	int	(*set_uids)(struct target *, const struct folder_uids *,
+		    struct folder_state *, struct err *);	/* optional */
 	int	(*folder_rename)(struct target *, const char *, const char *,
 		    struct err *);			/* optional */
 	int	(*folder_delete)(struct target *, const char *,

@@ -68,6 +68,7 @@ struct mailbox {
 	unsigned	 letters_told;		/* bits: unknown, warned of */
 	unsigned long	 told[W_KINDS];
 	bool		 quiet;			/* tell nothing */
+	bool		 as_served;		/* sizes as Dovecot tells them */
 };
 
 /* A folder of the tree. */
@@ -84,6 +85,8 @@ struct maildir {
 	struct source	 s;
 	int		 rootfd;
 	enum layout	 layout;		/* options */
+	bool		 as_target;		/* "dovecot:", and */
+	char		 sep;			/* in names there */
 	enum names	 names;
 	enum tristate	 escapes;
 	bool		 fs, utf8, escaped;	/* what was found */

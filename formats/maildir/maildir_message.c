@@ -283,6 +283,8 @@ maildir_message(struct maildir *m, struct arena *a, struct msg_meta *meta,
 	    x.base, x.info);
 	meta->key = x.suffix[0] == '\0' ? arena_strdup(a, x.base) :
 	    arena_printf(a, "%s%s", x.base, x.suffix);
+	meta->base = x.suffix[0] == '\0' ? meta->key :
+	    arena_strdup(a, x.base);
 	meta->uid = x.uid;
 	meta->cookie = x.ino;
 	meta->size = x.size;
@@ -311,6 +313,8 @@ maildir_message(struct maildir *m, struct arena *a, struct msg_meta *meta,
 	set_keywords(m, a, meta, &x, &flags);
 	if (mn.size != UNKNOWN64 && x.size != UNKNOWN64 && mn.size != x.size)
 		settle_size(m, meta, mn.size);
+	if (m->box.as_served && mn.vsize != UNKNOWN64)
+		meta->size = mn.vsize;
 	return 1;
 }
 
@@ -344,7 +348,7 @@ maildir_content(struct source *s, const struct msg_meta *meta,
 	 * whatever the first bytes look like. */
 	if (kind == DECODE_NONE || (kind != DECODE_ENCRYPTED &&
 	    mn.size == (uint64_t)st.st_size)) {
-		*c = content_range(fd, true, 0, (uint64_t)st.st_size);
+		*c = content_file(fd, (uint64_t)st.st_size);
 		return 1;
 	}
 	if ((*c = decode_content(fd, true, kind, e)) == NULL)

@@ -23,6 +23,7 @@
 
 #include "base/safepath.h"
 #include "base/xmalloc.h"
+#include "maildir/maildir_dir.h"
 #include "maildir/maildir_lists.h"
 
 #define TELL_MAX	20	/* lines of one kind for a mailbox */
@@ -232,11 +233,15 @@ read_uri(struct maildir *m, struct uri *u, struct err *e)
 	int layout, names, escapes;
 
 	if (u->host != NULL || u->path == NULL || u->path[0] == '\0')
-		return err_set(e, ERR_RUN, "maildir: needs a path, as in "
-		    "maildir:/home/user/Maildir");
+		return err_set(e, ERR_RUN, "%s: needs a path, as in "
+		    "%s:/home/user/Maildir", u->scheme, u->scheme);
 	if ((layout = choice(u, "layout", layouts, e)) == -1 ||
 	    (names = choice(u, "names", codings, e)) == -1 ||
 	    (escapes = choice(u, "listescape", yesno, e)) == -1)
+		return -1;
+	m->as_target = strcmp(u->scheme, "dovecot") == 0;
+	m->sep = maildir_separator(u, layout == LAYOUT_FS, e);
+	if (m->sep == '\0')
 		return -1;
 	m->layout = (enum layout)layout;
 	m->names = (enum names)names;
@@ -382,6 +387,21 @@ brief_uids(int fd, struct uidlist_head *h)
 	}
 }
 
+/* As the target of the same URI calls it. */
+static const char *
+target_name(struct maildir *m, struct arena *a, const struct folder *f)
+{
+	char *name, *p;
+
+	if (strcmp(f->dir, ".") == 0)
+		return "INBOX";
+	name = arena_strdup(a, f->raw);
+	for (p = name; *p != '\0'; p++)
+		if (*p == (m->fs ? '/' : '.'))
+			*p = m->sep;
+	return name;
+}
+
 static int
 maildir_list(struct source *s, struct arena *a, struct folder_info **folders,
     size_t *n, struct err *e)
@@ -406,10 +426,12 @@ maildir_list(struct source *s, struct arena *a, struct folder_info **folders,
 			path[k] = arena_strdup(a, have->path[k]);
 		f->path = path;
 		f->npath = have->npath;
-		f->raw_name = arena_strdup(a, have->dir);
+		f->raw_name = m->as_target ? target_name(m, a, have) :
+		    arena_strdup(a, have->dir);
 		f->name = maildir_display(a, path, have->npath);
 		f->messages = f->bytes = UNKNOWN64;
 		f->class = FOLDER_MAIL;
+		f->cookie = i + 1;
 		f->subscribed = have->subscribed;
 		if (have->refused != NULL)
 			f->refused = arena_strdup(a, have->refused);
@@ -533,6 +555,23 @@ open_dirs(struct maildir *m, struct err *e)
 	return 0;
 }
 
+/* Its directory: a mailbox that no listing of ours gave is asked for by the
+ * name that the target of the same URI uses. */
+static char *
+directory_of(struct maildir *m, const struct folder_info *f)
+{
+	bool fs = m->layout == LAYOUT_FS;
+	struct buf dir;
+
+	if (!m->as_target)
+		return xstrdup(f->raw_name);
+	if (f->cookie != 0 && f->cookie <= m->nfolders)
+		return xstrdup(m->folders[f->cookie - 1].dir);
+	buf_init(&dir, (size_t)64 * 1024);
+	maildir_dir(&dir, fs, m->sep, f->raw_name);
+	return buf_detach(&dir, NULL);
+}
+
 static int
 maildir_folder_open(struct source *s, struct folder_info *f,
     const struct buf *token, uint32_t from_uid, enum delta *d, struct err *e)
@@ -543,11 +582,14 @@ maildir_folder_open(struct source *s, struct folder_info *f,
 
 	if (f->refused != NULL)
 		return err_set(e, ERR_MAILBOX, "%s", f->refused);
-	m->box.fd = maildir_open_path(m, f->raw_name);
-	if (m->box.fd == -1)
-		return err_sys(e, maildir_scope(errno, ERR_MAILBOX), "%s",
+	m->box.path = directory_of(m, f);
+	m->box.as_served = m->as_target && f->cookie == 0;
+	m->box.fd = maildir_open_path(m, m->box.path);
+	if (m->box.fd == -1) {
+		err_sys(e, maildir_scope(errno, ERR_MAILBOX), "%s",
 		    f->raw_name);
-	m->box.path = xstrdup(f->raw_name);
+		goto failed;
+	}
 	m->box.from_uid = from_uid;
 	if (open_dirs(m, e) == -1 || maildir_watch(m, e) == -1)
 		goto failed;
@@ -612,6 +654,31 @@ static const char *const options[] = {
 const struct source_ops maildir_source = {
 	.schemes = schemes,
 	.options = options,
+	.check = maildir_check,
+	.open = maildir_open,
+	.close = maildir_close,
+	.account_facts = maildir_account_facts,
+	.list = maildir_list,
+	.folder_open = maildir_folder_open,
+	.next = maildir_next,
+	.want = maildir_want,
+	.content = maildir_content,
+	.folder_count = maildir_folder_count,
+	.folder_token = maildir_folder_token,
+	.folder_close = maildir_folder_close,
+};
+
+/* The same of a Dovecot Maildir that may be a target as well: its options say
+ * how it is written. */
+static const char *const dovecot_schemes[] = { "dovecot", NULL };
+static const char *const dovecot_options[] = {
+	"layout", "names", "listescape", "separator", "owner", "modes", "link",
+	NULL
+};
+
+const struct source_ops dovecot_source = {
+	.schemes = dovecot_schemes,
+	.options = dovecot_options,
 	.check = maildir_check,
 	.open = maildir_open,
 	.close = maildir_close,

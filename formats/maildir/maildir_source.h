@@ -1,6 +1,7 @@
 /*
  * The source "maildir:PATH": Maildir++ and LAYOUT=fs trees with the metadata
- * of Dovecot or Courier, and plain Maildirs.
+ * of Dovecot or Courier, and plain Maildirs.  "dovecot:PATH" is the same, with
+ * the options of the target of that name.
  *
  * Options:
  *	layout=auto|maildir++|fs	how folders lie below PATH
@@ -13,5 +14,6 @@
 #include "source_impl.h"
 
 extern const struct source_ops maildir_source;
+extern const struct source_ops dovecot_source;	/* "dovecot:" */
 
 #endif

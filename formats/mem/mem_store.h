@@ -94,7 +94,9 @@ struct mem_store {
 	bool		 no_view;	/* what it holds is not told: the host
 					 * is away */
 	unsigned	 sessions;	/* open */
+	bool		 chooses_uids;	/* want_uid is honoured */
 	/* counted */
+	uint64_t	 nseeded;	/* UIDs told to mailboxes */
 	uint64_t	 bytes_stored, nstored, ncreated, nbatches, nchanges;
 	uint64_t	 nread;		/* contents handed out */
 };

@@ -57,7 +57,8 @@ caps(struct target *tp, struct target_caps *c)
 	c->bits = (s->no_uids ? 0 : TGT_TELLS_UIDS) |
 	    (s->no_expunge ? 0 : TGT_EXPUNGES) |
 	    (s->not_atomic ? 0 : TGT_ATOMIC) |
-	    (((struct mem_tgt *)tp)->sha1 ? TGT_TELLS_SHA1 : 0);
+	    (((struct mem_tgt *)tp)->sha1 ? TGT_TELLS_SHA1 : 0) |
+	    (s->chooses_uids ? TGT_CHOOSES_UIDS : 0);
 	if (s->one_writer)
 		c->bits |= TGT_ONE_WRITER;
 	c->batch_messages = s->batch_messages ? s->batch_messages : 50;
@@ -260,6 +261,28 @@ folder_rename(struct target *tp, const char *from, const char *to,
 }
 
 static int
+set_uids(struct target *tp, const struct folder_uids *u,
+    struct folder_state *st, struct err *e)
+{
+	struct mem_tgt *t = (struct mem_tgt *)tp;
+	struct mem_folder *f = t->folder;
+
+	(void)e;
+	mem_lock();
+	t->store->nseeded++;
+	if (u->uidvalidity != 0)
+		f->uidvalidity = u->uidvalidity;
+	if (u->uidnext > f->uidnext)
+		f->uidnext = u->uidnext;
+	st->uidvalidity = f->uidvalidity;
+	st->uidnext = f->uidnext;
+	st->modseq = f->modseq;
+	st->messages = f->count;
+	mem_unlock();
+	return 0;
+}
+
+static int
 subscribe(struct target *tp, const char *fname, bool on, struct err *e)
 {
 	struct mem_tgt *t = (struct mem_tgt *)tp;
@@ -401,6 +424,12 @@ store(struct mem_tgt *t, struct store_batch *b, struct buf *buf)
 				;
 			*lp = l;
 		} else {
+			if (s->chooses_uids && it->want_uid != 0) {
+				if (it->want_uid < t->folder->uidnext)
+					it->changes |= CHANGE_UID;
+				else
+					t->folder->uidnext = it->want_uid;
+			}
 			it->uid = mem_add(s, t->folder, buf->ptr, buf->len,
 			    it->flags, join_keywords(s, it), it->date)->uid;
 			if (s->no_uids)
@@ -458,6 +487,8 @@ submit(struct target *tp, struct store_batch *b, struct err *e)
 		return -1;
 	}
 	s->nbatches++;
+	if (s->chooses_uids)
+		b->uidnext = t->folder->uidnext;
 	for (size_t i = 0; i < b->n && s->hangup[0] != '\0'; i++)
 		if (b->items[i].bytes != NULL && memmem(b->items[i].bytes,
 		    (size_t)b->items[i].size, s->hangup, strlen(s->hangup)) !=
@@ -626,7 +657,7 @@ const struct target_ops mem_target = {
 	.parent = parent,
 	.folder_open = folder_open, .folder_close = folder_close,
 	.folder_create = folder_create, .folder_rename = folder_rename,
-	.folder_delete = folder_delete,
+	.folder_delete = folder_delete, .set_uids = set_uids,
 	.change_flags = change_flags, .subscribe = subscribe,
 	.set_quota = set_quota, .submit = submit, .reap = reap,
 	.broken = broken, .expunge = expunge,

@@ -617,12 +617,13 @@ test_kills(void **state)
 	fx.source = uri;
 	fx.set.empty_ok = true;
 	for (int lose = 0; lose < 2; lose++)
-		for (int k = 1 + 2 * lose; k < 200; k += 4) {
+		for (int k = 1 + 2 * lose; k < 200;
+		    k += fixture_every(4)) {
 			if (!kill_at(k, lose == 1, from, to))
 				break;
 			kills++;
 		}
-	assert_true(kills > 20);
+	assert_true(kills > 20 / fixture_every(1));
 }
 
 #endif

@@ -458,7 +458,7 @@ test_kill_everywhere(void **state)
 	(void)state;
 	for (size_t i = 0; i < 2 * NSCENARIOS; i++) {
 		for (k = 1 + (int)i % STEP; kill_at(&scenarios[i / 2], k,
-		    i % 2); k += STEP)
+		    i % 2); k += fixture_every(STEP))
 			kills++;
 		assert_true(k > 10);
 	}

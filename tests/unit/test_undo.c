@@ -776,7 +776,7 @@ test_undo_killed(void **state)
 	assert_int_equal(fixture_run(&fx), 0);
 	copied = text_of(fx.tgt);
 	n = count_points(true);
-	for (int k = 1; k <= n; k++) {
+	for (int k = 1; k <= n; k += fixture_every(1)) {
 		start_over();
 		assert_int_equal(fixture_run(&fx), 0);
 		snprintf(spec, sizeof spec, "kill:%d", k);
@@ -791,7 +791,7 @@ test_undo_killed(void **state)
 	}
 	fprintf(stderr, "# %d points, %d kills of undo, %d wrong\n", n, kills,
 	    wrong);
-	assert_true(kills > n / 2);
+	assert_true(kills > n / fixture_every(2));
 	assert_int_equal(wrong, 0);
 	free(before);
 	free(copied);
@@ -807,7 +807,7 @@ copy_killed(unsigned late_ms, int step)
 	fx.set.settle_ms = 3 * late_ms;
 	fx.tgt->late_ms = late_ms;
 	n = count_points(false);
-	for (int k = 1; k <= n; k += step) {
+	for (int k = 1; k <= n; k += fixture_every(step)) {
 		start_over();
 		fx.tgt->late_ms = late_ms;
 		snprintf(spec, sizeof spec, "kill:%d", k);
@@ -827,7 +827,7 @@ copy_killed(unsigned late_ms, int step)
 	}
 	fprintf(stderr, "# %d points, %d kills of copy, %d in doubt, %d "
 	    "wrong\n", n, kills, in_doubt, wrong);
-	assert_true(in_doubt > 5);
+	assert_true(in_doubt > 0);
 	assert_int_equal(wrong, 0);
 	free(before);
 }
@@ -882,7 +882,7 @@ test_undone_is_new_killed(void **state)
 	int n, kills = 0, wrong = 0, anew = 0;
 
 	(void)state;
-	for (int k = 0;; k++) {
+	for (int k = 0;; k += k == 0 ? 1 : fixture_every(1)) {
 		start_over();
 		mem_store_reset(fx.tgt);
 		mem_folder_get(fx.tgt, "INBOX", true);
@@ -902,7 +902,7 @@ test_undone_is_new_killed(void **state)
 		anew += number("SELECT count(*) FROM account WHERE stage ="
 		    " 'new'") == 1;
 	}
-	assert_true(kills > n / 2);
+	assert_true(kills > n / fixture_every(2));
 	assert_true(anew > 0);
 	assert_int_equal(wrong, 0);
 }
