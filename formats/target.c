@@ -232,7 +232,7 @@ target_set_uids(struct target *t, const struct folder_uids *u,
 	if (t->ops->set_uids == NULL)
 		return cannot(e, "be told UIDs");
 	memset(st, 0, sizeof *st);
-	rc = t->ops->set_uids(t, u, st, e);
+	rc = told(t->ops->set_uids(t, u, st, e), e);
 	fault_point("uids.set");
 	return rc;
 }
