@@ -1,4 +1,4 @@
-/* Undo: looking at the target, and taking back. */
+/* Undo: looking at the target, and mailbox by mailbox what becomes of it. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,39 +8,6 @@
 #include "base/xmalloc.h"
 #include "look.h"
 #include "undo_impl.h"
-
-#define BATCH		500	/* messages taken back at once */
-
-/* One mailbox in work. */
-struct box {
-	struct box	*next;
-	struct pair	 pair;		/* for looking */
-	struct row_mailbox row;
-	struct undo_box	 told;
-	bool		 begun;		/* its creation was, maybe not ended */
-	bool		 implied;	/* made with one below it, and then */
-	uint32_t	 made_as;	/* had this UIDVALIDITY; 0: not known */
-	struct folder_info f;		/* as listed last */
-	uint64_t	 there;		/* messages */
-	struct uids	 go, uids;	/* to take back; all that are there */
-	uint64_t	*as;		/* what those to take back looked like */
-	struct uids	 marked;	/* that we may have marked \Deleted */
-	struct uids	 stored_so;	/* that were stored as \Deleted */
-	struct uids	 unmark;	/* marked by us, then changed by others */
-};
-
-struct undo {
-	struct lane	*l;
-	struct account	*a;
-	bool		 apply;
-	struct arena	 arena;
-	struct folder_info *folders;	/* of the target, when it began */
-	size_t		 nfolders;
-	struct uids	 deleted;	/* indexes into folders */
-	struct box	*parents;	/* of mailboxes that we made */
-	struct aside	*asides;	/* put aside before they went */
-	bool		 hides;		/* the target does not list all */
-};
 
 static void
 box_release(struct box *b)
@@ -216,23 +183,6 @@ unchanged(struct lane *l, const struct stored *s, const struct msg_meta *m,
 	return same_bytes(l, s, m, e);
 }
 
-/* Flags and keywords, in any order and case, as a number. */
-static uint64_t
-looks(const struct msg_meta *m)
-{
-	uint64_t sum = (uint64_t)(m->flags & 31) + 1;
-
-	for (size_t i = 0; i < m->nkeywords; i++) {
-		uint64_t hash = 14695981039346656037u;
-
-		for (const char *p = m->keywords[i]; *p != '\0'; p++)
-			hash = (hash ^ (unsigned char)(*p >= 'A' && *p <= 'Z' ?
-			    *p + 'a' - 'A' : *p)) * 1099511628211u;
-		sum += hash;
-	}
-	return sum;
-}
-
 /* One more to take back. */
 static void
 add_to_go(struct box *b, const struct msg_meta *m)
@@ -242,12 +192,12 @@ add_to_go(struct box *b, const struct msg_meta *m)
 	uids_add(&b->go, m->uid);
 	if (b->go.cap != cap)
 		b->as = xreallocarray(b->as, b->go.cap, sizeof *b->as);
-	b->as[b->go.n - 1] = looks(m);
+	b->as[b->go.n - 1] = undo_looks(m);
 }
 
 /* With the messages from this UID on. */
-static int
-open_box(struct lane *l, struct box *b, uint32_t from, struct err *e)
+int
+undo_open_box(struct lane *l, struct box *b, uint32_t from, struct err *e)
 {
 	enum delta delta;
 
@@ -358,7 +308,7 @@ survey(struct undo *u, struct box *b, struct err *e)
 	b->unmark.n = 0;
 	b->told.ours = b->told.changed = b->told.present = 0;
 	b->told.foreign = b->told.gone = 0;
-	if (open_box(l, b, 0, e) == -1)
+	if (undo_open_box(l, b, 0, e) == -1)
 		return -1;
 	if (undo_begun(l->reader, b->pair.id, &b->marked, e) == 0 &&
 	    undo_load(l, b->pair.id, b->f.uidvalidity, &stored, &unlocated,
@@ -408,171 +358,6 @@ look_for_doubts(struct undo *u, struct box *b, struct err *e)
 	return lane_target_again(l, e) == -1 ? -1 : 0;
 }
 
-/* Taking back */
-
-/* The target is open for writing, also where it allows one session only. */
-static int
-writer(struct lane *l, struct err *e)
-{
-	return lane_target_again(l, e) == -1 ? -1 : lane_open_target(l, e);
-}
-
-/* They are not to be expunged after all. */
-static int
-unmark(struct lane *l, const uint32_t *uids, size_t n, struct err *e)
-{
-	struct flag_change *c = xcalloc(n + 1, sizeof *c);
-	int rc;
-
-	for (size_t i = 0; i < n; i++) {
-		c[i].uid = uids[i];
-		c[i].del = MSG_DELETED;
-	}
-	rc = n > 0 ? target_change_flags(l->tgt, c, n, e) : 0;
-	free(c);
-	return rc;
-}
-
-/* Marks those that nobody changes meanwhile, and expunges these. */
-static int
-expunge(struct undo *u, struct box *b, const uint32_t *uids, size_t n,
-    struct err *e)
-{
-	struct flag_change *c = xcalloc(n, sizeof *c);
-	uint32_t *marked = xcalloc(n, sizeof *marked);
-	struct err broken;
-	size_t k = 0;
-	int rc;
-
-	for (size_t i = 0; i < n; i++) {
-		c[i].uid = uids[i];
-		c[i].add = MSG_DELETED;
-		c[i].unchanged_since = b->f.modseq;
-	}
-	rc = target_change_flags(u->l->tgt, c, n, e);
-	for (size_t i = 0; i < n && rc == 0; i++)
-		if (c[i].result == FLAG_DONE)
-			marked[k++] = uids[i];
-	if (rc == 0 && k > 0)
-		rc = target_expunge(u->l->tgt, marked, k, e);
-	if (rc == -1 && target_broken(u->l->tgt, &broken) == 0) {
-		/* The server does not want to: as they were. */
-		for (size_t i = k = 0; i < n; i++)
-			if (!uids_has(&b->stored_so, uids[i]))
-				marked[k++] = uids[i];
-		if (unmark(u->l, marked, k, &broken) == 0)
-			rc = -2;
-	}
-	free(c);
-	free(marked);
-	return rc;
-}
-
-/* Opens the mailbox for writing; it must be the one that was looked at. */
-static int
-open_to_take(struct lane *l, struct box *b, uint32_t uidvalidity,
-    struct err *e)
-{
-	struct folder_state st;
-	int rc;
-
-	if (writer(l, e) == -1)
-		return -1;
-	rc = target_folder_open(l->tgt, b->told.tgt_name, &st, e);
-	if (rc == 1 && st.uidvalidity == uidvalidity)
-		return 0;
-	target_folder_close(l->tgt);
-	return rc == -1 ? -1 : err_retry(e, ERR_MAILBOX, "%.100s: is another "
-	    "mailbox since a moment ago", b->told.tgt_name);
-}
-
-/*
- * Those of a batch that look as they did when they were compared, into uids.
- * Where no MODSEQ can guard them they are looked at once more, with the mailbox
- * open for what comes next.
- */
-static int
-still_same(struct lane *l, struct box *b, size_t first, size_t n,
-    uint32_t *uids, size_t *same, struct err *e)
-{
-	uint32_t uidvalidity = b->f.uidvalidity;
-	struct arena arena;
-	struct msg_meta m;
-	size_t i = first;
-	int rc;
-
-	*same = 0;
-	if (b->f.modseq != 0) {
-		memcpy(uids, b->go.v + first, n * sizeof *uids);
-		*same = n;
-		return 0;
-	}
-	if (open_box(l, b, b->go.v[first], e) == -1)
-		return -1;
-	arena_init(&arena);
-	rc = b->f.uidvalidity == uidvalidity ? 1 : err_retry(e, ERR_MAILBOX,
-	    "%.100s: is another mailbox since a moment ago", b->told.tgt_name);
-	while (rc == 1 && (rc = source_next(l->eyes, &arena, &m, e)) == 1) {
-		while (i < first + n && b->go.v[i] < m.uid)
-			i++;
-		if (i == first + n)
-			break;
-		if (b->go.v[i] == m.uid && b->as[i] == looks(&m))
-			uids[(*same)++] = m.uid;
-		arena_reset(&arena);
-	}
-	arena_release(&arena);
-	source_folder_close(l->eyes);
-	if (rc == -1) {
-		lane_close_eyes(l);
-		return -1;
-	}
-	/* Where one session is all the server allows. */
-	return l->tgt != NULL ? 0 : open_to_take(l, b, uidvalidity, e);
-}
-
-static int
-take_back_batch(struct undo *u, struct box *b, size_t first, size_t n,
-    struct err *e)
-{
-	uint32_t *uids = xcalloc(n, sizeof *uids);
-	struct lane *l = u->l;
-	struct err ignored;
-	int64_t op;
-	size_t k;
-	int rc;
-
-	rc = still_same(l, b, first, n, uids, &k, e);
-	if (rc == 0 && k > 0)
-		rc = undo_begin(l, &b->told, b->pair.id, uids, k, &op, e);
-	if (rc == 0 && k > 0)
-		rc = expunge(u, b, uids, k, e);
-	if (rc == -2) {
-		op_done(l->run->state, op, &ignored);
-		rc = -1;
-	}
-	free(uids);
-	return rc;
-}
-
-static int
-take_back_messages(struct undo *u, struct box *b, struct err *e)
-{
-	struct lane *l = u->l;
-	int rc;
-
-	if (open_to_take(l, b, b->f.uidvalidity, e) == -1)
-		return -1;
-	/* What they are marked for is an op that was begun. */
-	rc = unmark(l, b->unmark.v, b->unmark.n, e);
-	for (size_t i = 0; i < b->go.n && rc == 0; i += BATCH)
-		rc = take_back_batch(u, b, i, b->go.n - i < BATCH ?
-		    b->go.n - i : BATCH, e);
-	if (l->tgt != NULL)
-		target_folder_close(l->tgt);
-	return rc;
-}
-
 /* A list need not show all: is one that it does not show there?  1 or 0. */
 static int
 is_hidden(struct undo *u, const char *name, struct err *e)
@@ -583,7 +368,7 @@ is_hidden(struct undo *u, const char *name, struct err *e)
 	/* Of those that hold no mail a list is right. */
 	if (is_listed(u, name))
 		return 0;
-	if (writer(u->l, e) == -1)
+	if (undo_writer(u->l, e) == -1)
 		return -1;
 	rc = target_folder_open(u->l->tgt, name, &st, e);
 	target_folder_close(u->l->tgt);
@@ -626,7 +411,7 @@ take_back_mailbox(struct undo *u, struct box *b, struct folder_info *f,
 	struct lane *l = u->l;
 	int rc;
 
-	if (writer(l, e) == -1)
+	if (undo_writer(l, e) == -1)
 		return -1;
 	rc = undo_mailbox(l, &g, &u->arena, &u->asides, &b->told.note,
 	    e);
@@ -673,7 +458,7 @@ undo_there(struct undo *u, struct box *b, struct folder_info *f,
 		uint64_t planned = b->go.n;
 
 		fault_point("undo.planned");
-		if (take_back_messages(u, b, e) == -1)
+		if (undo_take_messages(u, b, e) == -1)
 			return -1;
 		fault_point("undo.taken");
 		/* Somebody else may have changed some at the last moment. */
@@ -722,12 +507,12 @@ undo_box(struct undo *u, struct box *b, undo_tell_fn *tell, void *ctx,
 			tell(ctx, &b->told);
 		if (!u->apply)
 			return 0;
-		if (writer(l, e) == -1 || unsubscribe(u, b, e) == -1)
+		if (undo_writer(l, e) == -1 || unsubscribe(u, b, e) == -1)
 			return -1;
 		return undo_reset(l->run->state, u->a->row.id, b->pair.id,
 		    b->told.tgt_name, true, e);
 	}
-	if (open_box(l, b, 0, e) == -1)
+	if (undo_open_box(l, b, 0, e) == -1)
 		return -1;
 	source_folder_close(l->eyes);
 	if ((known && b->f.uidvalidity != b->row.target.uidvalidity) ||
@@ -761,7 +546,7 @@ undo_parent(struct undo *u, struct box *b, undo_tell_fn *tell, void *ctx,
 	if (f == NULL)
 		return rc == 1 ? 0 : undo_parent_gone(l->run->state,
 		    u->a->row.id, b->told.tgt_name, e);
-	if (open_box(l, b, 0, e) == -1)
+	if (undo_open_box(l, b, 0, e) == -1)
 		return -1;
 	source_folder_close(l->eyes);
 	/* One that its user has deleted and made anew is his own. */
@@ -780,7 +565,7 @@ undo_parent(struct undo *u, struct box *b, undo_tell_fn *tell, void *ctx,
 	g.uidvalidity = b->f.uidvalidity;
 	g.special_use = f->special_use;
 	g.in_place = u->hides || !has_parent(u, f);
-	if (writer(l, e) == -1)
+	if (undo_writer(l, e) == -1)
 		return -1;
 	rc = undo_mailbox(l, &g, &u->arena, &u->asides, &b->told.note,
 	    e);
@@ -906,7 +691,7 @@ undo_all(struct undo *u, struct box *b, undo_tell_fn *tell, void *ctx,
 		}
 	if (u->asides == NULL)
 		return 0;
-	return writer(u->l, e) == -1 ? -1 : undo_strays(u->l, &u->arena,
+	return undo_writer(u->l, e) == -1 ? -1 : undo_strays(u->l, &u->arena,
 	    u->asides, e);
 }
 
