@@ -23,5 +23,6 @@ uint64_t	 mem_now_ms(void);
 /* A folder's rights as an array, in the arena. */
 void		 mem_acl(struct arena *, const char *text,
 		    const struct acl_entry **, size_t *n);
+int		 mem_internal_error(const struct mem_store *, struct err *);
 
 #endif
