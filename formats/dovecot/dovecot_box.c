@@ -304,6 +304,10 @@ take_stock(struct dovecot *dv, struct err *e)
 			rc = -1;
 		else {
 			rc = scan_all(dv, &loose, e);
+			/* A million names may have taken too long. */
+			if (rc == 0 && !dotlock_ours(&lk))
+				rc = err_retry(e, ERR_MAILBOX, "%s was taken "
+				    "away while it was held", lk.name);
 			if (rc == 0)
 				rc = number_all(dv, &loose, e);
 			b->loose = rc == -1;
