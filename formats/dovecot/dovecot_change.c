@@ -96,12 +96,41 @@ find_lines(struct dovecot *dv, struct search *s, struct err *e)
 }
 
 static int
+cmp_hash(const void *va, const void *vb)
+{
+	const struct wanted *a = *(struct wanted *const *)va;
+	const struct wanted *b = *(struct wanted *const *)vb;
+
+	return a->hash < b->hash ? -1 : a->hash > b->hash;
+}
+
+/* Those that the hash of a file's base is of get its name. */
+static void
+take_name(struct wanted *const *by_hash, size_t n, uint64_t h,
+    const char *name, bool in_new)
+{
+	const struct wanted key = { .hash = h }, *keyp = &key;
+	struct wanted *const *w;
+
+	w = bsearch(&keyp, by_hash, n, sizeof *by_hash, cmp_hash);
+	if (w == NULL)
+		return;
+	while (w > by_hash && w[-1]->hash == h)
+		w--;
+	for (; w < by_hash + n && (*w)->hash == h; w++)
+		if ((*w)->name == NULL) {
+			(*w)->name = xstrdup(name);
+			(*w)->in_new = in_new;
+		}
+}
+
+static int
 find_files(struct search *s, int dirfd, bool in_new, struct err *e)
 {
-	struct hashes set = { NULL, 0, 0 };
+	struct wanted **by_hash;
 	struct maildir_name mn;
+	size_t n = 0;
 	struct dirent *d;
-	uint64_t h;
 	DIR *dir;
 	int fd;
 
@@ -112,24 +141,20 @@ find_files(struct search *s, int dirfd, bool in_new, struct err *e)
 			close(fd);
 		return -1;
 	}
+	by_hash = xcalloc(s->n + 1, sizeof *by_hash);
 	for (size_t i = 0; i < s->n; i++)
 		if (s->v[i].hash != 0 && s->v[i].name == NULL)
-			hashes_add(&set, s->v[i].hash);
+			by_hash[n++] = &s->v[i];
+	qsort(by_hash, n, sizeof *by_hash, cmp_hash);
 	while ((d = readdir(dir)) != NULL) {
 		if (d->d_name[0] == '.')
 			continue;
 		maildir_name_parse(&mn, d->d_name, strlen(d->d_name));
-		h = hash_name(d->d_name, mn.base);
-		if (!hashes_has(&set, h))
-			continue;
-		for (size_t i = 0; i < s->n; i++)
-			if (s->v[i].hash == h && s->v[i].name == NULL) {
-				s->v[i].name = xstrdup(d->d_name);
-				s->v[i].in_new = in_new;
-			}
+		take_name(by_hash, n, hash_name(d->d_name, mn.base),
+		    d->d_name, in_new);
 	}
 	closedir(dir);
-	hashes_release(&set);
+	free(by_hash);
 	return 0;
 }
 

@@ -548,7 +548,7 @@ commit_group(struct dovecot *dv)
 	if (rc == 0)
 		rc = write_journal(&g, &e);
 	if (rc == 0 && !fault_mutated("syncfs") &&
-	    syncfs(dv->rootfd) == -1)
+	    syncfs(dv->box.tmp) == -1)
 		rc = dovecot_sys(&e, "sync the file system");
 	fault_point("files.synced");
 	if (rc == 0) {
