@@ -29,7 +29,7 @@
  * source; one that a pass did not meet has the outcome 'gone'.  doubt counts
  * how often a message was in a batch whose answer never came.  An extra is a
  * message at the target that is in no row; with sha1 alone its content was not
- * read yet.  sha1 is there where the target's index has it, sha1_munged where
+ * read yet; ours: a batch in doubt meant it, with that UID.  sha1 is there where the target's index has it, sha1_munged where
  * the munged form differs (measure.h).  An intent is a batch whose done is not committed: state 0 open or in
  * doubt, 1 settled (kept for the look at the end of the pass).  An op is a
  * change of the target that is not a store: state 0 begun, 1 done.  A quota
@@ -85,7 +85,8 @@ static const char schema[] =
 "CREATE TABLE keyword_set (id INTEGER PRIMARY KEY, words TEXT UNIQUE);"
 "CREATE TABLE extra (mailbox_id INTEGER NOT NULL, uid INTEGER NOT NULL,"
 "  strict BLOB, loose BLOB, sha1 BLOB, size INTEGER, date INTEGER,"
-"  taken INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (mailbox_id, uid))"
+"  taken INTEGER NOT NULL DEFAULT 0, ours INTEGER NOT NULL DEFAULT 0,"
+"  PRIMARY KEY (mailbox_id, uid))"
 "  WITHOUT ROWID;"
 "CREATE INDEX extra_strict ON extra (mailbox_id, strict) WHERE taken = 0;"
 "CREATE INDEX extra_loose ON extra (mailbox_id, loose) WHERE taken = 0;"

@@ -63,6 +63,8 @@ struct folder_uids {
 	uint32_t	 uidvalidity;	/* 0: as it is, or the target's own */
 	uint32_t	 uidnext;	/* at least; 0: as it is */
 	const char	*guid;		/* 32 hex digits; NULL: as it is */
+	bool		 restart;	/* UIDs may begin anew, with another
+					 * UIDVALIDITY, if it holds no mail */
 };
 
 enum store_result {

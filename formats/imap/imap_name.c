@@ -92,7 +92,9 @@ escape_first(const struct imap_name_rules *r, const char *level, size_t i,
 			return true;
 		return r->no_maildir && (strcmp(level, "cur") == 0 ||
 		    strcmp(level, "new") == 0 || strcmp(level, "tmp") == 0 ||
-		    (i == 0 && (starts(level, "dovecot") ||
+		    starts(level, "dovecot.index") ||
+		    starts(level, "dovecot-keywords") ||
+		    starts(level, "dovecot-uidlist") || (i == 0 && (starts(level, "dovecot") ||
 		    strcmp(level, "subscriptions") == 0 ||
 		    strcmp(level, "maildirfolder") == 0 ||
 		    strcmp(level, "maildirsize") == 0)));
