@@ -176,6 +176,41 @@ imap_boxes_line(struct imap_session *s, struct imap_boxes *l, struct err *e)
 	return list_line(s, l, false, e);
 }
 
+/* "VERB "" "*"", or of the only tree that counts. */
+static int
+add_list(const struct imap_session *s, struct buf *cmd, const char *verb,
+    struct err *e)
+{
+	struct buf what;
+	int rc;
+
+	buf_init(&what, 1 << 12);
+	buf_addf(&what, "%s*", s->root != NULL ? s->root : "");
+	buf_addf(cmd, "%s \"\" ", verb);
+	rc = imap_quote(cmd, what.ptr, what.len);
+	buf_release(&what);
+	return rc == -1 ? err_set(e, ERR_ACCOUNT, "the name of the shared "
+	    "mailboxes cannot be sent") : 0;
+}
+
+/* The pattern fits names beside the root as well. */
+static void
+only_below(struct imap_boxes *l, const char *root, char sep)
+{
+	size_t len, n = 0;
+
+	if (root == NULL)
+		return;
+	len = strlen(root);
+	for (size_t i = 0; i < l->n; i++)
+		if (strncmp(l->b[i].name, root, len) == 0 &&
+		    (l->b[i].name[len] == '\0' || l->b[i].name[len] == sep))
+			l->b[n++] = l->b[i];
+		else
+			free(l->b[i].name);
+	l->n = n;
+}
+
 /* imap_try() with these limits. */
 static int
 try_list(struct imap_session *s, const char *cmd, struct imap_boxes *l,
@@ -192,6 +227,22 @@ try_list(struct imap_session *s, const char *cmd, struct imap_boxes *l,
 	return rc;
 }
 
+/* The plain form, sent. */
+static int
+send_list(struct imap_session *s, const char *verb, unsigned *tag,
+    struct err *e)
+{
+	struct buf cmd;
+	int rc;
+
+	buf_init(&cmd, 1 << 13);
+	rc = add_list(s, &cmd, verb, e);
+	if (rc == 0)
+		rc = imap_send(s, cmd.ptr, tag, e);
+	buf_release(&cmd);
+	return rc;
+}
+
 /* The plain form, and what is subscribed. */
 static int
 ask_plainly(struct imap_session *s, struct imap_boxes *l, struct err *e)
@@ -201,9 +252,8 @@ ask_plainly(struct imap_session *s, struct imap_boxes *l, struct err *e)
 	struct err e2;
 	int rc, lsub;
 
-	if (imap_send(s, "LIST \"\" \"*\"", &tag, e) == -1 ||
-	    imap_send(s, "LSUB \"\" \"*\"", &tag2, e) == -1 ||
-	    imap_flush(s, e) == -1 ||
+	if (send_list(s, "LIST", &tag, e) == -1 ||
+	    send_list(s, "LSUB", &tag2, e) == -1 || imap_flush(s, e) == -1 ||
 	    (rc = imap_wait(s, tag, imap_boxes_data, l, &rs, e)) == -1)
 		return -1;
 	if (rc == 0)
@@ -219,8 +269,8 @@ ask_plainly(struct imap_session *s, struct imap_boxes *l, struct err *e)
 	return rc == 1 ? 0 : -1;
 }
 
-int
-imap_boxes_ask(struct imap_session *s, struct imap_boxes *l, struct err *e)
+static int
+ask_boxes(struct imap_session *s, struct imap_boxes *l, struct err *e)
 {
 	struct imap_response rs;
 	struct buf cmd;
@@ -229,8 +279,12 @@ imap_boxes_ask(struct imap_session *s, struct imap_boxes *l, struct err *e)
 	imap_stream_limits(s->st, IMAP_LIST_S, IMAP_LISTS_S);
 	if (!(s->caps & CAP_LIST_EXTENDED))
 		return ask_plainly(s, l, e);
-	buf_init(&cmd, 500);
-	buf_addf(&cmd, "LIST \"\" \"*\" RETURN (SUBSCRIBED%s",
+	buf_init(&cmd, 1 << 13);
+	if (add_list(s, &cmd, "LIST", e) == -1) {
+		buf_release(&cmd);
+		return -1;
+	}
+	buf_addf(&cmd, " RETURN (SUBSCRIBED%s",
 	    s->caps & CAP_SPECIAL_USE ? " SPECIAL-USE" : "");
 	if (s->caps & CAP_LIST_STATUS)
 		/* Sizes are in Cyrus' index; elsewhere they may cost reading
@@ -249,6 +303,15 @@ imap_boxes_ask(struct imap_session *s, struct imap_boxes *l, struct err *e)
 	imap_boxes_release(l);
 	memset(l, 0, sizeof *l);
 	return ask_plainly(s, l, e);
+}
+
+int
+imap_boxes_ask(struct imap_session *s, struct imap_boxes *l, struct err *e)
+{
+	int rc = ask_boxes(s, l, e);
+
+	only_below(l, s->root, s->sep);
+	return rc;
 }
 
 /* One STATUS under way; the tag is 0 when the name cannot be sent. */
@@ -287,7 +350,8 @@ wait_status(struct imap_session *s, struct imap_boxes *l,
 		if (rc == -1)
 			return -1;
 		/* Without the right to ask, it is not known. */
-		if (rc == 0 && strict && !later && imap_temporary(rs.code, rs.text)) {
+		if (rc == 0 && strict && !later &&
+		    imap_temporary(rs.code, rs.text)) {
 			imap_no(&rs, ERR_ACCOUNT, e, "STATUS");
 			later = true;
 		}

@@ -77,7 +77,7 @@ ask_list(struct imap_from *m, struct imap_boxes *l, struct err *e)
 
 	if (imap_boxes_ask(m->s, l, e) == -1)
 		return -1;
-	if (imap_boxes_find(l, "INBOX") == NULL) {
+	if (m->s->root == NULL && imap_boxes_find(l, "INBOX") == NULL) {
 		/* LIST can be empty for a user with dots in the name; and an
 		 * admin may act for a user who does not exist. */
 		rc = imap_status(m->s, "INBOX", &box, e);
@@ -91,7 +91,8 @@ ask_list(struct imap_from *m, struct imap_boxes *l, struct err *e)
 		imap_boxes_add(l, "INBOX")->sep = m->s->sep;
 	}
 	for (size_t i = 0; i < l->n; i++)
-		l->b[i].wanted = !elsewhere(m, l->b[i].name);
+		l->b[i].wanted = m->s->root != NULL ||
+		    !elsewhere(m, l->b[i].name);
 	return imap_boxes_status(m->s, l, false, e);
 }
 
@@ -156,7 +157,7 @@ imap_from_list(struct source *src, struct arena *a,
 		imap_boxes_release(&l);
 		return -1;
 	}
-	f = arena_zalloc(a, l.n * sizeof *f);
+	f = arena_zalloc(a, l.n * sizeof *f + 1);
 	for (size_t i = 0; i < l.n; i++)
 		if (l.b[i].wanted)
 			put_folder(m, &l.b[i], a, &f[n++]);
@@ -193,6 +194,8 @@ imap_from_facts(struct source *src, struct arena *a,
 	size_t n = 0;
 	int rc;
 
+	if (m->s->root != NULL)
+		return 0;	/* they are the login's, not the tree's */
 	if (m->s->caps & CAP_QUOTA && imap_quota_of_inbox(m->s,
 	    &info->quota_bytes, e) == -1)
 		return -1;

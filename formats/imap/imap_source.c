@@ -20,6 +20,7 @@
 #include "base/mutf7.h"
 #include "base/xmalloc.h"
 #include "imap/imap_from.h"
+#include "imap/imap_shared.h"
 #include "imap/imap_trace.h"
 
 #define LAST_UID	UINT32_MAX
@@ -31,6 +32,8 @@ from(struct source *src)
 }
 
 /* Opening. */
+
+static void	source_imap_close(struct source *);
 
 static int
 read_namespaces(struct uri *u, bool *all, struct err *e)
@@ -67,7 +70,12 @@ source_imap_open(struct source **sp, const struct store_conf *conf,
 		free(m);
 		return -1;
 	}
-	*sp = imap_from_begin(m, s);
+	imap_from_begin(m, s);
+	if (imap_shared_rules(s, conf->uri, &m->rules, &m->prefix, e) == -1) {
+		source_imap_close(&m->src);
+		return -1;
+	}
+	*sp = &m->src;
 	m->own_sessions = true;
 	m->no_again = false;
 	return 0;
@@ -341,6 +349,9 @@ imap_from_again(struct imap_from *m, struct folder_info *f, struct err *e)
 	if (m->prefix == NULL)
 		m->rules.prefix = s->prefix;
 	m->no_again = true;
+	if (imap_shared_rules(s, m->src.conf.uri, &m->rules, &m->prefix, e) ==
+	    -1)
+		return -1;
 	return begin(m, f, e);
 }
 
