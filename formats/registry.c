@@ -1,6 +1,8 @@
 /* The two tables of back ends. */
 #include <stddef.h>
 
+#include "cyrus/cyrus_source.h"
+#include "cyrus/cyrus_target.h"
 #include "dovecot/dovecot_target.h"
 #include "imap/imap_source.h"
 #include "imap/imap_target.h"
@@ -13,9 +15,10 @@
 
 const struct source_ops *const source_table[] = {
 	&mbox_source, &maildir_source, &dovecot_source, &imap_source,
-	&mem_source, NULL
+	&cyrus_source, &mem_source, NULL
 };
 
 const struct target_ops *const target_table[] = {
-	&imap_target, &dovecot_target, &null_target, &mem_target, NULL
+	&imap_target, &dovecot_target, &cyrus_target, &null_target,
+	&mem_target, NULL
 };
