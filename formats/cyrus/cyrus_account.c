@@ -156,7 +156,7 @@ user_data(struct sync *y, const char *name, void *ctx, struct err *e)
 		return 0;
 	cyrus_box_init(&b);
 	rc = cyrus_box_read(y, &b, g->c->names.user, NULL, NULL, e);
-	if (rc == 0)
+	if (rc == 0 && !b.absent)
 		rc = add_box(g, &b, y, e);
 	cyrus_box_release(&b);
 	return rc;

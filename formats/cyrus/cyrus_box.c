@@ -321,8 +321,11 @@ read_pair(struct sync *y, struct cyrus_box *b, const char *owner,
 		take_text(b->partition, sizeof b->partition, t);
 	else if (strcmp(key, "OPTIONS") == 0)
 		take_text(b->options, sizeof b->options, t);
-	else if (strcmp(key, "MBOXTYPE") == 0)
+	else if (strcmp(key, "MBOXTYPE") == 0) {
 		take_text(b->type, sizeof b->type, t);
+		/* Letters: i an intermediate level, d deleted. */
+		b->absent = strpbrk(b->type, "id") != NULL;
+	}
 	else
 		return dlist_skip(&y->d, t, e);
 	return 0;
@@ -347,8 +350,8 @@ cyrus_box_read(struct sync *y, struct cyrus_box *b, const char *owner,
 		if (read_pair(y, b, owner, key, &t, fn, ctx, e) == -1)
 			return -1;
 	if (rc == 0 && (b->name.len == 0 || b->uniqueid[0] == '\0' ||
-	    b->uidvalidity == 0 || b->partition[0] == '\0' ||
-	    strlen(b->name.ptr) != b->name.len))
+	    strlen(b->name.ptr) != b->name.len || (!b->absent &&
+	    (b->uidvalidity == 0 || b->partition[0] == '\0'))))
 		return dlist_bad(&y->d, "a mailbox lacks something", e);
 	return rc;
 }
@@ -396,7 +399,7 @@ cyrus_box_get(struct sync *y, const char *internal, const char *owner,
 		e->retry = true;
 		return -1;
 	}
-	return rc == -1 ? -1 : g.found;
+	return rc == -1 ? -1 : g.found && !box->absent;
 }
 
 static void
@@ -443,10 +446,15 @@ cyrus_record_put(struct buf *out, const struct cyrus_record *r, bool first)
 	    PRIu64 " FLAGS (", first ? "" : " ", r->uid, r->modseq,
 	    r->last_updated);
 	start = out->len;
-	imap_flag_names(out, r->flags, r->kw, r->nkw);
+	imap_flag_names(out, r->flags, NULL, 0);
 	if (r->expunged)
 		buf_adds(out, out->len > start ? " \\Expunged" :
 		    "\\Expunged");
+	for (size_t i = 0; i < r->nkw; i++) {
+		if (out->len > start)
+			buf_addc(out, ' ');
+		dlist_puts(out, r->kw[i]);
+	}
 	buf_addf(out, ") INTERNALDATE %" PRId64 " SIZE %" PRIu64 " GUID ",
 	    r->date, r->size);
 	for (size_t i = 0; i < SHA1_LEN; i++)

@@ -18,6 +18,8 @@ struct cyrus_box {
 	char		 partition[64];
 	char		 options[40];
 	char		 type[40];	/* "": mail */
+	bool		 absent;	/* only its name (and UNIQUEID) is there:
+					 * others lie below it */
 	struct buf	 acl;
 	struct buf	 annotations;	/* the list, as it is sent; "" none */
 	unsigned	 use;		/* USE_*, of the owner */
@@ -55,8 +57,8 @@ void	cyrus_record_release(struct cyrus_record *);
 int	cyrus_box_read(struct sync *, struct cyrus_box *, const char *owner,
 	    cyrus_record_fn *fn, void *ctx, struct err *);
 
-/* GET MAILBOXES of one, or, with records, GET FULLMAILBOX: 1, 0 there is none.
- */
+/* GET MAILBOXES of one, or, with records, GET FULLMAILBOX: 1, 0 there is none
+ * (or it is absent). */
 int	cyrus_box_get(struct sync *, const char *internal, const char *owner,
 	    bool records, cyrus_record_fn *fn, void *ctx, struct cyrus_box *,
 	    struct err *);

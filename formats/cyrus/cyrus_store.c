@@ -421,6 +421,10 @@ make_line(struct cyrus_target *c, struct store_batch *b, struct buf *line)
 		it->uid = last = r.uid;
 		first = false;
 	}
+	if (last > INT32_MAX && c->box.last_uid <= INT32_MAX)
+		target_warn(&c->t, c->box.name.ptr, "uid", "UIDs above %d: "
+		    "Cyrus keeps them, but SEARCH there does not find them",
+		    INT32_MAX);
 	f->last_uid = box.last_uid = box.recent_uid = last;
 	box.modseq = f->modseq;
 	box.append_time = now;

@@ -396,13 +396,13 @@ describe(struct cyrus_target *c, struct cyrus_box *b, const char *seen,
 	cyrus_box_release(b);
 	cyrus_box_init(b);
 	rc = cyrus_target_name(c, seen, &b->name, e);
+	cyrus_new_uniqueid(b->uniqueid);
 	for (const char *at = seen; rc == 0; )
 		if (parent(&c->t, &a, at, &at) == 1)
 			rc = get_box(c, at, &up, e);
 		else if ((rc = get_box(c, "INBOX", &up, e)) == 0)
 			rc = err_set(e, ERR_ACCOUNT, "the user has no INBOX");
 	if (rc == 1) {
-		cyrus_new_uniqueid(b->uniqueid);
 		snprintf(b->partition, sizeof b->partition, "%s",
 		    up.partition);
 		snprintf(b->options, sizeof b->options, "P");
@@ -576,6 +576,11 @@ make_planned(struct cyrus_target *c, const struct folder_uids *u,
 	cyrus_box_init(&other);
 	rc = cyrus_box_get(c->c.y, b->name.ptr, c->c.names.user, false, NULL,
 	    NULL, &other, e);
+	/* A name between others has its UNIQUEID already. */
+	if (rc == 0 && other.uniqueid[0] != '\0') {
+		memcpy(b->uniqueid, other.uniqueid, sizeof b->uniqueid);
+		n = 0;
+	}
 	cyrus_box_release(&other);
 	if (rc == 1)
 		return err_retry(e, ERR_MAILBOX, "somebody else made the "

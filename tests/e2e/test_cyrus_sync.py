@@ -20,7 +20,7 @@ class Sync(cysync.Case):
         return {
             "INBOX": fill(90, 1234567890, uidnext=5000),
             "Sent": sent,
-            "a/b/c": fill(3, 4294967295, first=4294967200, step=1),
+            "a/b/c": fill(3, 4294967295, first=2147483000, step=1),
             "M\u00fcll & mehr": fill(2, 5),
             "empty": trees.Box(uidvalidity=17, uidnext=44),
         }
@@ -167,6 +167,20 @@ class Sync(cysync.Case):
             self.checked(self.copy(source, target, state=self.haul.path(f"{number}.db")))
         self.equal({"INBOX": box})
         self.equal({"INBOX": box}, user=self.user + "r")
+
+    def test_numbers_that_search_does_not_know(self):
+        """Cyrus 3.6 keeps and fetches them, and SEARCH does not find them."""
+        box = trees.Box(uidvalidity=5)
+        for i in range(3):
+            box.add(b"From: x@example.org\n\n%d\n" % i, uid=4294967200 + i)
+        source = self.haul.path("src")
+        write(source, {"INBOX": box})
+        run = self.checked(self.copy(source, self.target()))
+        self.assertIn("SEARCH", "".join(i["reason"] for i in run.report["issues"]))
+        client = self.server.login_as(self.user)
+        client.select("INBOX", readonly=True)
+        self.assertEqual(client.fetch("1:*", "(UID)")[1], [b"%d (UID %d)" % (i + 1, 4294967200 + i) for i in range(3)])
+        client.logout()
 
     def test_undo(self):
         self.server.create_user(self.user)

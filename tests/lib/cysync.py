@@ -6,6 +6,9 @@ import json
 import os
 import random
 import re
+import shutil
+import subprocess
+import tempfile
 import unittest
 
 import nasty
@@ -96,6 +99,15 @@ class Case(unittest.TestCase):
         finally:
             client.logout()
         self.assertEqual(self.staged(), [])
+
+    def sync(self, *commands):
+        """Commands of the replication protocol, by a sync_server of the test."""
+        program = os.path.join(self.server.vars["libexec"], "sync_server")
+        env = {"PATH": os.environ["PATH"], "CYRUS_SERVICE": "csync", "CYRUS_ID": "0"}
+        words = [program, "-X", "-C", self.server.vars["conf"]]
+        text = "".join(c + "\r\n" for c in (*commands, "EXIT"))
+        run = subprocess.run(words, input=text.encode(), env=env, stdout=subprocess.PIPE, check=True, timeout=60)
+        return run.stdout.decode("latin-1")
 
     def staged(self):
         """What connections that have ended left behind."""
