@@ -4,6 +4,7 @@
  *	dlist.c		the protocol's values
  *	sync.c		commands and answers
  *	sync_child.c	a private sync_server
+ *	sync_stage.c	what that one leaves behind
  *	cyrus_conf.c	imapd.conf
  *	cyrus_name.c	names of mailboxes
  *	cyrus_box.c	a mailbox and its records

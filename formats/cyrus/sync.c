@@ -48,7 +48,7 @@ broken(struct sync *y, struct err *e)
 		imap_session_drop(y->s);
 	} else if (y->child != NULL) {
 		imap_stream_free(&y->st);
-		sync_child_end(&y->child, true, e);
+		sync_child_end(&y->child, e);
 	}
 	trace(y, "--", e->text);
 	y->why = *e;
@@ -399,7 +399,7 @@ sync_close(struct sync **yp)
 		imap_session_close(&y->s);
 	} else
 		imap_stream_free(&y->st);
-	sync_child_end(&y->child, y->dead, NULL);
+	sync_child_end(&y->child, NULL);
 	dlist_release(&y->d);
 	free(y);
 }

@@ -85,7 +85,7 @@ int	sync_child_start(struct sync_child **, const struct cyrus_conf *,
 	    const char *file, const char *libexec, int *fd, struct err *);
 /* It has ended, or is made to: adds to the error how, and what it had to say.
  * e may be NULL. */
-void	sync_child_end(struct sync_child **, bool broken, struct err *e);
+void	sync_child_end(struct sync_child **, struct err *e);
 pid_t	sync_child_pid(const struct sync_child *);
 
 #endif

@@ -3,13 +3,11 @@
  * terminal's signals are ours), with one end of a socket pair as its input and
  * output and a pipe for what it complains of.
  *
- * sync_server becomes the Cyrus user by itself.  Killed, it leaves the files
- * that were staged in PARTITION/sync./PID, which nothing else ever removes.
+ * sync_server becomes the Cyrus user by itself.  What it stages is dealt with in
+ * sync_stage.c.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <signal.h>
 #include <spawn.h>
@@ -17,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -25,6 +22,7 @@
 #include "base/fault.h"
 #include "base/xmalloc.h"
 #include "cyrus/sync.h"
+#include "cyrus/sync_stage.h"
 
 #define END_MS		10000	/* for a child that was asked to go */
 #define WORDS_MAX	300
@@ -82,63 +80,6 @@ partitions_of(const struct cyrus_conf *c)
 		list[i] = xstrdup(dir);
 	}
 	return list;
-}
-
-/* Files in one level of directories below fd; then the level itself. */
-static void
-sweep_level(int fd, unsigned depth)
-{
-	struct dirent *d;
-	DIR *dir = fdopendir(fd);
-	int sub;
-
-	if (dir == NULL) {
-		close(fd);
-		return;
-	}
-	while ((d = readdir(dir)) != NULL) {
-		if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name,
-		    "..") == 0 || unlinkat(dirfd(dir), d->d_name, 0) == 0)
-			continue;
-		if (depth == 0)
-			continue;
-		sub = openat(dirfd(dir), d->d_name, O_RDONLY | O_DIRECTORY |
-		    O_NOFOLLOW | O_CLOEXEC);
-		if (sub == -1)
-			continue;
-		sweep_level(sub, depth - 1);
-		unlinkat(dirfd(dir), d->d_name, AT_REMOVEDIR);
-	}
-	closedir(dir);
-}
-
-static int
-open_dir(int at, const char *name)
-{
-	return openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
-	    O_CLOEXEC);
-}
-
-/* What a dead child had staged in one partition. */
-static void
-sweep(const char *partition, pid_t pid)
-{
-	int top = open(partition, O_RDONLY | O_DIRECTORY | O_CLOEXEC), sync;
-	char name[24];
-	int fd;
-
-	if (top == -1)
-		return;
-	sync = open_dir(top, "sync.");
-	close(top);
-	if (sync == -1)
-		return;
-	snprintf(name, sizeof name, "%ld", (long)pid);
-	if ((fd = open_dir(sync, name)) != -1) {
-		sweep_level(fd, 1);
-		unlinkat(sync, name, AT_REMOVEDIR);
-	}
-	close(sync);
 }
 
 /* Input, output and complaints; everything else is closed. */
@@ -209,6 +150,10 @@ sync_child_start(struct sync_child **cp, const struct cyrus_conf *conf,
 	c->pid = pid;
 	c->words = words[0];
 	c->partitions = partitions_of(conf);
+	for (size_t i = 0; c->partitions[i] != NULL; i++) {
+		stage_sweep_stale(c->partitions[i]);
+		stage_mark(c->partitions[i], pid);
+	}
 	*fd = pair[0];
 	*cp = c;
 	fault_point("child.started");
@@ -271,7 +216,7 @@ explain(struct sync_child *c, int status, struct err *e)
 }
 
 void
-sync_child_end(struct sync_child **cp, bool broken, struct err *e)
+sync_child_end(struct sync_child **cp, struct err *e)
 {
 	struct sync_child *c = *cp;
 	int status;
@@ -282,10 +227,8 @@ sync_child_end(struct sync_child **cp, bool broken, struct err *e)
 	status = reap(c);
 	if (e != NULL && e->cause != CAUSE_CANCELLED)
 		explain(c, status, e);
-	/* One that ended by itself has removed them. */
 	for (size_t i = 0; c->partitions[i] != NULL; i++) {
-		if (broken)
-			sweep(c->partitions[i], c->pid);
+		stage_sweep(c->partitions[i], c->pid);
 		free(c->partitions[i]);
 	}
 	free(c->partitions);
