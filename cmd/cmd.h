@@ -34,6 +34,7 @@ const struct command *command_find(const char *name);	/* NULL: none */
 
 int	cmd_copy(int argc, char **argv);
 int	cmd_plan(int argc, char **argv);
+int	cmd_calibrate(int argc, char **argv);
 int	cmd_forget(int argc, char **argv);
 int	cmd_report(int argc, char **argv);
 int	cmd_status(int argc, char **argv);

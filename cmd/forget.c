@@ -20,6 +20,21 @@ static const char chosen_sql[] = "SELECT id, name, stage, outcome, (SELECT"
 	" account_id = account.id AND message.outcome IN (1, 2)) FROM account"
 	" ORDER BY name";
 
+/* Is a store of the account without an answer?  Without the state nobody would
+ * wait for it, and a copy that comes late would be a double. */
+static int
+doubtful(struct db *db, int64_t account_id, bool *yes, struct err *e)
+{
+	int64_t n;
+
+	if (db_number(db, e, &n, 0, "SELECT EXISTS (SELECT 1 FROM intent JOIN"
+	    " mailbox ON mailbox.id = mailbox_id WHERE account_id = ?1 AND"
+	    " state = 0)", "i", account_id) == -1)
+		return -1;
+	*yes = n != 0;
+	return 0;
+}
+
 /* The chosen accounts; what is known of each is told. */
 static int
 collect(struct db *db, struct forgotten *f, struct err *e)
@@ -41,6 +56,16 @@ collect(struct db *db, struct forgotten *f, struct err *e)
 			rc = err_set(e, ERR_ACCOUNT, "%.100s: an undo was cut "
 			    "off; the same undo with --yes ends it, then it "
 			    "can be forgotten", db_text(st, 1));
+			break;
+		}
+		if (doubtful(db, id, &pending, e) == -1) {
+			rc = -1;
+			break;
+		}
+		if (pending) {
+			rc = err_set(e, ERR_ACCOUNT, "%.100s: a batch of it "
+			    "may still arrive at the target; let copy settle "
+			    "that, then it can be forgotten", db_text(st, 1));
 			break;
 		}
 		if (f->n == f->cap) {

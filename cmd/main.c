@@ -26,7 +26,7 @@ const struct command commands[] = {
 	"sends what\n"
 	"is new, and sends nothing twice.\n"
 	"\n"
-	"SOURCE: mbox:PATH  maildir:PATH\n"
+	"SOURCE: mbox:PATH  maildir:PATH  cgp:BASE?account=NAME\n"
 	"TARGET: imap://USER@HOST[:PORT]  imaps://USER@HOST[:PORT]  null:\n"
 	"Options of a store follow '?', with '&' between, for example\n"
 	"        imaps://admin@mail.example.net?authzid=anna&secret-file="
@@ -35,6 +35,7 @@ const struct command commands[] = {
 	cmd_plan, FOR_COPY | FOR_PLAN, true,
 	"usage: mailhaul plan SOURCE TARGET [--state FILE] [OPTIONS]\n"
 	"       mailhaul plan --job JOB.ini [--accounts LIST] [OPTIONS]\n"
+	"       mailhaul plan --list-accounts cgp:BASE [OPTIONS]\n"
 	"\n"
 	"Takes the arguments of copy, logs in everywhere and shows what copy "
 	"would do:\n"
@@ -43,6 +44,17 @@ const struct command commands[] = {
 	"is in the way, and how long it will take.  Writes nothing on either "
 	"side, nor in\n"
 	"the state.  Works beside a running copy.\n" },
+	{ "calibrate", "what the files of a CommuniGate server mean",
+	cmd_calibrate, FOR_STATUS, true,
+	"usage: mailhaul calibrate cgp:BASE?account=NAME imaps://NAME@SERVER"
+	"\n"
+	"       mailhaul calibrate --job JOB.ini --only NAME\n"
+	"\n"
+	"Reads one account from disk and from the server that it belongs to, "
+	"and prints what\n"
+	"is assumed of the files as lines for the section [source] of a job, "
+	"with how many\n"
+	"messages say so and how many contradict.  Writes nothing.\n" },
 	{ "report", "what all passes so far have done, and what is left",
 	cmd_report, FOR_REPORT, false,
 	"usage: mailhaul report --state FILE [OPTIONS]\n"

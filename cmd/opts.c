@@ -301,6 +301,15 @@ take_argument(struct parser *p, const char *arg)
 	p->nstores++;
 }
 
+/* Only a source is asked about: there is no target, and no state. */
+static bool
+source_alone(const struct parser *p)
+{
+	return (p->cmd->mask & FOR_PLAN) != 0 &&
+	    config_isset(p->c, CFG_LIST_ACCOUNTS) &&
+	    config_bool(p->c, CFG_LIST_ACCOUNTS);
+}
+
 static void
 take_stores(struct parser *p)
 {
@@ -308,6 +317,14 @@ take_stores(struct parser *p)
 
 	if (p->unsure)
 		return;
+	if (source_alone(p) && p->job == NULL) {
+		if (p->nstores != 1)
+			wrong(p, "--list-accounts wants one SOURCE");
+		else
+			p->bad += config_store_arg(p->c, SIDE_SOURCE,
+			    p->stores[0], p->errors);
+		return;
+	}
 	for (i = 2; i < p->nstores && i < MAX_STORES; i++)
 		wrong(p, "'%.80s' is one argument too many: there are SOURCE "
 		    "and TARGET", p->stores[i]);
@@ -331,7 +348,7 @@ opts_read(const struct command *cmd, int argc, char **argv, struct config *c,
 {
 	struct parser p = { .cmd = cmd, .c = c, .argc = argc, .argv = argv,
 	    .help = help, .show = show, .errors = errors };
-	bool only_arguments = false;
+	bool only_arguments = false, needed;
 
 	*help = *show = false;
 	for (p.i = 1; p.i < argc; p.i++) {
@@ -361,9 +378,10 @@ opts_read(const struct command *cmd, int argc, char **argv, struct config *c,
 		wrong(&p, "what to %s? give SOURCE and TARGET, or --job "
 		    "JOB.ini", cmd->name);
 	/* What is missing shows only once the rest is right. */
+	needed = cmd->stores && !source_alone(&p);
 	if (!p.unsure)
-		p.bad += config_finish(c, cmd->stores && p.bad == 0, errors);
-	if (p.bad == 0 && config_state(c) == NULL)
+		p.bad += config_finish(c, needed && p.bad == 0, errors);
+	if (p.bad == 0 && config_state(c) == NULL && !source_alone(&p))
 		wrong(&p, "which state? give --state FILE, --job JOB.ini, or "
 		    "SOURCE and TARGET");
 	return p.bad;

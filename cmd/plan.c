@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "job.h"
+#include "plan_accounts.h"
 #include "plan.h"
 
 #define FEW_ACCOUNTS 20		/* all of their mailboxes are shown */
@@ -25,6 +26,8 @@ cmd_plan(int argc, char **argv)
 	struct err e;
 	int code;
 
+	if (plan_accounts(argc, argv, &code))
+		return code;
 	code = job_load(&j, "plan", argc, argv);
 	if (code != OPTS_GO) {
 		job_release(&j);

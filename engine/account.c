@@ -375,8 +375,10 @@ account_register(struct lane *l, struct account *a, struct err *e)
 		return -1;
 	src = uri_show(a->src_uri);
 	tgt = uri_show(a->tgt_uri);
+	/* Until another user is taken over the books are the old one's. */
 	rc = account_put(l->run->state, a->name, a->old_user != NULL ?
-	    a->old_user : a->target_user, src, tgt, &a->row, e);
+	    a->old_user : a->target_user, src, a->old_user != NULL ? NULL :
+	    tgt, &a->row, e);
 	free(src);
 	free(tgt);
 	return rc;

@@ -59,7 +59,8 @@ struct account {
 	uint64_t	 proofs;	/* of its hosts, when last it did */
 	bool		 one_writer;	/* more lanes do not gain there */
 	uint64_t	 sent;		/* in this run */
-	_Atomic unsigned lifts;		/* of its quota; quota.c */
+	_Atomic unsigned lifts, lifted;	/* of its quota, begun and ended;
+					 * quota.c */
 	bool		 failed;	/* no more pairs are begun */
 	struct err	 err;		/* why, if failed */
 	const char	*outcome;	/* at the end */

@@ -61,6 +61,15 @@ path_name(const char *path)
 	}
 }
 
+/* What account= names in a store that holds many; the caller frees. */
+static char *
+given_account(const struct uri *u)
+{
+	const char *name = config_uri_get(u, "account");
+
+	return name != NULL ? xstrdup(name) : NULL;
+}
+
 struct accounts *
 accounts_single(const struct config *c)
 {
@@ -74,6 +83,7 @@ accounts_single(const struct config *c)
 	a->single_target = config_uri_user(tgt);
 	if ((a->single = config_uri_user(tgt)) == NULL &&
 	    (a->single = config_uri_user(src)) == NULL &&
+	    (a->single = given_account(src)) == NULL &&
 	    (a->single = path_name(tgt->path)) == NULL &&
 	    (a->single = path_name(src->path)) == NULL)
 		a->single = xstrdup("account");

@@ -69,6 +69,9 @@ struct pair_work {
 	bool		 doubt;
 	bool		 failed;	/* send no more */
 	struct err	 err;		/* why */
+	struct err	 broken;	/* at messages that are left for later;
+					 * ERR_HOST: nothing worked since */
+	struct changes	*suspects;	/* their rows, to be put when one does */
 	struct slot	*again[SLOTS];	/* to be split or mended */
 	size_t		 nagain;
 };
@@ -123,6 +126,7 @@ work_free(struct pair_work **wp)
 		free(s->metas);
 		free(s->mend);
 	}
+	changes_free(w->suspects);
 	free(w);
 	*wp = NULL;
 }
@@ -153,6 +157,7 @@ work_begin(struct lane *l, struct pair *p, const struct folder_state *f,
 		slot_reset(&w->slots[i]);
 	w->open = NULL;
 	w->pair = p;
+	l->lifted = atomic_load(&l->account->lifted);
 	w->folder = *f;
 	w->tally = t;
 	w->expect_uid = w->uidnext = f->uidnext;
@@ -162,6 +167,7 @@ work_begin(struct lane *l, struct pair *p, const struct folder_state *f,
 	w->doubt = w->failed = false;
 	w->nagain = 0;
 	err_clear(&w->err);
+	err_clear(&w->broken);
 	target_caps(l->tgt, &w->caps);
 	if (w->caps.batch_messages > SLOT_MESSAGES)
 		w->caps.batch_messages = SLOT_MESSAGES;
@@ -343,8 +349,69 @@ post_intent(struct lane *l, struct slot *s, size_t lo, size_t n)
 }
 
 /*
- * A refusal that is the server's trouble (a full disk, an internal error), not
- * the message's.  True: the mailbox, or after several in a row the account, is
+ * The target broke at a message that was alone: because of it, or of its disk?
+ * The others go on, and tell.  When several break it one after the other that
+ * nothing speaks against, it is the account's trouble, or the host's if others
+ * have the same; each time that the host was blamed one more is tried, so that
+ * nothing is for ever behind messages that are to blame themselves.  True: this
+ * message is to be tried again later; false: it has been, and has failed.
+ */
+static bool
+broken_at(struct pair_work *w, const struct err *why)
+{
+	struct pair *p = w->pair;
+	struct err e = *why;
+
+	e.at_target = true;
+	if (w->failed)
+		return true;
+	if (e.scope > ERR_MESSAGE && ++w->troubles >= TROUBLES + p->held) {
+		e.cause = CAUSE_DISK;
+		if (e.scope == ERR_HOST)
+			p->held++;
+		else
+			e.scope = ERR_ACCOUNT;
+		work_fail(w, &e);
+		return true;
+	}
+	if (w->broken.scope != ERR_HOST)
+		w->broken = e;
+	return p->tries + 1 < PAIR_TRIES;
+}
+
+/* A store worked: what the target broke at before is to blame itself, which the
+ * state remembers. */
+static void
+broken_no_more(struct lane *l)
+{
+	struct pair_work *w = l->work;
+
+	w->troubles = 0;
+	if (w->broken.scope == ERR_HOST)
+		w->broken.scope = ERR_MAILBOX;
+	if (w->suspects != NULL)
+		changes_post(l->run->state, &w->suspects);
+}
+
+/* All is sent but what the target broke at.  -1: again later. */
+static int
+broken_end(struct pair_work *w, struct err *e)
+{
+	struct pair *p = w->pair;
+
+	if (w->broken.scope == ERR_NONE)
+		return 0;
+	*e = w->broken;
+	if (e->scope == ERR_HOST && pair_blames_host(p)) {
+		e->cause = CAUSE_DISK;
+		return -1;
+	}
+	e->scope = ERR_MAILBOX;
+	return p->tries + 1 < PAIR_TRIES ? -1 : 0;
+}
+
+/*
+ * A refusal that is the server's trouble (a limit, a lock), not the message's.  True: the mailbox, or after several in a row the account, is
  * to be tried again later; false: it has been, so this message has failed and
  * the others go on.
  */
@@ -405,7 +472,7 @@ settle_range(struct lane *l, struct slot *s, size_t lo, size_t n, bool *split)
 		case STORE_DONE:
 			row_of(c, s, i, OUT_COPIED);
 			note_changes(c, s, i);
-			w->troubles = 0;
+			broken_no_more(l);
 			w->tally->counts[OUT_COPIED]++;
 			w->tally->sent++;
 			c->sent++;
@@ -418,7 +485,15 @@ settle_range(struct lane *l, struct slot *s, size_t lo, size_t n, bool *split)
 		case STORE_REFUSED: {
 			struct row_message *r;
 
-			if (it->err.retry && passing_trouble(w, &it->err))
+			if (it->err.retry && it->err.cause == CAUSE_BROKEN &&
+			    broken_at(w, &it->err)) {
+				if (w->suspects == NULL)
+					w->suspects = new_changes(l);
+				row_of(w->suspects, s, i, OUT_FAILED);
+				break;
+			}
+			if (it->err.retry && it->err.cause != CAUSE_BROKEN &&
+			    passing_trouble(w, &it->err))
 				break;
 			if (it->err.retry && it->err.cause != CAUSE_LIMIT) {
 				row_of(c, s, i, OUT_FAILED);
@@ -649,6 +724,8 @@ send_mended(struct lane *l, struct slot *s, size_t i, struct err *e)
 		it->result = STORE_REFUSED;
 		settle_range(l, s, i, 1, &split);
 	} else {
+		/* No link to the file, which is as it was. */
+		content_close(&it->content);
 		it->bytes = arena_memdup0(&s->arena, out.ptr, out.len);
 		it->size = out.len;
 		rc = send_range(l, s, i, 1, e);
@@ -789,7 +866,7 @@ work_settle(struct lane *l, struct err *e)
 int
 work_send(struct lane *l, const struct msg_meta *meta, const void *key,
     size_t key_len, const struct measured *m, struct buf *keep,
-    struct content **content, bool alone, struct err *e)
+    struct content **content, bool alone, bool suspect, struct err *e)
 {
 	struct pair_work *w = l->work;
 	struct row_intent_item *in;
@@ -797,7 +874,7 @@ work_send(struct lane *l, const struct msg_meta *meta, const void *key,
 	struct msg_meta *copy;
 	struct slot *s;
 
-	alone = alone || is_risky(m);
+	alone = alone || suspect || is_risky(m);
 	if (w->failed) {
 		*e = w->err;
 		return -1;
@@ -835,6 +912,7 @@ work_send(struct lane *l, const struct msg_meta *meta, const void *key,
 	in->kw = join_words(&s->arena, copy->keywords, meta->nkeywords);
 	in->date = meta->date;
 	it->meta = copy;
+	it->suspect = suspect;
 	it->size = m->size;
 	it->digests = m->digests;
 	it->flags = meta->flags;
@@ -885,7 +963,10 @@ work_end(struct lane *l, struct err *e)
 	if (w->failed) {
 		*e = w->err;
 		rc = -1;
-	}
+	} else if (rc == 0)
+		rc = broken_end(w, e);
+	changes_free(w->suspects);
+	w->suspects = NULL;
 	for (size_t i = 0; i < SLOTS; i++)
 		slot_reset(&w->slots[i]);
 	w->open = NULL;

@@ -35,12 +35,14 @@ void	work_uids(const struct lane *, struct work_uids *);
 /*
  * Takes a message whose facts and CRLF form were measured: one to send.
  * The meta is copied; keep holds the CRLF bytes, or is full and content is open
- * and rewound.  An open content is taken over.  alone: in a batch of its own.  May submit
+ * and rewound.  An open content is taken over.  alone: in a batch of its own;
+ * suspect: so too, and a refusal is no news, as it failed before.  May submit
  * and reap.  -1: the session or the state is broken; *e.
  */
 int	work_send(struct lane *, const struct msg_meta *, const void *key,
 	    size_t key_len, const struct measured *, struct buf *keep,
-	    struct content **content, bool alone, struct err *);
+	    struct content **content, bool alone, bool suspect,
+	    struct err *);
 /* Submits what is left and waits until everything is durable.  -1 as above;
  * it must be called once in any case: it leaves nothing outstanding. */
 int	work_end(struct lane *, struct err *);

@@ -47,7 +47,7 @@ config_identity(const struct uri *u, void (*fold)(char *))
 {
 	bool imap = strcmp(u->scheme, "imap") == 0 ||
 	    strcmp(u->scheme, "imaps") == 0;
-	const char *prefix;
+	const char *prefix, *account;
 	struct buf b;
 	char *owner;
 	size_t i;
@@ -78,5 +78,9 @@ config_identity(const struct uri *u, void (*fold)(char *))
 	}
 	if ((prefix = config_uri_get(u, "prefix")) != NULL)
 		buf_addf(&b, "?prefix=%s", prefix);
+	/* An account of a base directory that holds many. */
+	if (strcmp(u->scheme, "cgp") == 0 &&
+	    (account = config_uri_get(u, "account")) != NULL)
+		buf_addf(&b, "?account=%s", account);
 	return buf_detach(&b, NULL);
 }

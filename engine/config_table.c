@@ -64,6 +64,8 @@ static const struct setting table[CFG_COUNT] = {
 	"rename what was copied under another name", NULL, 0, 0 },
 [CFG_COUNT_BYTES] = { "job", "count-bytes", SET_BOOL, FOR_PLAN, "no", NULL,
 	"read all mail for exact counts and sizes", NULL, 0, 0 },
+[CFG_LIST_ACCOUNTS] = { "job", "list-accounts", SET_BOOL, FOR_PLAN, "no", NULL,
+	"write the accounts of a cgp: source as CSV", NULL, 0, 0 },
 [CFG_YES] = { "job", "yes", SET_BOOL, FOR_UNDO, "no", NULL,
 	"do it; without it only tell what would be done", NULL, 0, 0 },
 [CFG_FORMAT] = { "job", "format", SET_ENUM, REPORTS, "text", "FORMAT",

@@ -153,6 +153,7 @@ hosts_disk(struct hosts *all, const char *dir)
 	uv_mutex_lock(&all->mutex);
 	h = get(all, name, SIDE_TARGET);
 	h->limits = NULL;
+	h->limit.lanes = NO_LANES_LIMIT;
 	h->watched = h->hidden = true;
 	if (h->dir == NULL)
 		h->dir = xstrdup(dir);

@@ -8,7 +8,7 @@
  *
  * A host may allow only so many sessions, of one user or in all, and show that
  * by a refusal, by hanging up, or by silence.  Beyond what has worked already
- * sessions are therefore opened one at a time; where one fails while others
+ * sessions are therefore tried a few at a time; where one fails while others
  * work there is a cap, which is kept in the state and raised by one after a
  * long time without a refusal.
  *

@@ -17,8 +17,9 @@ bool
 cap_allows(const struct cap *c, unsigned n, uint64_t now)
 {
 	if (c->limit != 0 && n >= c->limit)
-		return n == c->limit && now >= c->raise_ms && !c->growing;
-	return n < c->proven || !c->growing;
+		return n == c->limit && now >= c->raise_ms && c->growing == 0;
+	return n < c->proven || c->growing < (c->proven > 2 ? c->proven / 2 :
+	    1);
 }
 
 bool
@@ -26,14 +27,15 @@ cap_take(struct cap *c, unsigned n)
 {
 	if (n < c->proven)
 		return false;
-	c->growing = true;
+	c->growing++;
 	return true;
 }
 
 void
 cap_left(struct cap *c)
 {
-	c->growing = false;
+	if (c->growing > 0)
+		c->growing--;
 }
 
 int

@@ -1,6 +1,6 @@
 /*
  * A cap: how many sessions a server takes at the same time, found out by
- * trying one more at a time.  Plain values; the owner locks.
+ * trying a few more at a time.  Plain values; the owner locks.
  */
 #ifndef ENGINE_HOST_CAP_H
 #define ENGINE_HOST_CAP_H
@@ -11,7 +11,7 @@
 struct cap {
 	unsigned	 limit;		/* 0: none is known */
 	unsigned	 proven;	/* have worked at the same time */
-	bool		 growing;	/* one beyond these is being opened */
+	unsigned	 growing;	/* beyond these, being opened */
 	uint64_t	 raise_ms;	/* one beyond the limit is tried then */
 	uint64_t	 pause_ms;	/* from the last refusal to that */
 	unsigned	 before;	/* limit before the last refusal */
@@ -23,8 +23,9 @@ void	cap_start(struct cap *, unsigned limit, uint64_t now,
 	    uint64_t raise_after_ms);
 /* May there be one more with n of them? */
 bool	cap_allows(const struct cap *, unsigned n, uint64_t now);
-/* One more is being opened; true: it is beyond what has worked, and no other
- * one is opened before cap_worked(), cap_refused() or cap_left(). */
+/* One more is being opened; true: it is beyond what has worked.  Only half as
+ * many as have worked are tried so at a time, each until cap_left(): a cap
+ * refuses few, and many short accounts still get all their lanes. */
 bool	cap_take(struct cap *, unsigned n);
 void	cap_left(struct cap *);		/* it was not opened after all */
 /* n of them are open.  1: more than the limit that was known. */

@@ -74,7 +74,7 @@ hosts_tick(struct hosts *all, uint64_t now, time_t wall, bool paused)
 			measure_rate(h, (double)ms / 1000);
 		/* Nor does waiting for an hour. */
 		if (h->held && (paused || h->limit.lanes == 0))
-			h->since += ms;
+			h->since += now - h->since < ms ? now - h->since : ms;
 		if (h->held && !h->given_up && now - h->since > patience_ms)
 			h->given_up = true;
 	}

@@ -40,6 +40,7 @@ struct run {
 	_Atomic bool		 full;		/* the same: no space */
 	_Atomic uint64_t	 seen, sent, sent_bytes, issues;
 	_Atomic bool		 quotas_told;	/* that none can be set */
+	_Atomic unsigned	 quota_logins;	/* refused, in a row */
 	_Atomic uint64_t	 mailboxes, accounts_done, accounts_total;
 	struct eta		 eta;
 	void			(*log)(void *ctx, const char *account,
@@ -69,6 +70,7 @@ struct lane {
 	size_t		 nfolders;
 	char		 refusal_rule[300];	/* of the open target */
 	struct pair_work *work;		/* buffers of batch.c, kept */
+	unsigned	 lifted;	/* the account's, before its stores */
 };
 
 uint64_t now_ms(void);		/* CLOCK_MONOTONIC */

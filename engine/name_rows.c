@@ -159,10 +159,11 @@ stored_uids(struct db *db, int64_t mailbox_id,
 	sqlite3_stmt *st;
 	int rc;
 
-	st = db_query(db, e, "SELECT tgt_uid, iif(outcome = 1 AND"
-	    " ifnull(changes, 0) = 0, ifnull(crlf_size, 0), 0) FROM message"
-	    " WHERE mailbox_id = ?1 AND tgt_uid > 0 AND outcome IN (1, 2)",
-	    "i", mailbox_id);
+	st = db_query(db, e, "SELECT tgt_uid, iif(EXISTS (SELECT 1 FROM issue"
+	    " WHERE issue.mailbox_id = message.mailbox_id AND issue.key ="
+	    " message.key AND kind IN ('altered', 'repaired')), 0,"
+	    " ifnull(crlf_size, 0)) FROM message WHERE mailbox_id = ?1 AND"
+	    " tgt_uid > 0 AND outcome IN (1, 2)", "i", mailbox_id);
 	if (st == NULL)
 		return -1;
 	while ((rc = db_step(db, st, e)) == 1)

@@ -81,6 +81,41 @@ is_by_rules(struct work *w, const struct naming *m,
 	return 0;
 }
 
+/*
+ * With special-use=rename the mailbox of a use is the one with more mail, and
+ * that changes from pass to pass: one that may be it keeps the use's name if it
+ * has it, and its own if it has that.
+ */
+static int
+is_by_use(struct work *w, const struct naming *m, const struct folder_info *f,
+    const char *key, struct err *e)
+{
+	struct naming other = *m;
+	int rc = 0;
+
+	if (!rules_rename_uses(w->l->run->set->rules) ||
+	    m->rule.candidate == 0 || (m->rule.mapped != NULL &&
+	    strcmp(m->rule.mapped, "special-use rename") != 0))
+		return 0;
+	for (unsigned use = 1; use <= USE_TRASH && rc == 0; use <<= 1) {
+		const char **path;
+
+		if ((m->rule.candidate & use) == 0)
+			continue;
+		path = arena_alloc(w->arena, sizeof *path);
+		path[0] = use_word(use) + 1;
+		other.rule.path = path;
+		other.rule.npath = 1;
+		rc = is_by_rules(w, &other, f, key, e);
+	}
+	for (size_t up = 0; up < f->npath && up < 2 && rc == 0; up++) {
+		other.rule.path = f->path + up;
+		other.rule.npath = f->npath - up;
+		rc = is_by_rules(w, &other, f, key, e);
+	}
+	return rc;
+}
+
 /* A mailbox whose mail is at the target keeps its name while the rules allow
  * it. */
 static int
@@ -96,6 +131,8 @@ keep_name(struct work *w, struct naming *m, const struct folder_info *f,
 	if (*r->name == '\0')
 		return 0;
 	rc = is_by_rules(w, m, f, r->key, e);
+	if (rc == 0 && r->there)
+		rc = is_by_use(w, m, f, r->key, e);
 	if (rc == -1)
 		return -1;
 	if (rc == 1 && (r->there || !is_taken(w, r->key))) {

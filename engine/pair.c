@@ -11,7 +11,9 @@
 #include "base/fault.h"
 #include "log.h"
 #include "look.h"
+#include "name_rows.h"
 #include "uids.h"
+#include "walk.h"
 
 #define WALKS	5	/* through a mailbox that changes under us */
 #define MAX_PARENTS	64	/* levels above a mailbox */
@@ -27,6 +29,7 @@ create_mailbox(struct walk *w, struct err *e)
 	const char *name = w->p->tgt_name;
 	struct lane *l = w->l;
 	struct folder_state f;
+	struct err ignored;
 	size_t n = 0;
 	int rc;
 
@@ -41,10 +44,17 @@ create_mailbox(struct walk *w, struct err *e)
 			return -1;
 	}
 	if (op_begin(l->run->state, l->account->row.id, w->p->id, "create",
-	    w->p->tgt_name, NULL, &ops[n++], e) == -1 ||
-	    target_folder_create(l->tgt, w->p->tgt_name, w->p->special_use,
-	    e) == -1)
+	    w->p->tgt_name, NULL, &ops[n++], e) == -1)
 		return -1;
+	if (target_folder_create(l->tgt, w->p->tgt_name, w->p->special_use,
+	    e) == -1) {
+		/* A clear no: nothing was made, and another name may be
+		 * given to it. */
+		while (n-- > 0 && e->scope <= ERR_MAILBOX && !e->retry)
+			if (op_drop(l->run->state, ops[n], &ignored) == -1)
+				break;
+		return -1;
+	}
 	while (n-- > 0)
 		if (op_done(l->run->state, ops[n], e) == -1)
 			return -1;
@@ -262,6 +272,15 @@ log_begin(struct lane *l, const struct pair *p, const struct folder_state *f)
 	    &about, "to %s, UIDVALIDITY %" PRIu32 ", UIDNEXT %" PRIu32 ", %"
 	    PRIu64 " messages there", p->tgt_name, f->uidvalidity, f->uidnext,
 	    f->messages);
+}
+
+bool
+pair_blames_host(struct pair *p)
+{
+	if (p->tries == 0 || p->held >= PAIR_TRIES)
+		return false;
+	p->held++;
+	return true;
 }
 
 bool
@@ -486,6 +505,9 @@ pair_run(struct lane *l, struct pair *p, struct err *e)
 		}
 		if (e->cause == CAUSE_CANCELLED)
 			end = PAIR_STOPPED;
+		if (e->cause == CAUSE_BROKEN && e->scope == ERR_HOST &&
+		    !pair_blames_host(p))
+			e->scope = ERR_MAILBOX;
 	}
 	walk_release(&w);
 	return end;

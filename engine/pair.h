@@ -30,6 +30,7 @@ struct pair {
 	uint64_t	 doubt_ms;	/* when a doubt arose in this run; 0 */
 	bool		 looked_twice;	/* the next look is on a new session */
 	unsigned	 tries;
+	unsigned	 held;		/* its host was blamed */
 	bool		 begun;		/* it was run before */
 	bool		 stable;	/* the source changed under us: now it
 					 * must not */
@@ -52,6 +53,10 @@ enum pair_end pair_run(struct lane *, struct pair *, struct err *);
  * there and what of it was taken. */
 int	pair_adopt(struct lane *, struct pair *, const struct folder_state *,
 	    uint64_t *there, uint64_t *taken, struct err *);
+/* The target broke at something of this pair, and at others' (CAUSE_BROKEN with
+ * ERR_HOST).  Is the host to blame?  Not before the account's other mailboxes
+ * had their turn, and not again and again. */
+bool	pair_blames_host(struct pair *);
 /* Did the source mailbox change while it was read?  Then it is worth reading
  * again at once, and this tells the source to keep it as it is. */
 bool	pair_changed(struct pair *, struct folder_info *, const struct err *);
@@ -65,7 +70,7 @@ int	pair_recognise(struct lane *, struct pair *, bool *known, bool *met,
 	    struct err *);
 /* Has the source given its messages other keys (a new UIDVALIDITY, another way
  * to the same store)?  Then what is known is paired by content again. */
-int	pair_rekey(struct lane *, struct pair *, const struct folder_info *,
+int	pair_rekey(struct lane *, struct pair *, struct folder_info *,
 	    struct err *);
 /* At the end of the pass: has a commit of ours come late and doubled? */
 int	pair_check_doubles(struct lane *, struct pair *, struct err *);

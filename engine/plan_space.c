@@ -93,8 +93,9 @@ add_targets(struct plan *plan)
 
 	for (size_t i = 0; i < plan->n; i++) {
 		const struct plan_account *pa = &plan->accounts[i];
-		const struct uri *u = pa->account->tgt_uri;
+		struct uri *u = pa->account->tgt_uri;
 		uint64_t bytes, messages;
+		const char *link;
 		struct stat st;
 		char *dir;
 
@@ -113,6 +114,10 @@ add_targets(struct plan *plan)
 			found[n++] = add_space(plan, "target", dir);
 		}
 		left_of(plan, pa, &bytes, &messages);
+		/* Links share the blocks of the source. */
+		if ((link = uri_opt(u, "link")) != NULL &&
+		    strcmp(link, "copy") != 0)
+			bytes = 0;
 		if (k < n) {
 			found[k]->need += bytes;
 			found[k]->need_inodes += messages + pa->nboxes * 6;

@@ -218,16 +218,41 @@ pair_recognise(struct lane *l, struct pair *p, bool *known, bool *met,
 	return rc;
 }
 
+/* Some stores know a mailbox's UIDVALIDITY only when they have read it: then f
+ * tells it afterwards. */
+static int
+learn_uidvalidity(struct lane *l, struct folder_info *f,
+    const struct row_mailbox *row, struct err *e)
+{
+	enum delta delta;
+	struct buf token;
+	int rc;
+
+	if (row->rows == 0 || row->src_uidvalidity == 0 || f->uidvalidity != 0)
+		return 0;
+	buf_init(&token, 1 << 20);
+	rc = source_folder_open(l->src, f, token_unwrap(l->run->set, NULL,
+	    &row->token, &token) ? &token : NULL, 0, &delta, e);
+	buf_release(&token);
+	if (rc == 0)
+		source_folder_close(l->src);
+	return rc;
+}
+
 int
-pair_rekey(struct lane *l, struct pair *p, const struct folder_info *f,
+pair_rekey(struct lane *l, struct pair *p, struct folder_info *f,
     struct err *e)
 {
 	struct row_mailbox row;
 	bool known, met;
+	int rc;
 
 	if (mailbox_load(l->reader, p->id, &row, e) == -1)
 		return -1;
+	rc = learn_uidvalidity(l, f, &row, e);
 	buf_release(&row.token);
+	if (rc == -1)
+		return -1;
 	if (row.rows == 0 || (!l->run->set->merge_existing &&
 	    (f->uidvalidity == 0 || row.src_uidvalidity == f->uidvalidity)))
 		return 0;

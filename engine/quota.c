@@ -10,7 +10,10 @@
 #define KIB	((uint64_t)1024)
 #define ROOM	((uint64_t)5 << 20)
 #define NO_LIMIT (-1)		/* in the state, for UNKNOWN64 */
-#define LIFTS_MAX 4		/* lanes that meet one limit, and no more */
+#define LIFTS_MAX 2		/* besides one of each lane */
+#define TRIES	4		/* of the last change, if it passes */
+#define PAUSE_MS ((uint64_t)500)
+#define REFUSED_MAX 3	/* logins of the admin, one after the other */
 
 /* As in the state (state.c), UNKNOWN64 for no limit. */
 struct row {
@@ -157,13 +160,30 @@ tell_unable(struct lane *l, const char *why)
 	l->run->log(l->run->log_ctx, l->account->name, text);
 }
 
-/* 1: the limit is this one, *changed; 0: it cannot be set. */
+/* Said once, and listed for each. */
+static int
+unable(struct lane *l, const char *why, struct err *e)
+{
+	struct given_arg g = { l->account->row.id, 0, why };
+
+	tell_unable(l, why);
+	return state_call(l->run->state, apply_given, &g, e);
+}
+
+/*
+ * 1: the limit is this one, *changed; 0: it cannot be set; LATER: not now, *e.
+ * What goes wrong in the session that sets quotas is no trouble of the account,
+ * whose own session works: mail is copied without.
+ */
+#define LATER 2
+
 static int
 give(struct lane *l, uint64_t bytes, bool *changed, struct err *e)
 {
 	struct account *a = l->account;
 	struct given_arg g = { a->row.id, to_db(bytes), NULL };
 	char text[32];
+	struct err why;
 	int64_t op;
 	int rc;
 
@@ -171,16 +191,49 @@ give(struct lane *l, uint64_t bytes, bool *changed, struct err *e)
 	if (lane_open_target(l, e) == -1 || op_begin(l->run->state, a->row.id,
 	    0, "quota", a->target_user, limit_text(bytes, text), &op, e) == -1)
 		return -1;
-	rc = target_set_quota(l->tgt, bytes, changed, e);
-	if (rc == -1)
+	if (atomic_load(&l->run->quota_logins) >= REFUSED_MAX)
+		return unable(l, "the login that sets them was refused again "
+		    "and again", e);
+	rc = target_set_quota(l->tgt, bytes, changed, &why);
+	if (rc == -1 && why.cause == CAUSE_AUTH)
+		atomic_fetch_add(&l->run->quota_logins, 1);
+	else if (rc == 1)
+		atomic_store(&l->run->quota_logins, 0);
+	if (rc == 1)
+		return state_call(l->run->state, apply_given, &g, e) == -1 ?
+		    -1 : 1;
+	if (rc == -1 && (why.cause == CAUSE_CANCELLED || lane_stopping(l))) {
+		*e = why;
 		return -1;
-	if (rc == 0) {
-		tell_unable(l, e->text);
-		g.why = e->text;
 	}
-	if (state_call(l->run->state, apply_given, &g, e) == -1)
-		return -1;
-	return rc;
+	if (rc == -1 && why.retry && why.cause != CAUSE_AUTH) {
+		*e = why;
+		return LATER;
+	}
+	return unable(l, why.text, e);
+}
+
+/* The same, when there is no later. */
+static int
+give_at_last(struct lane *l, uint64_t bytes, bool *changed, struct err *e)
+{
+	struct err why;
+	int rc;
+
+	rc = give(l, bytes, changed, e);
+	for (int n = 1; rc == LATER && n < TRIES &&
+	    !atomic_load(&l->run->quotas_told); n++) {
+		if (!lane_sleep(l, PAUSE_MS << n)) {
+			err_set(e, ERR_ACCOUNT, "stopping");
+			e->cause = CAUSE_CANCELLED;
+			return -1;
+		}
+		rc = give(l, bytes, changed, e);
+	}
+	if (rc != LATER)
+		return rc;
+	why = *e;
+	return unable(l, why.text, e);
 }
 
 /* Sums. */
@@ -262,6 +315,7 @@ quota_before(struct lane *l, const struct account_info *info, struct err *e)
 	int rc;
 
 	atomic_store(&a->lifts, 0);
+	atomic_store(&a->lifted, 0);
 	r.wished = wish_of(l, info, &r.wish);
 	rc = load(l, &old, e);
 	if (rc == 0)
@@ -282,6 +336,7 @@ quota_before(struct lane *l, const struct account_info *info, struct err *e)
 	if (old.given_any && !old.open && (old.given == UNKNOWN64 ||
 	    (want != UNKNOWN64 && want <= old.given)))
 		return 0;
+	/* If it cannot be done now, that is seen to at the end. */
 	return give(l, want, &changed, e) == -1 ? -1 : 0;
 }
 
@@ -306,7 +361,7 @@ quota_after(struct lane *l, struct err *e)
 	want = quota_with_room(r.wish, (uint64_t)n.need);
 	if (r.given_any && !r.open && r.given == want)
 		return 0;
-	rc = give(l, want, &changed, e);
+	rc = give_at_last(l, want, &changed, e);
 	if (rc == 1 && want != UNKNOWN64 && want > r.wish + KIB)
 		lane_note(l, "quota", "limit", "the user's limit is %" PRIu64
 		    " bytes instead of %" PRIu64 ": the mail takes %" PRId64,
@@ -327,7 +382,8 @@ void
 quota_refused(struct lane *l, struct err *e)
 {
 	struct account *a = l->account;
-	bool changed;
+	unsigned most = LIFTS_MAX + l->run->set->lanes;
+	bool changed, alone;
 	struct err e2;
 	struct row r;
 	int rc = 0;
@@ -335,17 +391,21 @@ quota_refused(struct lane *l, struct err *e)
 	if (load(l, &r, &e2) == -1)
 		return;
 	if (r.wished && !r.unable && !is_released(a) &&
-	    atomic_fetch_add(&a->lifts, 1) < LIFTS_MAX) {
+	    atomic_fetch_add(&a->lifts, 1) < most) {
 		rc = give(l, UNKNOWN64, &changed, &e2);
-		/* Another lane may just have done it. */
-		if (rc == 1 && !changed && (!r.given_any ||
+		/* Another lane that was at it when this one's stores began, or
+		 * later, may have done it since: the row tells it too late. */
+		alone = atomic_load(&a->lifts) == l->lifted + 1;
+		atomic_fetch_add(&a->lifted, 1);
+		if (rc == 1 && !changed && alone && (!r.given_any ||
 		    r.given != UNKNOWN64))
 			rc = 0;
 	}
-	if (rc == 1) {
+	if (rc == 1 || rc == LATER) {
 		e->cause = CAUSE_OTHER;
 		e->retry = true;
-		add_words(e, "its limit is lifted until all is copied");
+		add_words(e, rc == 1 ? "its limit is lifted until all is "
+		    "copied" : "its limit could not be lifted yet");
 	} else if (r.wished && r.unable)
 		add_words(e, "give the user the limit that report --quotas "
 		    "tells, and run again");

@@ -13,8 +13,9 @@
  * of the account.  A pass that needs no other limit changes nothing.  After the
  * account is released its limit is its owner's.
  *
- * Where the target sets no quotas, or the login may not, that is said once,
- * and the report lists users and limits.
+ * Where the target sets no quotas, or the login may not, or its own session
+ * fails, that is said once, and the report lists users and limits: the mail
+ * comes over all the same.
  */
 #ifndef ENGINE_QUOTA_H
 #define ENGINE_QUOTA_H

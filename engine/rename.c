@@ -56,10 +56,11 @@ put_size(void *ctx, uint32_t uid, uint64_t size, struct err *e)
 	return spill_put(ctx, uid, &size, sizeof size, e);
 }
 
-/* Counts what of the known messages the open mailbox holds. */
+/* Counts what of the known messages the open mailbox holds; sure are those of
+ * the size that is known. */
 static int
 compare_uids(struct lane *l, struct spill *known, uint64_t *met,
-    uint64_t *wrong, struct err *e)
+    uint64_t *sure, uint64_t *wrong, struct err *e)
 {
 	struct arena arena;
 	struct msg_meta m = { .uid = 0 };
@@ -80,7 +81,10 @@ compare_uids(struct lane *l, struct spill *known, uint64_t *met,
 		if (more != 1 || m.uid != uid)
 			continue;
 		(*met)++;
-		*wrong += size != 0 && m.size != UNKNOWN64 && m.size != size;
+		if (size == 0 || m.size == UNKNOWN64)
+			continue;
+		*sure += m.size == size;
+		*wrong += m.size != size;
 	}
 	arena_release(&arena);
 	return more == -1 || rc == -1 ? -1 : 0;
@@ -89,7 +93,7 @@ compare_uids(struct lane *l, struct spill *known, uint64_t *met,
 /*
  * Does this target mailbox hold what the row says was copied?  With the
  * UIDVALIDITY that we know, most of it (some may have been deleted); with
- * another one, all of it.  1 or 0.
+ * another one, all of it, and UIDs alone prove nothing.  1 or 0.
  */
 static int
 holds(struct work *w, const struct name_row *r, const char *name,
@@ -99,7 +103,7 @@ holds(struct work *w, const struct name_row *r, const char *name,
 	struct folder_info f = { .path = &name, .npath = 1, .raw_name = name,
 	    .name = name, .messages = UNKNOWN64, .bytes = UNKNOWN64 };
 	struct spill *known = spill_new();
-	uint64_t met = 0, wrong = 0, n;
+	uint64_t met = 0, sure = 0, wrong = 0, n;
 	enum delta delta;
 	int rc = -1;
 
@@ -114,14 +118,14 @@ holds(struct work *w, const struct name_row *r, const char *name,
 	if (rc == 0)
 		rc = source_folder_open(l->eyes, &f, NULL, 0, &delta, e);
 	if (rc == 0) {
-		rc = compare_uids(l, known, &met, &wrong, e);
+		rc = compare_uids(l, known, &met, &sure, &wrong, e);
 		source_folder_close(l->eyes);
 	}
 	if (rc == 0)
 		rc = lane_target_again(l, e);
 	if (rc != -1)
 		rc = wrong == 0 && (st->uidvalidity == r->uidvalidity ?
-		    2 * met >= n : met == n);
+		    2 * met >= n : met == n && 2 * sure >= n);
 out:
 	spill_free(&known);
 	return rc;

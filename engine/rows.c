@@ -122,7 +122,7 @@ apply_account(struct db *db, void *arg, struct err *e)
 
 	if (db_run(db, e, "INSERT INTO account (name, target_user, source,"
 	    " target) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (name) DO UPDATE SET"
-	    " target_user = ?2, source = ?3, target = ?4", "ssss",
+	    " target_user = ?2, source = ?3, target = ifnull(?4, target)", "ssss",
 	    a->name, a->user, a->source, a->target) == -1)
 		return -1;
 	st = db_query(db, e, "SELECT id, stage, outcome, ifnull(pass, 0),"
@@ -148,8 +148,8 @@ apply_account(struct db *db, void *arg, struct err *e)
 	    " 'running', error = NULL WHERE id = ?1", "ii", a->row->id,
 	    a->pass) == -1 || history_begin(db, a->row->id, a->pass, e) == -1)
 		return -1;
-	journal_account_begin(a->log, a->name, a->source, a->target,
-	    a->row->stage);
+	journal_account_begin(a->log, a->name, a->source, a->target != NULL ?
+	    a->target : "the target of before", a->row->stage);
 	return 0;
 }
 

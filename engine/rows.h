@@ -141,6 +141,7 @@ struct row_account {
 	int64_t		 messages;	/* at the source in the last pass */
 };
 
+/* target NULL: as it was. */
 int	 account_put(struct state *, const char *name, const char *target_user,
 	    const char *source, const char *target, struct row_account *,
 	    struct err *);

@@ -351,6 +351,12 @@ name_it(const struct rules *r, struct arena *a, const struct folder_info *f,
 	}
 }
 
+bool
+rules_rename_uses(const struct rules *r)
+{
+	return r->special_use == SPECIAL_RENAME;
+}
+
 static const char *
 excluded_by(const struct pattern *p, size_t n, struct arena *a,
     const struct folder_info *f)
@@ -399,6 +405,9 @@ rules_apply(const struct rules *r, struct arena *a,
 		if (out[i].excluded == NULL)
 			out[i].excluded = excluded_by_use(r->excludes,
 			    r->nexcludes, f, i, used, nused, out);
+		if (out[i].excluded == NULL && f[i].class != FOLDER_MAIL)
+			out[i].excluded = "no mail by its class (calendar, "
+			    "contacts...)";
 		if (out[i].excluded == NULL && r->nincludes > 0 &&
 		    excluded_by(r->includes, r->nincludes, a, &f[i]) == NULL &&
 		    excluded_by_use(r->includes, r->nincludes, f, i, used,

@@ -80,6 +80,8 @@ void	rules_apply(const struct rules *, struct arena *,
 /* The rule that leaves this message out, or NULL. */
 const char *rules_message(const struct rules *, const struct msg_meta *);
 
+/* special-use=rename: a mailbox of a use gets the use's name. */
+bool	rules_rename_uses(const struct rules *);
 /* The special use that the name of a mailbox tells; 0: none. */
 unsigned rules_use_of_name(const struct rules *, const char *const *path,
 	    size_t npath);

@@ -67,6 +67,15 @@ find_folder(struct undo *u, const char *name)
 	return NULL;
 }
 
+static bool
+is_listed(const struct undo *u, const char *name)
+{
+	for (size_t i = 0; i < u->nfolders; i++)
+		if (strcmp(u->folders[i].raw_name, name) == 0)
+			return true;
+	return false;
+}
+
 /* Does a mailbox lie below it that is not gone by now? */
 static bool
 has_children(const struct undo *u, const struct folder_info *f)
@@ -440,6 +449,23 @@ take_back_messages(struct undo *u, struct box *b, struct err *e)
 	return rc == -1 ? -1 : 0;
 }
 
+/* A list need not show all: is one that it does not show there?  1 or 0. */
+static int
+is_hidden(struct undo *u, const char *name, struct err *e)
+{
+	struct folder_state st;
+	int rc;
+
+	/* Of those that hold no mail a list is right. */
+	if (is_listed(u, name))
+		return 0;
+	if (writer(u->l, e) == -1)
+		return -1;
+	rc = target_folder_open(u->l->tgt, name, &st, e);
+	target_folder_close(u->l->tgt);
+	return rc;
+}
+
 /* Did we subscribe it? */
 static int
 unsubscribe(struct undo *u, struct box *b, struct err *e)
@@ -502,7 +528,8 @@ take_back_mailbox(struct undo *u, struct box *b, struct folder_info *f,
 	    b->told.tgt_name, true, e);
 }
 
-/* A mailbox that is there and the one that we know. */
+/* A mailbox that is there and the one that we know; f NULL: it is not listed,
+ * nor is what lies below it, and so it stays. */
 static int
 undo_there(struct undo *u, struct box *b, struct folder_info *f,
     undo_tell_fn *tell, void *ctx, uint64_t *left, struct err *e)
@@ -519,7 +546,10 @@ undo_there(struct undo *u, struct box *b, struct folder_info *f,
 	b->told.made = (b->told.made || (b->begun && b->there == 0 &&
 	    b->f.uidnext == 1)) && strcasecmp(b->told.tgt_name, "INBOX") != 0;
 	b->told.vanishes = b->told.made && b->told.ours == b->there &&
-	    !has_children(u, f);
+	    f != NULL && !has_children(u, f);
+	if (f == NULL && b->told.made)
+		b->told.note = "is not listed by the server: the mailbox "
+		    "stays";
 	tell(ctx, &b->told);
 	*left += b->told.changed;
 	if (!u->apply) {
@@ -562,6 +592,7 @@ undo_box(struct undo *u, struct box *b, undo_tell_fn *tell, void *ctx,
 	struct lane *l = u->l;
 	struct folder_info *f = find_folder(u, b->told.tgt_name);
 	bool known;
+	int hidden;
 
 	if (mailbox_load(l->reader, b->pair.id, &b->row, e) == -1)
 		return -1;
@@ -569,7 +600,10 @@ undo_box(struct undo *u, struct box *b, undo_tell_fn *tell, void *ctx,
 	known = b->row.target.uidvalidity != 0;
 	if (!known && !b->told.made && !b->begun)
 		return 0;	/* no pass came to open it */
-	if (f == NULL) {
+	hidden = f == NULL ? is_hidden(u, b->told.tgt_name, e) : 0;
+	if (hidden == -1)
+		return -1;
+	if (f == NULL && !hidden) {
 		b->told.gone = b->row.rows;
 		b->told.note = "is no longer at the target";
 		if (known)
@@ -611,9 +645,15 @@ undo_parents(struct undo *u, undo_tell_fn *tell, void *ctx, struct err *e)
 	for (b = u->parents; b != NULL && rc == 0; b = b->next) {
 		struct folder_info *f = find_folder(u, b->told.tgt_name);
 
-		if (f == NULL && u->apply && undo_parent_gone(l->run->state,
-		    u->a->row.id, b->told.tgt_name, e) == -1)
-			return -1;
+		if (f == NULL && u->apply) {
+			rc = is_hidden(u, b->told.tgt_name, e);
+			if (rc == 0)
+				rc = undo_parent_gone(l->run->state,
+				    u->a->row.id, b->told.tgt_name, e);
+			if (rc == -1)
+				return -1;
+			rc = 0;
+		}
 		if (f == NULL || has_children(u, f))
 			continue;
 		if (open_box(l, b, e) == -1)
@@ -705,31 +745,6 @@ load_boxes(struct undo *u, struct box **boxes, struct err *e)
 	return rc;
 }
 
-static int
-load_account(struct undo *u, struct err *e)
-{
-	struct row_account *r = &u->a->row;
-	sqlite3_stmt *st = db_query(u->l->reader, e, "SELECT id, stage FROM"
-	    " account WHERE name = ?1", "s", u->a->name);
-	int rc;
-
-	if (st == NULL)
-		return -1;
-	memset(r, 0, sizeof *r);
-	if ((rc = db_step(u->l->reader, st, e)) == 1) {
-		r->id = sqlite3_column_int64(st, 0);
-		snprintf(r->stage, sizeof r->stage, "%s", db_text(st, 1));
-	}
-	db_done(st);
-	if (rc == 0)
-		return err_set(e, ERR_ACCOUNT, "the state does not know it: "
-		    "there is nothing to undo");
-	if (rc == 1 && strcmp(r->stage, "released") == 0)
-		return err_set(e, ERR_ACCOUNT, "it is released: what is at "
-		    "the target is its user's");
-	return rc == 1 ? 0 : -1;
-}
-
 /* Opens the target and lists it. */
 static int
 open_account(struct undo *u, struct err *e)
@@ -764,7 +779,7 @@ undo_account(struct lane *l, struct account *a, bool apply,
 	l->mailbox_id = 0;
 	l->probing = true;		/* no notes: copy will tell again */
 	arena_init(&u.arena);
-	if (load_account(&u, e) == -1 || open_account(&u, e) == -1 ||
+	if (undo_check(l->reader, a, e) == -1 || open_account(&u, e) == -1 ||
 	    load_boxes(&u, &boxes, e) == -1 || load_parents(&u, e) == -1)
 		goto out;
 	rc = 0;

@@ -10,6 +10,12 @@
  * been listed again: a kill at any point leaves an undo that the next one
  * ends.  Until then copy and forget refuse the account (undo_pending()), since
  * messages may be marked \Deleted.
+ *
+ * An account is refused as a whole if its rows may be of another store than
+ * the target of the job: another target user or place than the state has, a
+ * rename that was cut off; and if a second account has copied to that target.
+ * When nothing is left of what copy has stored or met, its stage is new again:
+ * the next copy asks once more whose mail is there.
  */
 #ifndef ENGINE_UNDO_H
 #define ENGINE_UNDO_H

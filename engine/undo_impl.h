@@ -28,6 +28,10 @@ struct stored {
 #define MAX_WORDS	((size_t)1 << 16)	/* keywords of a message */
 #define STORED_MAX	(sizeof(struct stored) + MAX_WORDS)
 
+/* undo_check.c: may it be undone?  Fills in a->row.  -1: *e says why not, and
+ * nothing was touched. */
+int	undo_check(struct db *, struct account *, struct err *);
+
 /* undo_rows.c: the state. */
 /* What the rows and the open intents of a mailbox say of the target's UIDs,
  * sorted by UID; *gone counts copies whose UID nobody knows. */

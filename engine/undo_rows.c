@@ -332,6 +332,47 @@ forget_doubts(struct db *db, int64_t mailbox_id, struct err *e)
 	    mailbox_id);
 }
 
+/*
+ * An account that has nothing at the target is new again, so that copy looks
+ * for a stranger's mail before it stores.  It does not look where a pass has
+ * counted messages: these are counted, and the refused ones tried, anew.
+ */
+static int
+begin_anew(struct db *db, int64_t account_id, struct err *e)
+{
+	int64_t old;
+
+	if (db_number(db, e, &old, 0, "SELECT stage <> 'released' AND NOT"
+	    " EXISTS (SELECT 1 FROM message JOIN mailbox ON mailbox.id ="
+	    " mailbox_id WHERE account_id = ?1 AND message.outcome IN (1, 2))"
+	    " FROM account WHERE id = ?1", "i", account_id) == -1)
+		return -1;
+	if (!old)
+		return 0;
+	if (db_run(db, e, "UPDATE account SET stage = 'new' WHERE id = ?1",
+	    "i", account_id) == -1 ||
+	    db_run(db, e, "UPDATE message SET outcome = 0 WHERE outcome = 4"
+	    " AND mailbox_id IN (SELECT id FROM mailbox WHERE account_id ="
+	    " ?1)", "i", account_id) == -1)
+		return -1;
+	return db_run(db, e, "UPDATE mailbox SET source = 0, copied = 0,"
+	    " present = 0, excluded = 0, refused = 0, failed = 0, vanished ="
+	    " 0, stripped = 0, bytes = 0, crlf_bytes = 0, src_token = NULL,"
+	    " outcome = 'partial' WHERE account_id = ?1 AND source > 0 AND"
+	    " outcome NOT IN ('gone', 'excluded')", "i", account_id);
+}
+
+static int
+begin_anew_if_last(struct db *db, int64_t mailbox_id, struct err *e)
+{
+	int64_t account_id;
+
+	if (db_number(db, e, &account_id, 0, "SELECT account_id FROM mailbox"
+	    " WHERE id = ?1", "i", mailbox_id) == -1)
+		return -1;
+	return begin_anew(db, account_id, e);
+}
+
 static int
 apply_close(struct db *db, void *arg, struct err *e)
 {
@@ -365,7 +406,8 @@ apply_mark(struct db *db, void *arg, struct err *e)
 	    " IN (SELECT uid FROM temp.undo_there)", "i", m->mailbox_id) ==
 	    -1 || forget_doubts(db, m->mailbox_id, e) == -1 ||
 	    close_books(db, m->mailbox_id, e) == -1 ||
-	    apply_close(db, &m->mailbox_id, e) == -1)
+	    apply_close(db, &m->mailbox_id, e) == -1 ||
+	    begin_anew_if_last(db, m->mailbox_id, e) == -1)
 		return -1;
 	return db_number(db, e, &m->rows, 0, "SELECT count(*) FROM message"
 	    " WHERE mailbox_id = ?1 AND outcome IN (1, 2)", "i",
@@ -387,8 +429,11 @@ undo_mark(struct state *s, int64_t mailbox_id, const struct uids *there,
 static int
 apply_end(struct db *db, void *arg, struct err *e)
 {
-	return db_run(db, e, "UPDATE op SET state = 1 WHERE account_id = ?1"
-	    " AND kind IN ('undo', 'undo-mailbox')", "i", *(int64_t *)arg);
+	if (db_run(db, e, "UPDATE op SET state = 1 WHERE account_id = ?1"
+	    " AND kind IN ('undo', 'undo-mailbox')", "i", *(int64_t *)arg) ==
+	    -1)
+		return -1;
+	return begin_anew(db, *(int64_t *)arg, e);
 }
 
 int
@@ -425,7 +470,8 @@ apply_reset(struct db *db, void *arg, struct err *e)
 	    " 'subscribe', 'mark')", "is",
 	    r->account_id, r->tgt_name) == -1)
 		return -1;
-	return apply_close(db, &r->mailbox_id, e);
+	return apply_close(db, &r->mailbox_id, e) == -1 ? -1 :
+	    begin_anew(db, r->account_id, e);
 }
 
 int

@@ -1,6 +1,9 @@
 /* The user at the target: there, or made by us. */
 #include "user.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "account.h"
 
 static const char *
@@ -27,14 +30,29 @@ made(struct lane *l, int64_t op, struct err *e)
 	return op_done(l->run->state, op, e);
 }
 
+/* Who took him away after release meant it. */
+static int
+not_again(struct err *e)
+{
+	char text[sizeof e->text];
+
+	memcpy(text, e->text, sizeof text);
+	snprintf(e->text, sizeof e->text, "%.300s; the account is released, so "
+	    "nobody is made again", text);
+	return -1;
+}
+
 int
 user_ensure(struct lane *l, struct err *e)
 {
+	bool is_released = strcmp(l->account->row.stage, "released") == 0;
 	struct account *a = l->account;
 	int64_t op;
 	int rc;
 
 	rc = target_account_ensure(l->tgt, false, e);
+	if (rc == -1 && e->cause == CAUSE_MISSING && is_released)
+		return not_again(e);
 	if (rc == -1 && (!l->run->set->create_users ||
 	    e->cause != CAUSE_MISSING))
 		return -1;
@@ -52,6 +70,9 @@ user_ensure(struct lane *l, struct err *e)
 		/* What was refused for sure is no open change. */
 		if (!e->retry)
 			op_done(l->run->state, op, &ignored);
+		/* The secret is good: the user's session is open. */
+		if (e->cause == CAUSE_AUTH)
+			e->cause = CAUSE_OTHER;
 		return -1;
 	}
 	if (made(l, op, e) == -1)

@@ -6,8 +6,8 @@
 
 #include "lane.h"
 
-/* The lane's target is open.  A missing user is made if the run may do that;
- * the target is opened anew then.  -1: *e, CAUSE_MISSING if there is none. */
+/* The lane's target is open.  A missing user is made if the run may do that and
+ * the account is not released; the target is opened anew then.  -1: *e, CAUSE_MISSING if there is none. */
 int	user_ensure(struct lane *, struct err *);
 
 #endif

@@ -93,7 +93,8 @@ put_outcome(struct walk *w, const struct msg_meta *m, const void *key,
 
 /*
  * Does an earlier pass answer for this key?  true: counted.  Size and date
- * must be those of the row, or the digest when it is known by now.
+ * must be those of the row, or the digest when it is known by now.  w->failed:
+ * this very message was to be sent before, in vain.
  */
 static int
 known_row(struct walk *w, const struct msg_meta *m, const void *key,
@@ -103,11 +104,15 @@ known_row(struct walk *w, const struct msg_meta *m, const void *key,
 	struct digests d;
 	int rc;
 
-	*other = false;
+	*other = w->failed = false;
 	if (!w->row.any_row)
 		return 0;
 	rc = message_find(w->l->reader, w->p->id, key, key_len, &r, &d,
 	    &w->arena, e);
+	if (rc == 1 && md != NULL && r.outcome == OUT_FAILED &&
+	    r.digests != NULL)
+		w->failed = memcmp(r.digests->strict, md->digests.strict,
+		    DIGEST_LEN) == 0;
 	if (rc != 1 || r.outcome == OUT_NONE || r.outcome == OUT_FAILED ||
 	    r.outcome == OUT_VANISHED)
 		return rc == -1 ? -1 : 0;
@@ -366,7 +371,7 @@ read_one(struct walk *w, const struct msg_meta *m, struct err *e)
 	} else if (!(caps.bits & TGT_LINKS) || content->fd == -1)
 		content_close(&content);
 	rc = work_send(l, m, key, key_len, &md, &w->keep, &content, doubts >
-	    0, e);
+	    0, w->failed, e);
 	content_close(&content);
 	return rc;
 done:

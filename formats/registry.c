@@ -1,6 +1,7 @@
 /* The two tables of back ends. */
 #include <stddef.h>
 
+#include "cgp/cgp_source.h"
 #include "cyrus/cyrus_source.h"
 #include "cyrus/cyrus_target.h"
 #include "dovecot/dovecot_target.h"
@@ -14,8 +15,8 @@
 #include "target_impl.h"
 
 const struct source_ops *const source_table[] = {
-	&mbox_source, &maildir_source, &dovecot_source, &imap_source,
-	&cyrus_source, &mem_source, NULL
+	&mbox_source, &maildir_source, &dovecot_source, &cgp_source,
+	&imap_source, &cyrus_source, &mem_source, NULL
 };
 
 const struct target_ops *const target_table[] = {

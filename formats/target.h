@@ -97,6 +97,8 @@ struct store_item {
 	const char *const *keywords;
 	size_t		 nkeywords;
 	int64_t		 date;		/* NO_DATE: the target's choice */
+	bool		 suspect;	/* it was refused before, so that this
+					 * again would tell nothing */
 	/* out */
 	enum store_result result;
 	uint32_t	 uid;		/* 0: not told */

@@ -4,7 +4,7 @@
 # An instance is a directory.  Its files: env (assignments to source), tls/
 # (from test-ca), log, out (what the server wrote to stderr), pid (of the
 # master, which leads a session of its own: every process of the instance is in
-# that session), port (the two ports, kept over a restart).
+# that session), port (its ports, kept over a restart).
 
 : "${MAILHAUL_SERVERS:=/opt/mailhaul-test}"
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

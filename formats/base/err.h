@@ -26,6 +26,9 @@ enum err_cause {
 	CAUSE_QUOTA,	/* over quota at the target */
 	CAUSE_DISK,	/* the target cannot store: a full or sick disk; with
 			 * ERR_HOST it is not this account's alone */
+	CAUSE_BROKEN,	/* the target broke at this message or mailbox, or its
+			 * disk did: ERR_MESSAGE: the message is to blame,
+			 * ERR_MAILBOX: it may be, ERR_HOST: others meet it */
 	CAUSE_LIMIT,	/* a limit of the server: time may not help */
 	CAUSE_MISSING,	/* the account (user, directory) does not exist */
 	CAUSE_CHANGED,	/* the source changed under us: measure again */

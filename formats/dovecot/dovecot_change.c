@@ -1,8 +1,13 @@
 /*
  * Changes of what is there: flags are letters of the file's name, so a change
- * is a rename in cur/, which Dovecot does without a lock too; an expunge
- * removes the file and leaves its line for Dovecot to clean up.  Both find the
- * file by UID, base name, and a reading of the directories.
+ * is a rename in cur/; an expunge removes the file and leaves its line for
+ * Dovecot to clean up.  Both find the file by UID, base name, and a reading of
+ * the directories.
+ *
+ * A file that is renamed while a directory is read may show neither name, and
+ * whoever reads takes it for expunged.  So Dovecot reads cur/ and renames in
+ * it under its lock only.  We rename under it too; we search without, as that
+ * takes long, and what is missing then is looked for again under the lock.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -24,7 +29,8 @@ struct wanted {
 	size_t		 number;	/* of the caller's array */
 	uint64_t	 hash;		/* of the base; 0: no line */
 	bool		 in_new;
-	char		*name;		/* of the file; NULL: gone */
+	bool		 done;
+	char		*name;		/* of the file; NULL: not found */
 };
 
 struct search {
@@ -99,7 +105,7 @@ find_files(struct search *s, int dirfd, bool in_new, struct err *e)
 		return -1;
 	}
 	for (size_t i = 0; i < s->n; i++)
-		if (s->v[i].hash != 0)
+		if (s->v[i].hash != 0 && s->v[i].name == NULL)
 			hashes_add(&set, s->v[i].hash);
 	while ((d = readdir(dir)) != NULL) {
 		if (d->d_name[0] == '.')
@@ -119,13 +125,55 @@ find_files(struct search *s, int dirfd, bool in_new, struct err *e)
 	return 0;
 }
 
+/* new/ first: a file that is moved meanwhile is met in cur/. */
+static int
+find_places(struct dovecot *dv, struct search *s, struct err *e)
+{
+	if (find_files(s, dv->box.new, true, e) == -1)
+		return -1;
+	return find_files(s, dv->box.cur, false, e);
+}
+
 static int
 find_all(struct dovecot *dv, struct search *s, struct err *e)
 {
-	if (find_lines(dv, s, e) == -1 ||
-	    find_files(s, dv->box.new, true, e) == -1)
-		return -1;
-	return find_files(s, dv->box.cur, false, e);
+	return find_lines(dv, s, e) == -1 ? -1 : find_places(dv, s, e);
+}
+
+/* What is done to a file.  1: done; 0: it is not there; -1: *e. */
+typedef int (*act_fn)(struct dovecot *, const struct wanted *, void *,
+    struct err *);
+
+/* To all that were found, and then to those that others had renamed.  Under
+ * the lock. */
+static int
+act_on_all(struct dovecot *dv, struct search *s, act_fn act, void *ctx,
+    struct err *e)
+{
+	for (int turn = 0; turn < 2; turn++) {
+		bool missing = false;
+
+		for (size_t i = 0; i < s->n; i++) {
+			struct wanted *w = &s->v[i];
+			int rc;
+
+			if (w->done)
+				continue;
+			if ((rc = act(dv, w, ctx, e)) == -1)
+				return -1;
+			w->done = rc == 1;
+			if (w->done || w->hash == 0)
+				continue;
+			free(w->name);
+			w->name = NULL;
+			missing = true;
+		}
+		if (!missing)
+			break;
+		if (turn == 0 && find_places(dv, s, e) == -1)
+			return -1;
+	}
+	return 0;
 }
 
 static void
@@ -136,30 +184,51 @@ search_end(struct search *s)
 	free(s->v);
 }
 
+static int
+drop_lock(struct dotlock *lk, int rc, struct err *e)
+{
+	struct err dropped;
+
+	if (dotlock_drop(lk, &dropped) == -1 && rc == 0) {
+		*e = dropped;
+		return -1;
+	}
+	return rc;
+}
+
+static int
+remove_one(struct dovecot *dv, const struct wanted *w, void *ctx,
+    struct err *e)
+{
+	(void)ctx;
+	if (w->name == NULL)
+		return 0;
+	if (unlinkat(w->in_new ? dv->box.new : dv->box.cur, w->name, 0) == -1)
+		return errno == ENOENT ? 0 :
+		    dovecot_sys(e, "remove a message");
+	dv->box.messages--;
+	fault_point("expunge.one");
+	return 1;
+}
+
 int
 dovecot_expunge(struct target *t, const uint32_t *uids, size_t n,
     struct err *e)
 {
 	struct dovecot *dv = (struct dovecot *)t;
 	struct search s = { xcalloc(n + 1, sizeof *s.v), n };
+	struct dotlock lk;
 	int rc;
 
 	for (size_t i = 0; i < n; i++)
 		s.v[i].uid = uids[i];
 	fsids_enter(&dv->ids);
 	rc = find_all(dv, &s, e);
-	for (size_t i = 0; i < n && rc == 0; i++) {
-		struct wanted *w = &s.v[i];
-
-		if (w->name == NULL)
-			continue;
-		if (unlinkat(w->in_new ? dv->box.new : dv->box.cur, w->name,
-		    0) == -1 && errno != ENOENT)
-			rc = dovecot_sys(e, "remove a message");
-		else
-			dv->box.messages--;
-		fault_point("expunge.one");
-	}
+	if (rc == 0)
+		rc = dotlock_take(dv, &lk, dv->box.fd, UIDLIST ".lock", e);
+	if (rc == 0)
+		rc = drop_lock(&lk, act_on_all(dv, &s, remove_one, NULL, e),
+		    e);
 	if (rc == 0 && (fsync(dv->box.cur) == -1 ||
 	    fsync(dv->box.new) == -1))
 		rc = dovecot_sys(e, "sync cur/");
@@ -206,18 +275,26 @@ new_name(struct box *b, const struct wanted *w, const struct flag_change *c,
 		buf_add(out, mn.raw + mn.nflags, mn.nraw - mn.nflags);
 }
 
+/* The changes, and room for a name. */
+struct changing {
+	struct flag_change *c;
+	struct buf	 to;
+};
+
 static int
-change_one(struct dovecot *dv, const struct wanted *w, struct flag_change *c,
-    struct buf *to, struct err *e)
+change_one(struct dovecot *dv, const struct wanted *w, void *ctx,
+    struct err *e)
 {
+	struct changing *ch = ctx;
+	struct flag_change *c = &ch->c[w->number];
 	int from = w->in_new ? dv->box.new : dv->box.cur;
 
 	c->result = FLAG_GONE;
 	if (w->name == NULL)
 		return 0;
-	new_name(&dv->box, w, c, to);
-	if ((strcmp(to->ptr, w->name) != 0 || w->in_new) &&
-	    renameat(from, w->name, dv->box.cur, to->ptr) == -1) {
+	new_name(&dv->box, w, c, &ch->to);
+	if ((strcmp(ch->to.ptr, w->name) != 0 || w->in_new) &&
+	    renameat(from, w->name, dv->box.cur, ch->to.ptr) == -1) {
 		if (errno != ENOENT)
 			return dovecot_sys(e, "change flags");
 		/* Somebody else renamed it just now. */
@@ -226,35 +303,20 @@ change_one(struct dovecot *dv, const struct wanted *w, struct flag_change *c,
 	}
 	c->result = FLAG_DONE;
 	fault_point("flags.one");
-	return 0;
+	return 1;
 }
 
+/* Letters for keywords that have none yet, under the lock. */
 static int
-learn(struct dovecot *dv, struct flag_change *c, size_t n, struct err *e)
+learn(struct dovecot *dv, const struct flag_change *c, size_t n, struct err *e)
 {
-	struct dotlock lk;
-	struct err dropped;
 	bool added = false;
-	int rc;
 
 	if (keywords_read(&dv->box, e) == -1)
 		return -1;
 	for (size_t i = 0; i < n; i++)
 		keywords_learn(&dv->box, c[i].kw_add, c[i].nkw_add, &added);
-	if (!added)
-		return 0;
-	if (dotlock_take(dv, &lk, dv->box.fd, UIDLIST ".lock", e) == -1)
-		return -1;
-	rc = keywords_read(&dv->box, e);
-	for (size_t i = 0; i < n && rc == 0; i++)
-		keywords_learn(&dv->box, c[i].kw_add, c[i].nkw_add, &added);
-	if (rc == 0)
-		rc = keywords_write(dv, e);
-	if (dotlock_drop(&lk, &dropped) == -1 && rc == 0) {
-		*e = dropped;
-		rc = -1;
-	}
-	return rc;
+	return added ? keywords_write(dv, e) : 0;
 }
 
 int
@@ -263,24 +325,29 @@ dovecot_change_flags(struct target *t, struct flag_change *c, size_t n,
 {
 	struct dovecot *dv = (struct dovecot *)t;
 	struct search s = { xcalloc(n + 1, sizeof *s.v), n };
-	struct buf to;
+	struct changing ch = { .c = c };
+	struct dotlock lk;
 	int rc;
 
-	buf_init(&to, 4096);
+	buf_init(&ch.to, 4096);
 	for (size_t i = 0; i < n; i++) {
 		s.v[i].uid = c[i].uid;
 		s.v[i].number = i;
 	}
 	fsids_enter(&dv->ids);
-	rc = learn(dv, c, n, e);
+	rc = find_all(dv, &s, e);
 	if (rc == 0)
-		rc = find_all(dv, &s, e);
-	for (size_t i = 0; i < n && rc == 0; i++)
-		rc = change_one(dv, &s.v[i], &c[s.v[i].number], &to, e);
+		rc = dotlock_take(dv, &lk, dv->box.fd, UIDLIST ".lock", e);
+	if (rc == 0) {
+		rc = learn(dv, c, n, e);
+		if (rc == 0)
+			rc = act_on_all(dv, &s, change_one, &ch, e);
+		rc = drop_lock(&lk, rc, e);
+	}
 	if (rc == 0 && fsync(dv->box.cur) == -1)
 		rc = dovecot_sys(e, "sync cur/");
 	fsids_leave(&dv->ids);
-	buf_release(&to);
+	buf_release(&ch.to);
 	search_end(&s);
 	return rc;
 }

@@ -359,6 +359,7 @@ static int
 write_anew(struct dovecot *dv, struct box *b, const char *more, size_t nmore,
     struct err *e)
 {
+	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { 0 } };
 	struct list *l = &b->list;
 	struct stat st;
 	struct buf head;
@@ -379,7 +380,11 @@ write_anew(struct dovecot *dv, struct box *b, const char *more, size_t nmore,
 		rc = copy_lines(b, fd, old, e);
 	if (rc == 0)
 		rc = dovecot_write(fd, more, nmore, e);
-	if (rc == 0 && (fsync(fd) == -1 || fstat(fd, &st) == -1))
+	/* Dovecot's index knows the list by size and time, and the kernel's
+	 * clock for files ticks coarsely. */
+	clock_gettime(CLOCK_REALTIME, &times[1]);
+	if (rc == 0 && (futimens(fd, times) == -1 || fsync(fd) == -1 ||
+	    fstat(fd, &st) == -1))
 		rc = dovecot_sys(e, "tmp/" OURS "uidlist");
 	fault_point("list.written");
 	if (rc == 0 && (renameat(b->tmp, OURS "uidlist", b->fd, UIDLIST) ==

@@ -132,20 +132,27 @@ die(struct imap_appender *a, const struct err *e)
 }
 
 /*
- * What a NO means for the n items of a command.  Nothing of it is stored.
+ * What a NO means for the n items of a command, it being one of them.  Nothing
+ * of it is stored.
  */
 static enum store_result
 refusal(struct imap_appender *a, const struct flight *f,
-    const struct imap_response *rs, size_t n, struct err *e)
+    const struct imap_response *rs, const struct store_item *it, size_t n,
+    struct err *e)
 {
 	enum imap_trouble what = imap_trouble(rs->code, rs->text);
+	struct imap_thing thing = { .digest = it->digests.strict,
+	    .suspect = it->suspect };
 
 	imap_no(rs, ERR_MESSAGE, e, "APPEND");
 	/* Something broken may be broken for one message alone: only what is
 	 * refused by itself tells of the store. */
 	if (what == IMAP_STORE_FAILS && n > 1)
 		return STORE_SPLIT;
-	imap_store_failed(a->s, rs->code, rs->text, e);
+	imap_store_failed(a->s, thing, rs->code, rs->text, e);
+	/* Whose trouble this is shows by what becomes of the others. */
+	if (what == IMAP_STORE_FAILS)
+		return STORE_REFUSED;
 	if (what == IMAP_OVER_QUOTA || e->scope == ERR_HOST)
 		return STORE_NOT_SENT;
 	if (imap_no_mailbox(rs->code, rs->text) ||
@@ -206,18 +213,22 @@ static void
 answered(struct imap_appender *a, struct flight *f, struct store_item *items,
     size_t n, const struct imap_response *rs)
 {
+	const struct store_item *one = items;
 	enum store_result r = STORE_DONE;
 	size_t open = 0;
 	struct err e;
 
 	err_clear(&e);
 	for (size_t i = 0; i < n; i++)
-		open += items[i].result == STORE_PENDING;
+		if (items[i].result == STORE_PENDING) {
+			one = &items[i];
+			open++;
+		}
 	if (rs->status == IMAP_OK) {
 		take_uids(a, rs, items, n, open);
 		imap_store_worked(a->s);
 	} else
-		r = refusal(a, f, rs, open, &e);
+		r = refusal(a, f, rs, one, open, &e);
 	for (size_t i = 0; i < n; i++) {
 		/* What it stored, the mailbox now has. */
 		for (size_t k = 0; r == STORE_DONE && a->kw_sent.n > 0 &&

@@ -31,7 +31,8 @@ resource(struct imap_reader *r, struct imap_quota *q, const char *name,
 		q->more = true;
 		return 0;
 	}
-	snprintf(q->res[q->n].name, sizeof q->res[0].name, "%s", name);
+	snprintf(q->res[q->n].name, sizeof q->res[0].name, "%.*s",
+	    (int)sizeof q->res[0].name - 1, name);
 	q->res[q->n++].limit = v;
 	return 0;
 }

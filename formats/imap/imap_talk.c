@@ -236,9 +236,11 @@ static int
 not_opened(struct imap_session *s, const struct imap_response *rs,
     const char *what, const char *name, struct err *e)
 {
+	struct imap_thing thing = { .name = name };
+
 	imap_no(rs, ERR_MAILBOX, e, "%s %.100s", what, name);
 	if (s->target)
-		imap_store_failed(s, rs->code, rs->text, e);
+		imap_store_failed(s, thing, rs->code, rs->text, e);
 	return -1;
 }
 

@@ -261,7 +261,8 @@ make_user(struct imap_store *m, struct err *e)
 				err_ctx(e, "the target has no partition "
 				    "\"%s\" for user %.100s, nothing was "
 				    "done", part, user);
-			imap_store_failed(admin, admin->guard.code,
+			imap_store_failed(admin, (struct imap_thing){
+			    .name = user }, admin->guard.code,
 			    admin->guard.text, e);
 			rc = -1;
 		}
@@ -466,13 +467,13 @@ target_imap_folder_create(struct target *t, const char *name,
 	}
 	buf_release(&rest);
 	if (rc == -1)
-		imap_store_lost(m->s, e);
+		imap_store_lost(m->s, name, e);
 	if (rc == 0) {
 		if (already(m->s))
 			return 0;
 		imap_small_no(m->s, ERR_MAILBOX, e, "CREATE %.100s", name);
-		imap_store_failed(m->s, m->s->guard.code, m->s->guard.text,
-		    e);
+		imap_store_failed(m->s, (struct imap_thing){ .name = name },
+		    m->s->guard.code, m->s->guard.text, e);
 		return -1;
 	}
 	return rc == 1 ? 0 : -1;

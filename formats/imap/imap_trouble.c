@@ -12,6 +12,7 @@
 #include "base/xmalloc.h"
 
 #define REMEMBER_S	600	/* a failure says nothing of later ones */
+#define REMEMBER_MAX	1000
 
 static bool
 is_code(const char *code, const char *const *list)
@@ -65,63 +66,135 @@ imap_trouble(const char *code, const char *text)
 	return IMAP_NO_TROUBLE;
 }
 
-/* Who had a store fail last at a host, as long as we run. */
+/*
+ * What failed at which host, as long as we run, the newest first.  Open: no
+ * store has worked there since.  Own: then its account went on without it, or
+ * nobody else had trouble, so it was not the host.
+ */
 struct failure {
 	struct failure	*next;
 	char		*host, *user;
-	int64_t		 when_s;
+	uint64_t	 thing;
+	int64_t		 when_s;	/* last */
+	bool		 own;
 };
 
 static pthread_mutex_t failures_mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct failure *failures;
-static atomic_uint nfailures;
+static atomic_uint nopen;	/* that are not own */
 
-bool
-imap_host_fails(const char *host, const char *user, int64_t now_s)
+static void
+drop(struct failure **p)
 {
+	struct failure *f = *p;
+
+	*p = f->next;
+	if (!f->own)
+		atomic_fetch_sub(&nopen, 1);
+	free(f->host);
+	free(f->user);
+	free(f);
+}
+
+static bool
+is_open(const struct failure *f, const char *host)
+{
+	return !f->own && strcmp(f->host, host) == 0;
+}
+
+/* Open failures are one trouble while they follow each other. */
+static void
+forget_old(const char *host, int64_t now_s)
+{
+	struct failure **p, *f;
+
+	for (f = failures; f != NULL; f = f->next)
+		if (is_open(f, host) && now_s - f->when_s <= REMEMBER_S)
+			return;
+	for (p = &failures; *p != NULL;)
+		if (is_open(*p, host))
+			drop(p);
+		else
+			p = &(*p)->next;
+}
+
+static void
+forget_most(void)
+{
+	struct failure **p = &failures;
+
+	for (unsigned n = 0; n < REMEMBER_MAX && *p != NULL; n++)
+		p = &(*p)->next;
+	while (*p != NULL)
+		drop(p);
+}
+
+/* Do other accounts fail at the host with other things? */
+static bool
+others_fail(const char *host, const char *user, uint64_t thing)
+{
+	const struct failure *f;
+
+	for (f = failures; f != NULL; f = f->next)
+		if (is_open(f, host) && f->thing != thing &&
+		    strcmp(f->user, user) != 0)
+			return true;
+	return false;
+}
+
+enum imap_whose
+imap_host_fails(const char *host, const char *user, uint64_t thing,
+    int64_t now_s)
+{
+	enum imap_whose whose = IMAP_OWN;
 	struct failure *f;
-	bool two = false, mine = false;
 
 	pthread_mutex_lock(&failures_mutex);
-	for (f = failures; f != NULL; f = f->next) {
-		if (strcmp(f->host, host) != 0)
-			continue;
-		if (strcmp(f->user, user) == 0) {
-			f->when_s = now_s;
-			mine = true;
-		} else if (now_s - f->when_s <= REMEMBER_S)
-			two = true;
-	}
-	if (!mine) {
+	forget_old(host, now_s);
+	for (f = failures; f != NULL; f = f->next)
+		if (f->thing == thing && strcmp(f->host, host) == 0 &&
+		    strcmp(f->user, user) == 0)
+			break;
+	if (f == NULL) {
 		f = xcalloc(1, sizeof *f);
 		f->host = xstrdup(host);
 		f->user = xstrdup(user);
-		f->when_s = now_s;
+		f->thing = thing;
 		f->next = failures;
 		failures = f;
-		atomic_fetch_add(&nfailures, 1);
+		atomic_fetch_add(&nopen, 1);
 	}
+	f->when_s = now_s;
+	if (!f->own)
+		whose = others_fail(host, user, thing) ? IMAP_HOSTS :
+		    IMAP_UNCLEAR;
+	forget_most();
 	pthread_mutex_unlock(&failures_mutex);
-	return two;
+	return whose;
 }
 
 void
-imap_host_works(const char *host)
+imap_host_works(const char *host, const char *user)
 {
-	struct failure **p = &failures, *f;
+	struct failure **p, *f;
+	bool all = false;
 
-	if (atomic_load(&nfailures) == 0)
+	if (atomic_load(&nopen) == 0)
 		return;		/* nearly always */
 	pthread_mutex_lock(&failures_mutex);
-	while ((f = *p) != NULL)
-		if (strcmp(f->host, host) == 0) {
-			*p = f->next;
-			free(f->host);
-			free(f->user);
-			free(f);
-			atomic_fetch_sub(&nfailures, 1);
-		} else
-			p = &f->next;
+	for (f = failures; f != NULL && !all; f = f->next)
+		all = is_open(f, host) && others_fail(host, f->user, f->thing);
+	for (p = &failures; (f = *p) != NULL;) {
+		if (is_open(f, host) && all && strcmp(f->user, user) != 0) {
+			drop(p);	/* it was the host's */
+			continue;
+		}
+		if (is_open(f, host)) {
+			f->own = true;
+			atomic_fetch_sub(&nopen, 1);
+		}
+		p = &f->next;
+	}
 	pthread_mutex_unlock(&failures_mutex);
 }
 
@@ -132,8 +205,7 @@ imap_host_failed(const char *host, int64_t now_s)
 
 	pthread_mutex_lock(&failures_mutex);
 	for (struct failure *f = failures; f != NULL && !any; f = f->next)
-		any = strcmp(f->host, host) == 0 &&
-		    now_s - f->when_s <= REMEMBER_S;
+		any = is_open(f, host) && now_s - f->when_s <= REMEMBER_S;
 	pthread_mutex_unlock(&failures_mutex);
 	return any;
 }
@@ -170,12 +242,32 @@ names(const struct imap_session *s, char host[300], char user[300])
 	snprintf(user, 300, "%.290s", authzid);
 }
 
+/* FNV-1a. */
+static uint64_t
+hash(uint64_t h, const void *p, size_t n)
+{
+	for (const unsigned char *b = p; n > 0; n--)
+		h = (h ^ *b++) * 1099511628211u;
+	return h;
+}
+
+static uint64_t
+hash_of(struct imap_thing t, const char *user)
+{
+	uint64_t h = 14695981039346656037u;
+
+	if (t.digest != NULL)
+		return hash(h, t.digest, DIGEST_LEN);
+	return hash(hash(h, user, strlen(user) + 1), t.name, strlen(t.name));
+}
+
 enum imap_trouble
-imap_store_failed(const struct imap_session *s, const char *code,
-    const char *text, struct err *e)
+imap_store_failed(const struct imap_session *s, struct imap_thing thing,
+    const char *code, const char *text, struct err *e)
 {
 	enum imap_trouble what = imap_trouble(code, text);
 	char host[300], user[300];
+	enum imap_whose whose;
 
 	switch (what) {
 	case IMAP_OVER_QUOTA:
@@ -189,11 +281,17 @@ imap_store_failed(const struct imap_session *s, const char *code,
 		e->retry = true;
 		break;
 	case IMAP_STORE_FAILS:
-		names(s, host, user);
-		e->cause = CAUSE_DISK;
+		e->cause = CAUSE_BROKEN;
 		e->retry = true;
-		if (imap_host_fails(host, user, now_s()))
+		if (thing.suspect)
+			break;
+		names(s, host, user);
+		whose = imap_host_fails(host, user, hash_of(thing, user),
+		    now_s());
+		if (whose == IMAP_HOSTS)
 			e->scope = ERR_HOST;
+		else if (whose == IMAP_UNCLEAR && e->scope < ERR_MAILBOX)
+			e->scope = ERR_MAILBOX;
 		break;
 	case IMAP_BUSY:
 		e->retry = true;
@@ -201,21 +299,25 @@ imap_store_failed(const struct imap_session *s, const char *code,
 	case IMAP_NO_TROUBLE:
 		break;
 	}
-	if (e->cause == CAUSE_DISK)
+	if (what == IMAP_DISK_FULL || what == IMAP_STORE_FAILS)
 		doubt_the_disk(e);
 	return what;
 }
 
 void
-imap_store_lost(const struct imap_session *s, struct err *e)
+imap_store_lost(const struct imap_session *s, const char *name,
+    struct err *e)
 {
+	struct imap_thing thing = { .name = name };
 	char host[300], user[300];
 
 	names(s, host, user);
-	if (!s->dead || !e->retry || !imap_host_failed(host, now_s()))
+	if (!s->dead || !e->retry || !imap_host_failed(host, now_s()) ||
+	    imap_host_fails(host, user, hash_of(thing, user), now_s()) !=
+	    IMAP_HOSTS)
 		return;
 	e->scope = ERR_HOST;
-	e->cause = CAUSE_DISK;
+	e->cause = CAUSE_BROKEN;
 	doubt_the_disk(e);
 }
 
@@ -224,8 +326,8 @@ imap_store_worked(const struct imap_session *s)
 {
 	char host[300], user[300];
 
-	if (atomic_load(&nfailures) == 0)
+	if (atomic_load(&nopen) == 0)
 		return;
 	names(s, host, user);
-	imap_host_works(host);
+	imap_host_works(host, user);
 }

@@ -111,8 +111,9 @@ list(struct source *sp, struct arena *a, struct folder_info **folders,
 		count++;
 	fi = arena_zalloc(a, (count + 1) * sizeof *fi);
 	*folders = fi;
-	*n = count;
-	for (struct mem_folder *f = s->store->folders; f; f = f->next, fi++) {
+	for (struct mem_folder *f = s->store->folders; f; f = f->next) {
+		if (strcmp(f->name, s->store->unlisted) == 0)
+			continue;
 		split_path(a, f->name, fi);
 		fi->raw_name = fi->name = f->name;
 		fi->uidvalidity = f->uidvalidity;
@@ -122,7 +123,9 @@ list(struct source *sp, struct arena *a, struct folder_info **folders,
 		fi->bytes = UNKNOWN64;
 		fi->subscribed = f->subscribed;
 		fi->special_use = f->special_use;
+		fi++;
 	}
+	*n = (size_t)(fi - *folders);
 	mem_unlock();
 	return 0;
 }

@@ -46,6 +46,7 @@ struct mem_store {
 	struct mem_late	*late;
 	/* behaviour as a target, set by the test */
 	bool		 no_uids;	/* results tell no UID */
+	char		 unlisted[32];	/* a mailbox that no list shows */
 	bool		 makes_parents;	/* of mailboxes that are made */
 	bool		 no_expunge;	/* single messages cannot go */
 	bool		 not_atomic;
@@ -57,10 +58,19 @@ struct mem_store {
 	unsigned	 nsessions;
 	unsigned	 late_ms;	/* a commit shows after this time */
 	uint64_t	 quota_bytes;	/* 0: none; as a source: it is told */
+	bool		 over_quota;	/* whatever the limit is */
 	bool		 no_quota;	/* the login may not set it */
+	enum err_cause	 quota_fails;	/* its session does: CAUSE_AUTH, or */
+	bool		 quota_passes;	/* with a trouble that passes, */
+	unsigned	 quota_failing;	/* so many times */
+	unsigned	 quota_ms;	/* a change takes that long */
 	unsigned	 nquota;	/* times that it was changed */
 	char		 refuse[32];	/* a message holding this is refused */
+	char		 no_create[32];	/* a mailbox that cannot be made */
 	char		 hangup[32];	/* one that breaks the session */
+	char		 breaks[32];	/* one that it breaks at, as it does at
+					 * opening a mailbox of that name; */
+	bool		 breaks_all;	/* so do others at the host */
 	bool		 refuse_nul;	/* one with a NUL byte, too */
 	size_t		 batch_messages;/* 0: 50 */
 	unsigned	 break_after;	/* N: the session breaks at the Nth

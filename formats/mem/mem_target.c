@@ -142,12 +142,23 @@ survey(struct target *tp, struct arena *a, const char *const *names, size_t n,
 }
 
 static int
+internal_error(const struct mem_store *s, struct err *e)
+{
+	err_retry(e, s->breaks_all ? ERR_HOST : ERR_MAILBOX, "NO [SERVERBUG] "
+	    "internal error");
+	e->cause = CAUSE_BROKEN;
+	return -1;
+}
+
+static int
 folder_open(struct target *tp, const char *fname, struct folder_state *st,
     struct err *e)
 {
 	struct mem_tgt *t = (struct mem_tgt *)tp;
 
-	(void)e;
+	if (t->store->breaks[0] != '\0' && strcmp(t->store->breaks,
+	    fname) == 0)
+		return internal_error(t->store, e);
 	mem_lock();
 	mem_settle(t->store);
 	t->folder = mem_folder_get(t->store, fname, false);
@@ -188,7 +199,9 @@ folder_create(struct target *tp, const char *fname, unsigned use,
 	struct mem_tgt *t = (struct mem_tgt *)tp;
 	struct mem_folder *f;
 
-	(void)e;
+	if (t->store->no_create[0] != '\0' &&
+	    strcmp(fname, t->store->no_create) == 0)
+		return err_set(e, ERR_MAILBOX, "CREATE: no such name here");
 	mem_lock();
 	if (mem_folder_get(t->store, fname, false) == NULL)
 		t->store->ncreated++;
@@ -304,6 +317,13 @@ take(struct mem_store *s, struct store_item *it, struct buf *b)
 		for (p = b->ptr; p < (end ? end : b->ptr + b->len); p++)
 			if ((unsigned char)*p >= 0x80)
 				*p = 'X';
+	}
+	if (s->breaks[0] != '\0' && memmem(b->ptr, b->len, s->breaks,
+	    strlen(s->breaks)) != NULL) {
+		internal_error(s, &it->err);
+		if (it->suspect)
+			it->err.scope = ERR_MESSAGE;
+		return -1;
 	}
 	if ((s->refuse[0] != '\0' && memmem(b->ptr, b->len, s->refuse,
 	    strlen(s->refuse)) != NULL) ||
@@ -446,7 +466,8 @@ submit(struct target *tp, struct store_batch *b, struct err *e)
 	}
 	fault_point("append.before_crlf");
 	mem_lock();
-	if (s->quota_bytes != 0 && s->bytes_stored + total > s->quota_bytes) {
+	if (s->over_quota || (s->quota_bytes != 0 && s->bytes_stored + total >
+	    s->quota_bytes)) {
 		all(b, STORE_NOT_SENT);
 		mem_unlock();
 		buf_release(&buf);
@@ -589,11 +610,22 @@ set_quota(struct target *tp, uint64_t bytes, bool *changed, struct err *e)
 {
 	struct mem_store *s = ((struct mem_tgt *)tp)->store;
 	uint64_t want = bytes == UNKNOWN64 ? 0 : bytes;
+	struct timespec ts = { s->quota_ms / 1000,
+	    (long)(s->quota_ms % 1000) * 1000000 };
 
+	if (s->quota_failing > 0) {
+		s->quota_failing--;
+		err_set(e, ERR_HOST, "the admin's session");
+		e->cause = s->quota_fails;
+		e->retry = s->quota_passes;
+		return -1;
+	}
 	if (s->no_quota) {
 		err_set(e, ERR_ACCOUNT, "not an admin");
 		return 0;
 	}
+	if (s->quota_ms > 0)
+		nanosleep(&ts, NULL);
 	mem_lock();
 	*changed = s->quota_bytes != want;
 	s->nquota += *changed;

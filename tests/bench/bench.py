@@ -24,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -51,7 +52,7 @@ MEAN = 14000
 SINGLES = 50 if QUICK else 150  # for clients that are slow
 BATCH = 100
 MANY = 100_000 if QUICK else 1_000_000
-CROWD, SMALL = (100, 50) if QUICK else (300, 80)  # accounts, messages of each
+CROWD = 100 if QUICK else 300  # accounts
 HUGE = (128 if QUICK else 1024) << 20
 MIB = 1 << 20
 FLAGS = (("\\Seen", "S", 0.8), ("\\Answered", "R", 0.2), ("\\Flagged", "F", 0.05))
@@ -409,44 +410,45 @@ def mbsync(b):
 
 
 def small_accounts(b):
-    """The same messages twice: in CROWD Maildirs, and in ACCOUNTS of them."""
-    crowd, few, text = [], [b.path("few") for _ in range(ACCOUNTS)], Text("many")
-    boxes = {name: round(SMALL * part) for name, part in BOXES.items()}
-    total = {name: count * CROWD // ACCOUNTS for name, count in boxes.items()}
-
-    def folder_of(maildir, name):
-        return maildir if name == "INBOX" else os.path.join(maildir, "." + name)
-
+    """The accounts of the drill (tests/faults/test_drill.py): 20 to 200 messages,
+    every hundredth 1,500; and the same messages in ACCOUNTS of them.  Two lists
+    of (Maildir, {mailbox: messages})."""
+    crowd, few, text = [], [(b.path("few"), Counter()) for _ in range(ACCOUNTS)], Text("many")
     for number in range(CROWD):
-        crowd.append(b.path("crowd"))
-        for name, count in boxes.items():
-            for maildir in crowd[-1], few[number % ACCOUNTS]:
+        count = 1500 if number % 100 == 0 else text.rng.randrange(20, 200)
+        crowd.append((b.path("crowd"), {"INBOX": count - count // 3, "Old": count // 3}))
+        other, total = few[number % ACCOUNTS]
+        for name, messages in crowd[-1][1].items():
+            total[name] += messages
+            folders = [top if name == "INBOX" else os.path.join(top, "." + name) for top in (crowd[-1][0], other)]
+            for folder in folders:
                 for sub in "cur", "new", "tmp":
-                    os.makedirs(os.path.join(folder_of(maildir, name), sub), exist_ok=True)
-            for i in range(count):
+                    os.makedirs(os.path.join(folder, sub), exist_ok=True)
+            for i in range(messages):
                 word = f"{1_000_000_000 + i}.{number}-{name}-{i}.host:2,S"
-                path = os.path.join(folder_of(crowd[-1], name), "cur", word)
+                path = os.path.join(folders[0], "cur", word)
                 with open(path, "wb") as f:
                     f.write(header(word, 1_000_000_000 + i) + text.body(int(text.rng.expovariate(1 / 4000))))
-                os.link(path, os.path.join(folder_of(few[number % ACCOUNTS], name), "cur", word))
-    return crowd, boxes, few, total
+                os.link(path, os.path.join(folders[1], "cur", word))
+    return crowd, few
 
 
 def many(b):
     """Many small accounts against the same messages in four."""
-    say(f"many: making {CROWD} accounts of {SMALL} messages")
-    crowd, boxes, few, total = small_accounts(b)
+    say(f"many: making {CROWD} accounts of 20 to 200 messages")
+    crowd, few = small_accounts(b)
     for kind in Dovecot, Cyrus:
         settings = {"ALTNAMESPACE": "yes"} if kind is Cyrus else {}
         server = b.start(kind, (CROWD + ACCOUNTS) * RUNS, **settings)
-        ours, theirs = [], []
+        rates = [], []
         for _ in range(RUNS):
-            for maildirs, want, rates in (crowd, boxes, ours), (few, total, theirs):
-                r, users = b.imap(server, maildirs, 8)
-                b.check(server, users[:: max(1, len(users) // 20)], want)
-                rates.append(sum(want.values()) * len(maildirs) / r.seconds)
-        what = f"{CROWD} accounts of {SMALL} into {kind.name}, against {ACCOUNTS} with the same messages"
-        b.ratio("many", what, ours, theirs, 0.7)
+            for rate, accounts in zip(rates, (crowd, few)):
+                r, users = b.imap(server, [maildir for maildir, _ in accounts], 8)
+                for user, (_, boxes) in list(zip(users, accounts))[:: max(1, len(users) // 20)]:
+                    b.check(server, [user], boxes)
+                rate.append(sum(sum(boxes.values()) for _, boxes in accounts) / r.seconds)
+        what = f"{CROWD} accounts of 20 to 200 into {kind.name}, against {ACCOUNTS} with the same messages"
+        b.ratio("many", what, *rates, 0.7)
         server.destroy()
 
 

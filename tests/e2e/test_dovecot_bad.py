@@ -3,6 +3,7 @@ lay traps, disks that are full, links that cannot be made."""
 
 import contextlib
 import hashlib
+import json
 import os
 import shutil
 import stat
@@ -271,6 +272,33 @@ class Disks(Case):
         run = self.copy("--min-free", "0")
         self.assertEqual((run.code, run.totals["copied"]), (DONE, 501), run)
         self.arrived(count=500)
+
+    def test_plan_counts(self):
+        """What does not fit is said before anything is done."""
+        shutil.rmtree(self.source)
+        write_source(self.source, count=500, size=4000)
+        self.mounted("size=1m")
+
+        def space(query=""):
+            run = self.haul.run("plan", "--format", "json", "maildir:" + self.source, "dovecot:" + self.root + query, "--state", self.haul.path("P.db"))
+            report = json.loads(run.out)
+            told = [p["text"] for p in report["problems"] if p["kind"] == "space"]
+            return told, [s for s in report["space"] if s["what"] == "target"]
+
+        told, (disk,) = space()
+        self.assertEqual(len(told), 1, told)
+        self.assertRegex(told[0], "target: [0-9]+ bytes are free in .*disk, about [0-9]+ are needed")
+        self.assertGreater(disk["need"], 500 * 4000)
+        self.assertGreaterEqual(disk["need_inodes"], 501)
+        self.assertFalse(os.path.exists(self.root))
+        mount("tmpfs", self.disk, "remount,size=16m")
+        self.assertEqual(space()[0], [])
+        mount("tmpfs", self.disk, "remount,size=16m,nr_inodes=300")
+        told = space("?link=reflink")[0]
+        self.assertEqual(len(told), 1, told)
+        self.assertRegex(told[0], "files can be made in .*disk, about [0-9]+ are needed")
+        mount("tmpfs", self.disk, "remount,size=1m,nr_inodes=9000")
+        self.assertEqual(space("?link=reflink")[0], [])
 
     def test_full(self):
         self.full("size=1200k", "size=20m")

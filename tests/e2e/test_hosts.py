@@ -176,7 +176,7 @@ class TestCaps(Fake):
             with self.subTest(over=over):
                 self.haul = Haul()
                 self.addCleanup(self.haul.destroy)
-                server = self.check_cap([f"user{n}" for n in range(20)], "lanes = 8", "cap", max_sessions=5, over=over)
+                server = self.check_cap([f"user{n}" for n in range(60)], "lanes = 8", "cap", max_sessions=5, over=over)
                 self.assertIn(server.most, (4, 5))
 
     def test_of_a_user(self):

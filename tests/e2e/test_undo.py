@@ -113,7 +113,13 @@ class Common:
         # the listing writes nothing
         with Proxy(self.server.host, self.server.imap_port) as proxy:
             words = [re.sub(r"(@[^/?]*):\d+", rf"\1:{proxy.port}", w) for w in self.job_past(job, proxy)]
-            run = self.run_it("undo", words, "--only", "acct0")
+            # a target that it was not copied to
+            run = self.run_it("undo", words, "--only", "acct0", "--yes")
+            self.assertEqual(run.code, ACCOUNTS, run)
+            self.assertRegex(run.err, rf"it was copied to imap:.*:{self.server.imap_port}\?.*is now imap:.*:{proxy.port}\?")
+            self.assertNotIn("secret", run.err)
+            with self.moved(self.server.imap_port, proxy.port):
+                run = self.run_it("undo", words, "--only", "acct0")
         self.assertEqual(run.code, DONE, run)
         self.assertEqual(written(proxy), [])
         self.assertIn("53 messages and 4 mailboxes would be taken back; nothing was done", run.out)
@@ -135,14 +141,30 @@ class Common:
         self.assertNotIn("cut off", self.haul.run("status", "--state", self.haul.state).out)
         self.assertEqual({a["name"]: a["outcome"] for a in report["accounts"]}, {"acct0": "undone", "acct1": "done"})
 
-        # it can be copied again, as it was; the other one needs nothing
+        # whose the mail is that was there before is asked again
         run = self.haul.copy(*job)
+        self.assertEqual(run.code, ACCOUNTS, run)
+        self.assertEqual(snapshot(self.there(one)), before)
+        # it can be copied again, as it was; the other one needs nothing
+        run = self.haul.copy(*job, "--existing", "merge")
         self.assertEqual(run.code, DONE, run)
         again = self.there(one)
         self.assertEqual({name: box.digests() for name, box in again.boxes.items()}, self.digests(copied))
         self.assertEqual(again.subscribed - {"INBOX"}, copied["subscribed"])
         self.assertEqual([i for i in run.report["issues"] if i["kind"] == "lost"], [])
         self.assertEqual(snapshot(self.there(two)), other)
+
+    @contextlib.contextmanager
+    def moved(self, port, to):
+        """What was copied is at another port of the server, says the state."""
+        sql = "UPDATE account SET target = replace(target, ?, ?)"
+        for old, new in (port, to), (to, port):
+            db = sqlite3.connect(self.haul.state)
+            db.execute(sql, (f":{old}?", f":{new}?"))
+            db.commit()
+            db.close()
+            if old == port:
+                yield
 
     @staticmethod
     def digests(taken):
@@ -193,6 +215,19 @@ class Common:
         self.assertEqual(len(there.boxes["INBOX"].messages), 30)
         self.assertEqual(max(there.boxes["INBOX"].digests().values()), 1)
         self.assertEqual(len(there.boxes[sub + "Sent"].messages), 13)
+
+    def test_another_user(self):
+        """A list that was changed: nobody loses mail to another's undo."""
+        job = self.users(2)
+        self.assertEqual(self.haul.copy(*job, "--only", "acct0").code, DONE)
+        one, two = self.names
+        taken = [snapshot(self.there(name)) for name in self.names]
+        rows = open(job[3], encoding="utf-8").read().splitlines(True)
+        self.haul.write("job.ini.csv", rows[0] + rows[1].replace(one, two))
+        run = self.run_it("undo", job, "--only", "acct0", "--yes")
+        self.assertEqual(run.code, ACCOUNTS, run)
+        self.assertIn(f"copied to the user {one}, and the target user is now {two}", run.err)
+        self.assertEqual([snapshot(self.there(name)) for name in self.names], taken)
 
     def test_released(self):
         job = self.users(1)

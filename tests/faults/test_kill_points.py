@@ -70,7 +70,7 @@ class TestKillPoints(unittest.TestCase):
                 hits["in doubt" if m.open_intents() else "clear"] += 1
 
     def once(self, server, kind):
-        self.matrix(server, kind, None if kills.ALL else (kills.how_many(40, 0) + 3) // 4)
+        self.matrix(server, kind, None if kills.ALL else (kills.how_many(40, 0) + 5) // 6)
 
     def twice(self, server, kind, first):
         self.matrix(server, kind, None if kills.ALL else (kills.how_many(40, 0) + 4) // 5, first)
@@ -86,6 +86,12 @@ class TestKillPoints(unittest.TestCase):
 
     def test_mbox_into_cyrus(self):
         self.once(kills.cyrus(), "mbox")
+
+    def test_communigate_into_dovecot(self):
+        self.once(kills.dovecot(), "cgp")
+
+    def test_communigate_into_cyrus(self):
+        self.once(kills.cyrus(), "cgp")
 
     def test_resumed_after_commit(self):
         """The second kill comes while the first one's batch is looked for and found."""

@@ -23,7 +23,7 @@ SETTLE = 1
 
 
 class Crowd:
-    """One list: a user from a Maildir and one from an mbox tree for each server."""
+    """One list: a user from each kind of source for each server."""
 
     def __init__(self, boxes):
         self.boxes = boxes
@@ -44,7 +44,7 @@ class Crowd:
         lines = ["user,name,source,target"]
         for place, kind in self.rows:
             port = ports[place.is_cyrus]
-            lines.append(f'{place.user},{kind} {place.user},{kind}:{self.haul.path(place.user)},"{place.uri(self.haul, port)}"')
+            lines.append(f'{place.user},{kind} {place.user},{kills.source(kind, self.haul.path(place.user))},"{place.uri(self.haul, port)}"')
         words = self.haul.job("maildir:/nowhere/{user}", "null:", "\n".join(lines) + "\n", "lanes = 4\n")
         return [*words, "--settle", str(SETTLE)]
 

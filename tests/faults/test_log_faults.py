@@ -31,7 +31,8 @@ class TestLogFaults(unittest.TestCase):
             points = m.points()["log.write"]
         if points < 30:
             return [f"only {points} lines were written"]
-        for _, n in kills.sample({"log.write": points}, 6):
+        # A little fewer: how the server's answers are cut into lines is not the same twice.
+        for _, n in kills.sample({"log.write": points * 9 // 10}, 6):
             with Migration(Place(server), kind, options=LOGS) as m:
                 died = m.copy(fault=f"kill@log.write:{n}")
                 begun = kills._ask(m.haul.state, "SELECT count(*) FROM history WHERE pass = 1")

@@ -45,6 +45,19 @@ class TestUndoKills(unittest.TestCase):
         run = self.haul.run("undo", *words, "--yes")
         self.assertEqual((run.code, self.there()), (DONE, before), (what, run))
 
+    def test_forget_in_doubt(self):
+        """A batch may still arrive: without the state nobody would know."""
+        words, state = self.new_place(dovecot())
+        self.assertTrue(self.killed("copy", [*words, *state, "--existing", "merge"], "append.after_crlf:1"))
+        self.assertGreater(open_intents(state[1]), 0)
+        run = self.haul.run("forget", "--only", "*", *state)
+        self.assertNotEqual(run.code, DONE, run)
+        self.assertIn("may still arrive", run.err)
+        run = self.haul.run("copy", *words, *state, "--existing", "merge")
+        self.assertEqual(run.code, DONE, run)
+        run = self.haul.run("forget", "--only", "*", *state)
+        self.assertEqual(run.code, DONE, run)
+
     def undo_killed(self, server):
         hit = 0
         for fault in UNDO:
@@ -62,7 +75,10 @@ class TestUndoKills(unittest.TestCase):
                         self.assertIn("undo", run.err, run)
                         self.assertNotEqual(run.code, DONE, run)
                 self.undone([*words, *state], before, fault)
+                # it is new, and whose mail is there is asked again
                 run = self.haul.run("copy", *words, *state)
+                self.assertEqual((run.code, "none of them is the source's" in run.err), (ACCOUNTS, True), run)
+                run = self.haul.run("copy", *words, *state, "--existing", "merge")
                 self.assertEqual(run.code, DONE, run)
                 self.assertEqual({name: len(box) for name, box in self.there()[0].items()}, copied)
         self.assertGreaterEqual(hit, len(UNDO) - 2)

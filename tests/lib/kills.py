@@ -126,7 +126,35 @@ def write_mbox(path, boxes):
     return path
 
 
-WRITERS = {"maildir": write_maildir, "mbox": write_mbox}
+def write_cgp(path, boxes):
+    """An account of CommuniGate: INBOX as files, the others as text."""
+    top = os.path.join(path, "user.macnt")
+    for name, mails in boxes.items():
+        stem = os.path.join(top, name.replace("/", ".folder/"))
+        os.makedirs(stem + ".mdir" if name == "INBOX" else os.path.dirname(stem), exist_ok=True)
+        text = b""
+        for uid, m in enumerate(mails, 1):
+            body = m.body.replace(b"\r\n", b"\n")
+            letters, t = m.flags + "k" * m.keyword, time.gmtime(m.date)
+            text += f"From <a@example.org>({letters}-{uid})  {time.strftime('%d-%m-%Y_%H:%M:%S', t)}_{uid}\n".encode() + body + b"\n"
+            file = f"{stem}.mdir/{uid}-{letters}-{time.strftime('%Y%m%d%H%M%S', t)}"
+            if name == "INBOX" and not os.path.exists(file):
+                with open(file, "wb") as f:
+                    f.write(body)
+        if name != "INBOX":
+            with open(stem + ".mbox", "wb") as f:
+                f.write(text)
+    return path
+
+
+WRITERS = {"maildir": write_maildir, "mbox": write_mbox, "cgp": write_cgp}
+
+
+def source(kind, path):
+    """The URI of what a writer has written there."""
+    if kind == "cgp":
+        return f"cgp:{path}/user.macnt?flag-letters=S:\\Seen R:\\Answered F:\\Flagged D:\\Draft k:$Work"
+    return f"{kind}:{path}"
 
 
 # -- where to
@@ -278,7 +306,7 @@ class Migration:
         WRITERS[self.kind](self.source, boxes)
 
     def words(self, port=None):
-        return [f"{self.kind}:{self.source}", self.place.uri(self.haul, port), *self.options]
+        return [source(self.kind, self.source), self.place.uri(self.haul, port), *self.options]
 
     @staticmethod
     def environment(fault=None, mutate=None, log=None):

@@ -12,6 +12,7 @@ Cyrus(_MAILHAUL_TEST_CERT="expired").
 import base64
 import imaplib
 import os
+import poplib
 import shlex
 import shutil
 import signal
@@ -152,6 +153,13 @@ class Dovecot(Server):
 
     def login_master(self, user, security="none"):
         return self.login(f"{user}*{self.admin}", self.admin_password, security)
+
+    def pop3(self, user):
+        """A poplib client; settings have to say POP3=yes."""
+        client = poplib.POP3(self.host, int(self.vars["pop3_port"]), timeout=60)
+        client.user(user)
+        client.pass_(self.password)
+        return client
 
     def doveadm(self, *args, **kwargs):
         kwargs.setdefault("stdout", subprocess.PIPE)

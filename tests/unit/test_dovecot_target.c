@@ -12,9 +12,12 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -26,6 +29,7 @@ static char top[64];
 static struct target *t;
 static struct uri *uri;
 static char warned[2000];
+static unsigned timeout_s;
 
 static void
 on_warn(void *ctx, const char *mailbox, const char *where, const char *text)
@@ -39,7 +43,7 @@ static void
 open_with(const char *options)
 {
 	struct store_conf conf = { .warn = on_warn, .cancel_fd = -1,
-	    .timeout_s = 1 };
+	    .timeout_s = timeout_s };
 	char text[200];
 	struct err e;
 
@@ -60,6 +64,7 @@ setup(void **state)
 	if (mkdtemp(top) == NULL)
 		return -1;
 	warned[0] = '\0';
+	timeout_s = 1;
 	t = NULL;
 	return 0;
 }
@@ -502,6 +507,187 @@ test_lock(void **state)
 	assert_false(there("dovecot-uidlist.lock"));
 }
 
+static const char *
+path_of(const char *name)
+{
+	static char path[400];
+
+	snprintf(path, sizeof path, "%s/Maildir/%s", top, name);
+	return path;
+}
+
+/* A lock of a process that lives: this one. */
+static void
+hold_lock(void)
+{
+	char host[200];
+	FILE *f = fopen(path_of("dovecot-uidlist.lock"), "w");
+
+	gethostname(host, sizeof host);
+	fprintf(f, "%ld:%s", (long)getpid(), host);
+	fclose(f);
+}
+
+/* Nothing is renamed or removed without the lock, nor taken for gone. */
+static void
+test_changes_want_the_lock(void **state)
+{
+	struct flag_change c = { .uid = 8, .add = MSG_SEEN };
+	const uint32_t uid = 8;
+	struct store_batch b;
+	struct store_item it;
+	struct msg_meta m;
+	struct err e;
+
+	(void)state;
+	open_with("");
+	open_box("INBOX");
+	item(&it, &m, "b\r\n", 8, "1.b.h");
+	store(&it, 1, &b);
+	hold_lock();
+	ok(target_change_flags(t, &c, 1, &e), -1, &e);
+	assert_non_null(strstr(e.text, "has been held by"));
+	assert_true(e.retry);
+	ok(target_expunge(t, &uid, 1, &e), -1, &e);
+	assert_true(there("cur/1.b.h,S=2,W=3:2,"));
+	unlink(path_of("cur/1.b.h,S=2,W=3:2,"));
+	ok(target_change_flags(t, &c, 1, &e), -1, &e);
+	unlink(path_of("dovecot-uidlist.lock"));
+	ok(target_change_flags(t, &c, 1, &e), 0, &e);
+	assert_int_equal(c.result, FLAG_GONE);
+	ok(target_expunge(t, &uid, 1, &e), 0, &e);
+	assert_false(there("dovecot-uidlist.lock"));
+}
+
+static void *
+change(void *arg)
+{
+	struct flag_change *c = arg;
+	struct err e;
+
+	return target_change_flags(t, c, 1, &e) == 0 ? arg : NULL;
+}
+
+static void *
+expunge(void *arg)
+{
+	struct err e;
+
+	return target_expunge(t, arg, 1, &e) == 0 ? arg : NULL;
+}
+
+/* fn in a thread; when it has searched and waits for the lock, another gives
+ * the file another name. */
+static void
+while_waiting(void *(*fn)(void *), void *arg, const char *from, const char *to)
+{
+	struct pollfd p = { .events = POLLIN };
+	char event[4096], old[400];
+	pthread_t thread;
+	void *rc;
+	int fd;
+
+	hold_lock();
+	fd = inotify_init1(IN_CLOEXEC);
+	assert_true(inotify_add_watch(fd, path_of("dovecot-uidlist.lock"),
+	    IN_CLOSE_NOWRITE) >= 0);
+	assert_int_equal(pthread_create(&thread, NULL, fn, arg), 0);
+	p.fd = fd;
+	assert_int_equal(poll(&p, 1, 60000), 1);
+	assert_true(read(fd, event, sizeof event) > 0);
+	snprintf(old, sizeof old, "%s", path_of(from));
+	assert_int_equal(rename(old, path_of(to)), 0);
+	unlink(path_of("dovecot-uidlist.lock"));
+	pthread_join(thread, &rc);
+	close(fd);
+	assert_ptr_equal(rc, arg);
+}
+
+static void
+test_renamed_meanwhile(void **state)
+{
+	struct flag_change c = { .uid = 8, .add = MSG_SEEN };
+	uint32_t uid = 8;
+	struct store_batch b;
+	struct store_item it;
+	struct msg_meta m;
+
+	(void)state;
+	timeout_s = 60;
+	open_with("");
+	open_box("INBOX");
+	item(&it, &m, "b\r\n", 8, "1.b.h");
+	store(&it, 1, &b);
+	while_waiting(change, &c, "cur/1.b.h,S=2,W=3:2,",
+	    "cur/1.b.h,S=2,W=3:2,F");
+	assert_int_equal(c.result, FLAG_DONE);
+	assert_string_equal(only_file("cur"), "1.b.h,S=2,W=3:2,FS");
+	while_waiting(expunge, &uid, "cur/1.b.h,S=2,W=3:2,FS",
+	    "cur/1.b.h,S=2,W=3:2,S");
+	assert_false(there("cur/1.b.h,S=2,W=3:2,S"));
+}
+
+/* dovecot-uidlist becomes another file of the same length. */
+static ino_t
+replace_list(const char *text)
+{
+	char tmp[400];
+	struct stat st;
+	FILE *f;
+
+	snprintf(tmp, sizeof tmp, "%s", path_of("dovecot-uidlist.tmp"));
+	f = fopen(tmp, "w");
+	fputs(text, f);
+	fclose(f);
+	assert_int_equal(rename(tmp, path_of("dovecot-uidlist")), 0);
+	assert_int_equal(stat(path_of("dovecot-uidlist"), &st), 0);
+	return st.st_ino;
+}
+
+/* Dovecot writes the list anew, again and again, and the last message is gone
+ * with its line: its UID stays taken, whatever number the file has. */
+static void
+test_list_written_anew(void **state)
+{
+	char text[8192], *line;
+	struct store_batch b;
+	struct store_item it;
+	struct msg_meta m;
+	struct stat st;
+	size_t len;
+
+	(void)state;
+	open_with("");
+	open_box("INBOX");
+	item(&it, &m, "a\r\n", 5, "1.a.h");
+	store(&it, 1, &b);
+	item(&it, &m, "b\r\n", 300, "1.b.h");
+	store(&it, 1, &b);
+	assert_int_equal(stat(path_of("dovecot-uidlist"), &st), 0);
+	snprintf(text, sizeof text, "%s", slurp("dovecot-uidlist"));
+	len = strlen(text);
+	line = strstr(text, "300 ");
+	*line = '\0';
+	/* N is one digit, so two more bytes there. */
+	line = strstr(text, " N");
+	memmove(line + 5, line + 3, strlen(line + 3) + 1);
+	memcpy(line, " N302", 5);
+	line = strstr(text, "\n5 ") + 1;
+	while (strlen(text) < len) {
+		size_t n = 2 + (len - strlen(text)) % 2;
+
+		memmove(line + 1 + n, line + 1, strlen(line + 1) + 1);
+		memcpy(line + 1, " Xx", n);
+	}
+	assert_int_equal(strlen(text), len);
+	for (int i = 0; i < 20; i++)
+		if (replace_list(text) == st.st_ino)
+			break;
+	item(&it, &m, "c\r\n", 0, "1.c.h");
+	store(&it, 1, &b);
+	assert_int_equal(it.uid, 302);
+}
+
 /* The list was torn, or another wrote to it meanwhile. */
 static void
 test_list_changes(void **state)
@@ -545,6 +731,9 @@ main(void)
 		TEST(test_flags_and_expunge),
 		TEST(test_mailboxes),
 		TEST(test_lock),
+		TEST(test_changes_want_the_lock),
+		TEST(test_renamed_meanwhile),
+		TEST(test_list_written_anew),
 		TEST(test_list_changes),
 	};
 

@@ -228,13 +228,18 @@ test_cap(void **state)
 	uint64_t now = 1000;
 
 	(void)state;
-	/* One more at a time, beyond what has worked. */
+	/* Half as many again at a time, beyond what has worked. */
 	for (unsigned n = 0; n < 5; n++) {
-		assert_true(cap_allows(&c, n, now));
-		assert_true(cap_take(&c, n));
-		assert_false(cap_allows(&c, n + 1, now));
+		unsigned most = n > 2 ? n / 2 : 1;
+
+		for (unsigned k = 0; k < most; k++) {
+			assert_true(cap_allows(&c, n + k, now));
+			assert_true(cap_take(&c, n + k));
+		}
+		assert_false(cap_allows(&c, n + most, now));
 		assert_int_equal(cap_worked(&c, n + 1, now, RAISE), 0);
-		cap_left(&c);
+		for (unsigned k = 0; k < most; k++)
+			cap_left(&c);
 	}
 	/* Within it there is no waiting. */
 	assert_true(cap_allows(&c, 2, now));

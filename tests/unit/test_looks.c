@@ -286,8 +286,10 @@ test_loose_steals_strict(void **state)
 		fx.set.merge_existing = true;
 		fx.tgt->sha1 = true;
 		snprintf(spec, sizeof spec, "kill@state.after_commit:%d", k);
-		if (faulty_run(spec) != -SIGKILL)
+		if (faulty_run(spec) != -SIGKILL) {
+			free(want);
 			break;
+		}
 		fx.tgt->sha1 = false;
 		assert_int_equal(fixture_run(&fx), 0);
 		got = target_text();

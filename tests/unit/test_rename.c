@@ -310,6 +310,72 @@ test_released(void **state)
 	assert_string_equal(place_of("Sent"), "Sent");
 }
 
+/* A mailbox that the target would not make has no name to be kept. */
+static void
+test_never_made(void **state)
+{
+	static const char *const maps[] = { "Sent -> Gesendet", NULL };
+
+	(void)state;
+	memcpy(fx.tgt->no_create, "Sent", 5);
+	assert_int_equal(fixture_run(&fx), 2);
+	assert_int_equal(total(), 15);
+	set_rules(maps);
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_string_equal(place_of("Sent"), "Gesendet");
+}
+
+/* special-use=rename: which mailbox is the trash may change with what is in
+ * it; the names stay. */
+static void
+test_use_moves(void **state)
+{
+	(void)state;
+	rules_set_special_use(fx.rules, SPECIAL_RENAME);
+	for (int i = 0; i < 3; i++)
+		fixture_add(fx.src, "Corbeille", 300 + i, "", 0, "",
+		    1000000000 + i);
+	for (int i = 0; i < 2; i++)
+		fixture_add(fx.src, "Papierkorb", 400 + i, "", 0, "",
+		    1000000000 + i);
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_string_equal(place_of("Corbeille"), "Trash");
+	for (int i = 0; i < 3; i++)
+		fixture_add(fx.src, "Papierkorb", 450 + i, "", 0, "",
+		    1000000000 + i);
+	fixture_add(fx.src, "INBOX", 470, "", 0, "", 1000000000);
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_string_equal(place_of("Corbeille"), "Trash");
+	assert_string_equal(place_of("Papierkorb"), "Papierkorb");
+	assert_string_equal(place_of("INBOX"), "INBOX");
+}
+
+/* All was there before the first pass; a user with other mail under the same
+ * UIDs is another one. */
+static void
+test_user_without_sizes(void **state)
+{
+	(void)state;
+	for (int i = 0; boxes[i] != NULL; i++)
+		for (int k = 0; k < 3; k++)
+			fixture_add(fx.tgt, boxes[i], 100 * i + k, "", 0, "",
+			    1000000000 + i);
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(fx.tgt->nstored, 0);
+	mem_store_reset(fx.tgt);
+	fx.tgt->next_uidvalidity = 5000;
+	for (int i = 0; boxes[i] != NULL; i++)
+		for (int k = 0; k < 6; k++)
+			fixture_add(fx.tgt, boxes[i], 9000 + 100 * i + k,
+			    "X-Other: a longer one\r\n", 0, "", 1200000000);
+	fx.target_user = "kim";
+	fx.set.apply_renames = true;
+	assert_int_equal(fixture_run(&fx), 2);
+	assert_int_equal(fx.tgt->nstored, 0);
+	assert_int_equal(fixture_number(&fx, "SELECT count(*) FROM account"
+	    " WHERE target_user = 'joe'"), 1);
+}
+
 /* Another target user: only one who has it all. */
 static void
 test_user(void **state)
@@ -392,7 +458,7 @@ test_kill_everywhere(void **state)
 	(void)state;
 	for (size_t i = 0; i < 2 * NSCENARIOS; i++) {
 		for (k = 1 + (int)i % STEP; kill_at(&scenarios[i / 2], k,
-		    i % 2); k += STEP)
+		    i % 2); k += fixture_every(STEP))
 			kills++;
 		assert_true(k > 10);
 	}
@@ -407,6 +473,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_scenarios, setup),
 		cmocka_unit_test_setup(test_goes_on, setup),
+		cmocka_unit_test_setup(test_never_made, setup),
+		cmocka_unit_test_setup(test_use_moves, setup),
+		cmocka_unit_test_setup(test_user_without_sizes, setup),
 		cmocka_unit_test_setup(test_subscription, setup),
 		cmocka_unit_test_setup(test_taken, setup),
 		cmocka_unit_test_setup(test_inbox, setup),

@@ -126,6 +126,15 @@ fixture_copy_state(struct fixture *f, const char *suffix, bool back)
 	unlink(live);
 }
 
+int
+fixture_every(int step)
+{
+	const char *sparse = getenv("MAILHAUL_SPARSE");
+	int n = sparse != NULL ? (int)strtol(sparse, NULL, 10) : 1;
+
+	return n > 1 ? step * n : step;
+}
+
 static void
 print_log(void *ctx, const char *account, const char *text)
 {

@@ -49,6 +49,9 @@ pid_t	fixture_begin(struct fixture *);
 int	fixture_end(pid_t);
 /* So many accounts besides the first, with stores of their own. */
 void	fixture_more(struct fixture *, unsigned n);
+/* Every so-manieth point for a kill: step, or $MAILHAUL_SPARSE times as much,
+ * where each run is slow (sanitizers). */
+int	fixture_every(int step);
 /* A number from the state; -1: none. */
 int64_t	fixture_number(struct fixture *, const char *sql);
 /* source = sum of the six, in every mailbox that is done. */

@@ -1,0 +1,600 @@
+"""A synthetic base directory of CommuniGate (scripts/cgp-tree) into both
+servers: what its manifest tells arrives, nothing comes twice whatever the
+server does to its files between passes, and nothing there is touched."""
+
+import csv
+import glob
+import hashlib
+import io
+import json
+import os
+import random
+import re
+import shutil
+import sqlite3
+import subprocess
+import threading
+import time
+import unittest
+from collections import Counter
+
+import readback
+from haul import ACCOUNTS, DIFFERS, DONE, MISUSE, ROOT, Haul, balance
+from proxy import Proxy
+from servers import Cyrus, Dovecot
+
+# accounts in the order of their users
+NAMES = "bob carol anna oldpop public dave erin frank grace heidi ivan pbx".split()
+
+
+def make_tree(directory, *options):
+    tree = os.path.join(directory, "tree")
+    subprocess.run([os.path.join(ROOT, "scripts/cgp-tree"), *options, tree], check=True)
+    with open(os.path.join(tree, "manifest.json"), encoding="utf-8") as f:
+        return os.path.join(tree, "base"), json.load(f)["accounts"]
+
+
+def footprint(top):
+    """All that a trace would show in: names, sizes, times, also of access."""
+    seen = {}
+    for path, directories, files in os.walk(top):
+        for name in [".", *directories, *files]:
+            s = os.lstat(os.path.join(path, name))
+            seen[os.path.join(path, name)] = (s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_nlink, s.st_mode)
+            if not os.path.isdir(os.path.join(path, name)):
+                seen[os.path.join(path, name)] += (s.st_atime_ns,)
+    return seen
+
+
+class Life:
+    """An account that lives: INBOX.mdir and Work.mbox."""
+
+    def __init__(self, top, seed):
+        self.top, self.r = top, random.Random(seed)
+        self.inbox, self.work = {}, []  # {uid: (flags, body)}, [(uid, flags, body)]
+        self.ever = {"INBOX": Counter(), "Work": Counter()}
+        self.uid = self.steps = self.pause = 0
+        self.end = threading.Event()
+        self.thread = threading.Thread(target=self.run)
+        self.write_work()
+
+    @staticmethod
+    def digest(body):
+        return hashlib.sha256(body.replace(b"\n", b"\r\n")).hexdigest()
+
+    def name(self, uid):
+        return f"{self.top}/INBOX.mdir/{uid}-{self.inbox[uid][0]}-20100314091502"
+
+    def message(self, box):
+        self.uid += 1
+        body = b"Subject: %d\n\n" % self.uid + b"some text of it\n" * self.r.randrange(2, 3000)
+        self.ever[box][self.digest(body)] += 1
+        return body
+
+    @staticmethod
+    def text(uid, flags, body):
+        return f"From <a@b>({flags}-{uid})  14-03-2010_09:15:02_{uid}\n".encode() + body + b"\n"
+
+    def write_work(self):
+        """Anew: in place, or a new file in the old one's place."""
+        path = f"{self.top}/Work.mbox"
+        whole = b"".join(self.text(*m) for m in self.work)
+        if self.r.random() < 0.5:
+            with open(path + ".new", "wb") as f:
+                f.write(whole)
+            os.rename(path + ".new", path)
+            return
+        with open(path, "wb", buffering=0) as f:
+            for i in range(0, len(whole), 20000):
+                f.write(whole[i : i + 20000])
+                self.end.wait(self.pause)
+
+    def step(self):
+        self.steps += 1
+        what = self.r.randrange(7)
+        flags = "".join(x for x in "SAF" if self.r.random() < 0.4)
+        if what < 2:
+            body = self.message("INBOX")
+            self.inbox[self.uid] = (flags, body)
+            with open(f"{self.top}/INBOX.mdir/tmp{self.uid}", "wb") as f:
+                f.write(body)
+            os.rename(f"{self.top}/INBOX.mdir/tmp{self.uid}", self.name(self.uid))
+        elif what == 2 and self.inbox:
+            uid = self.r.choice(list(self.inbox))
+            old = self.name(uid)
+            self.inbox[uid] = (flags, self.inbox[uid][1])
+            os.rename(old, self.name(uid))
+        elif what == 3 and len(self.inbox) > 5:
+            uid = self.r.choice(list(self.inbox))
+            os.unlink(self.name(uid))
+            del self.inbox[uid]
+        elif what in (4, 5):
+            body = self.message("Work")
+            self.work.append((self.uid, flags, body))
+            whole = self.text(*self.work[-1])
+            with open(f"{self.top}/Work.mbox", "ab", buffering=0) as f:
+                f.write(whole[: len(whole) // 2])
+                self.end.wait(self.pause)
+                f.write(whole[len(whole) // 2 :])
+        elif what == 6 and len(self.work) > 5:
+            i = self.r.randrange(len(self.work))
+            if self.r.random() < 0.5:
+                self.work[i] = (self.work[i][0], flags, self.work[i][2])
+            else:
+                del self.work[i]
+            self.write_work()
+
+    def run(self):
+        """A burst of changes, then a pause."""
+        while not self.end.wait(0.2 + self.r.random() * 0.5):
+            for _ in range(self.r.randrange(1, 6)):
+                self.step()
+
+    def start(self):
+        self.pause = 0.01  # torn for some time
+        self.thread.start()
+
+    def stop(self):
+        self.end.set()
+        self.thread.join()
+
+    def told(self):
+        """{mailbox: (what is there now, what was ever)}"""
+        now = {"INBOX": Counter(self.digest(b) for _, b in self.inbox.values()), "Work": Counter(self.digest(m[2]) for m in self.work)}
+        return {name: (now[name], self.ever[name]) for name in now}
+
+
+class Common:
+    SEED = int(os.environ.get("SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = cls.kind(USERS=60, **cls.settings)
+        cls.addClassCleanup(cls.server.destroy)
+        cls.server.start()
+        cls.last_user = 0
+
+    def setUp(self):
+        self.haul = Haul()
+        self.addCleanup(self.haul.destroy)
+
+    def fresh_user(self):
+        type(self).last_user += 1
+        return f"user{self.last_user}"
+
+    def there(self, user):
+        client = self.server.login(user)
+        try:
+            return readback.account(client)
+        finally:
+            client.logout()
+
+    def proxy(self):
+        proxy = Proxy(self.server.host, self.server.imap_port).start()
+        self.addCleanup(proxy.stop)
+        return proxy
+
+    def box(self, name):
+        return name if name == "INBOX" else self.below + name
+
+    def wanted(self, mailbox):
+        """(Counter as of readback, how many the server refuses)"""
+        there, refused = Counter(), 0
+        for m in mailbox["messages"]:
+            if m["odd"] in self.refused:
+                refused += 1
+                continue
+            digest = "odd" if m["odd"] in self.altered else m["sha256"]
+            there[digest, m["date"], frozenset(f.lower() for f in m["flags"]), frozenset()] += 1
+        return there, refused
+
+    def check(self, user, account, report):
+        """What is at the server is what the manifest says."""
+        there = self.there(user)
+        contents = there.contents()
+        total = refused = 0
+        for name, mailbox in account["mailboxes"].items():
+            if mailbox["refused"] or mailbox["class"]:
+                continue
+            want, no = self.wanted(mailbox)
+            total += sum(want.values())
+            refused += no
+            at = self.box(name if not name.endswith("#2") else name[:-2] + " (copy)")
+            got = contents.pop(at)
+            for m in mailbox["messages"]:
+                if m["odd"] in self.altered:
+                    for key in [k for k in got if k[1] == m["date"]]:
+                        got["odd", *key[1:]] = got.pop(key)
+            self.assertEqual(got, want, f"{user}: {name}")
+            if mailbox["use"] and self.marks:
+                self.assertEqual(there.boxes[at].special_use, {mailbox["use"].lower()}, name)
+            if account["foreign_subscriptions"] and name != "INBOX":
+                self.assertEqual(at in there.subscribed, mailbox["subscribed"], name)
+        self.assertEqual({n for n, c in contents.items() if c}, set())
+        self.assertEqual((report["totals"]["copied"] + report["totals"]["present"], report["totals"]["refused"]), (total, refused))
+        unread = {n for n, m in account["mailboxes"].items() if m["refused"]}
+        failed = {m["name"] for m in report["mailboxes"] if m["outcome"] in ("unreadable", "failed")}
+        self.assertEqual(failed, unread)
+
+    def job(self, base, accounts, target):
+        """{name: user} and the words of a job over the whole base directory."""
+        users, rows = {}, "user;target_user;source\n"
+        for name in NAMES:
+            full = next(a for a in accounts if a.split("@")[0] == name)
+            users[full] = self.fresh_user()
+            spool = os.path.join(os.path.dirname(base), "spool/heidi")
+            own = f"cgp:{base}?account={full}&inbox={spool}" if name == "heidi" else ""
+            rows += f"{full};{users[full]};{own}\n"
+        return users, self.haul.job(f"cgp:{base}?account={{user}}", target, rows, "lanes = 4\nsettle = 1")
+
+    def test_a_whole_server(self):
+        base, accounts = make_tree(self.haul.directory)
+        proxy = self.proxy()
+        users, words = self.job(base, accounts, self.haul.admin(self.server, "{target_user}", tls="none", port=proxy.port))
+        before = footprint(base)
+        run = self.haul.copy(*words)
+        self.assertEqual(run.code, ACCOUNTS, run)
+        self.assertEqual(footprint(base), before)
+        outcomes = {a["name"].split("@")[0]: a["outcome"] for a in run.report["accounts"]}
+        self.assertEqual({n: o for n, o in outcomes.items() if o != "done"}, {"pbx": "empty", "grace": "partial", "frank": "partial"})
+        told = {a["name"]: a for a in run.report["accounts"]}
+        self.assertEqual(balance({**run.report, "balanced": True}), [])
+        for name, user in users.items():
+            if not name.startswith("pbx"):
+                with self.subTest(name):
+                    self.check(user, accounts[name], told[name])
+        # what is left behind is named
+        for words_of in (
+            r"Rules.*2 mail rules", r"~public/News", r"access rights of News.*anyone lrs, bob lrswipkxtea", r"Archive.mslc.*over IMAP",
+            r"Trash.mbox.*there is Trash.mdir too", r"account.info.*line 3", r"flag letter X", r"7x-S-20060314091502.*is none",
+            r"12-S.*is none", r"DeleteMessagesAfter.*30d", r"UIDs do not ascend", r"another message has this UID",
+        ):
+            self.assertRegex("\n".join(f"{i['where']} {i['reason']}" for i in run.report["issues"]), words_of)
+        # once more: nothing is written, and the numbers stand
+        proxy.reset()
+        again = self.haul.copy(*words)
+        self.assertEqual((proxy.writes(), proxy.messages, again.totals), (0, 0, run.totals), proxy.log)
+        # as if the state had been lost
+        proxy.reset()
+        lost = self.haul.copy(*words, state=self.haul.path("lost.db"))
+        self.assertEqual((proxy.messages, lost.totals["copied"]), (len(self.refused), 0), lost)
+        for name, user in users.items():
+            if not name.startswith("pbx"):
+                with self.subTest(name):
+                    self.check(user, accounts[name], told[name])
+
+    def one(self, name, base, more=""):
+        """An account of its own to copy: function that copies, user, proxy."""
+        user, proxy = self.fresh_user(), self.proxy()
+        target = self.haul.user(self.server, user, tls="none", port=proxy.port)
+
+        def copy(code=DONE, sent=None):
+            proxy.reset()
+            run = self.haul.copy(f"cgp:{base}?account={name}{more}", target, "--settle", "1", state=self.haul.path(user + ".db"))
+            self.assertEqual(run.code, code, run)
+            if sent is not None:
+                self.assertEqual(proxy.messages, sent, run)
+            return run
+
+        return copy, user, proxy
+
+    def total(self, user):
+        return self.there(user).total()
+
+    def test_files_that_change_between_passes(self):
+        """Other keys, other names, other flags: never a message twice."""
+        base, accounts = make_tree(self.haul.directory)
+        top = os.path.join(base, "Accounts/bob.macnt")
+        copy, user, _ = self.one("bob", base, "&dialect=plain")
+        n = copy().totals["copied"]
+        # account.info is lost: every UIDVALIDITY is another one
+        os.rename(f"{top}/account.info", f"{top}/saved.info")
+        copy(sent=0)
+        # it is back, and cut
+        with open(f"{top}/saved.info", encoding="utf-8") as f:
+            text = f.read()
+        with open(f"{top}/account.info", "w", encoding="utf-8") as f:
+            f.write(text[: text.index('"Sent Items" = {') + 30])
+        copy(sent=0)
+        os.rename(f"{top}/saved.info", f"{top}/account.info")
+        copy(sent=0)
+        # flags change: renames, separators written anew
+        for name in os.listdir(f"{top}/INBOX.mdir"):
+            uid, _, rest = name.split("-", 2)
+            os.rename(f"{top}/INBOX.mdir/{name}", f"{top}/INBOX.mdir/{uid}-SA-{rest}")
+        with open(f"{top}/Work.mbox", "rb") as f:
+            text = f.read()
+        with open(f"{top}/Work.mbox", "wb") as f:
+            f.write(re.sub(rb"(?m)^(From <alice@example.net>\()\w*-", rb"\1SF-", text))
+        copy(sent=0)
+        # the last but one message is expunged, new mail comes
+        parts = re.split(rb"(?m)^(?=From <alice@example.net>\()", text)
+        new = b"From <>(-900)  15-03-2011_11:00:00_1\nSubject: new\n\nnew\n\n"
+        with open(f"{top}/Work.mbox", "wb") as f:
+            f.write(b"".join(parts[:-2] + parts[-1:]) + new)
+        with open(f"{top}/INBOX.mdir/950--20110314091502", "wb") as f:
+            f.write(b"Subject: new\n\nnew in INBOX\n")
+        copy(sent=2)
+        n += 2
+        # another program appends: UIDs cannot be used any more
+        with open(f"{top}/Work.mbox", "ab") as f:
+            f.write(b"From x@example.com Sun Mar 14 09:15:02 2010\nSubject: foreign\n\nforeign\n\n")
+        copy(sent=1)
+        n += 1
+        # and the server gives it one
+        with open(f"{top}/Work.mbox", "rb") as f:
+            text = f.read()
+        with open(f"{top}/Work.mbox", "wb") as f:
+            f.write(text.replace(b"From x@example.com Sun", b"From <x@example.com>(-901) Sun"))
+        copy(sent=0)
+        # the mailbox becomes one of the other kind, with the same UIDs
+        os.mkdir(f"{top}/Work.mdir")
+        for part in re.split(rb"(?m)^(?=From <)", text.replace(b"From x@example.com Sun", b"From <x@example.com>(-901) Sun"))[1:]:
+            line, _, body = part.partition(b"\n")
+            uid = re.search(rb"-(\d+)\)", line).group(1).decode()
+            with open(f"{top}/Work.mdir/{uid}--20110101000000", "wb") as f:
+                f.write(body[:-1])
+        os.unlink(f"{top}/Work.mbox")
+        copy(sent=0)
+        self.assertEqual(self.total(user), n)
+
+    def test_a_better_table(self):
+        base, accounts = make_tree(self.haul.directory)
+        copy, user, _ = self.one("carol", base, "&flag-letters=S:\\Draft A:$Forwarded F:- D:\\Seen")
+        copy()
+        want = Counter()
+        for m in accounts["carol@example.org"]["mailboxes"]["INBOX"]["messages"]:
+            flags = {{"S": "\\draft", "D": "\\seen"}[x] for x in m["letters"] if x in "SD"}
+            want[m["sha256"], m["date"], frozenset(flags), frozenset(["$Forwarded"] if "A" in m["letters"] else [])] += 1
+        self.assertEqual(self.there(user).contents()["INBOX"], want)
+
+    def test_from_disk_then_over_imap(self):
+        """Another way to the same mail: said by the user, and nothing is sent."""
+        base, _ = make_tree(self.haul.directory)
+        copy, old, _ = self.one("bob", base)
+        copy()
+        copy, user, proxy = self.one("bob", base)
+        n = copy().totals["copied"]
+        source, target = self.haul.user(self.server, old), self.haul.user(self.server, user, tls="none", port=proxy.port)
+        words = [source, target, "--settle", "1"]
+        proxy.reset()
+        run = self.haul.copy(*words, state=self.haul.path(user + ".db"))
+        self.assertEqual((run.code, proxy.messages), (ACCOUNTS, 0), run)
+        self.assertIn("existing=merge", run.err)
+        run = self.haul.copy(*words, "--existing", "merge", state=self.haul.path(user + ".db"))
+        self.assertEqual((run.code, proxy.messages), (DONE, 0), run)
+        self.assertEqual(self.total(user), n)
+
+    def test_mail_that_moves_while_it_is_read(self):
+        """The server delivers, changes flags, expunges and writes text mailboxes
+        anew during all passes but the last."""
+        top = self.haul.path("base/Accounts/u.macnt")
+        os.makedirs(top + "/INBOX.mdir")
+        life = Life(top, self.SEED)
+        copy, user, _ = self.one("u", self.haul.path("base"), "&server=live")
+        for _ in range(200):
+            life.step()
+        life.start()
+        try:
+            for _ in range(10):
+                self.haul.copy(
+                    f"cgp:{self.haul.path('base')}?account=u&server=live",
+                    self.haul.user(self.server, user), "--settle", "1", state=self.haul.path(user + ".db"),
+                )
+        finally:
+            life.stop()
+        copy()
+        there = self.there(user)
+        for name, (now, ever) in life.told().items():
+            got = there.boxes[self.box(name)].digests()
+            self.assertEqual(now - got, Counter(), f"{name}, seed {self.SEED}")
+            self.assertEqual(got - ever, Counter(), f"{name}, seed {self.SEED}: {life.steps} steps")
+        copy(sent=0)
+
+    def test_a_running_server(self):
+        base, _ = make_tree(self.haul.directory)
+        self.haul.write("tree/base/ProcessID", "1")
+        copy, user, _ = self.one("carol", base)
+        run = copy(ACCOUNTS, sent=0)
+        self.assertIn("is running", run.err)
+        copy, user, _ = self.one("carol", base, "&server=live")
+        self.assertIn("ProcessID", str(copy().report["issues"]))
+
+    def test_bad_input(self):
+        base, _ = make_tree(self.haul.directory)
+        top = os.path.join(base, "Accounts")
+        shutil.copytree(f"{top}/carol.macnt", f"{top}/x.sub/carol.macnt")
+        copy, _, _ = self.one("carol", base)
+        self.assertIn("lies in two places", copy(ACCOUNTS, sent=0).err)
+        for name in ("nobody", "bob@nowhere.example", "bob@sub.example.net"):
+            copy, _, _ = self.one(name, base)
+            self.assertRegex(copy(ACCOUNTS, sent=0).err, "there is no")
+        copy, _, _ = self.one("bob/../carol", base)
+        self.assertIn("is no account", copy(ACCOUNTS, sent=0).err)
+        for text, code in ((f"cgp:{base}?account=bob&flag-letters=S", MISUSE), (f"cgp:{base}", ACCOUNTS), (f"cgp:{top}?account=x", ACCOUNTS)):
+            run = self.haul.copy(text, "null:", state=self.haul.path(f"bad{len(text)}.db"))
+            self.assertEqual(run.code, code, run)
+        # an endless nesting costs metadata, never mail
+        with open(f"{top}/dave.macnt/account.info", "w", encoding="ascii") as f:
+            f.write("{a=" * 2_000_000)
+        copy, user, _ = self.one("dave", base)
+        run = copy()
+        self.assertIn("nested too deep", str(run.report["issues"]))
+        self.assertEqual(self.total(user), run.totals["source"])
+        # a mailbox full of foreign files
+        for i in range(3000):
+            self.haul.write(f"tree/base/Accounts/erin.macnt/INBOX.mdir/{i}.eml", "x")
+        copy, user, _ = self.one("erin", base)
+        run = copy()
+        issues = [i for i in run.report["issues"] if i["mailbox"] == "INBOX"]
+        self.assertLess(len(issues), 30)
+        self.assertIn("and 2980 more names", str(issues))
+
+
+class TestCalibrate(unittest.TestCase):
+    """A Dovecot stands in for the server; its files have a swapped table, a
+    zone and tails of their own."""
+
+    LETTERS = {"D": "\\Seen", "S": "\\Answered", "q": "\\Flagged", "A": "\\Deleted", "F": "\\Draft", "w": "$Forwarded"}
+    ZONE = 5400
+
+    def setUp(self):
+        self.haul = Haul()
+        self.addCleanup(self.haul.destroy)
+        self.server = Dovecot(USERS=1, FORMAT="mdbox", SEPARATOR="/")
+        self.addCleanup(self.server.destroy)
+        self.server.start()
+
+    def fill(self, n, wrong=0):
+        """n messages in each mailbox, on both sides with the same UIDs; of so
+        many the flags differ."""
+        r = random.Random(7)
+        top = self.haul.path("base/Accounts/u.macnt")
+        os.makedirs(top + "/INBOX.mdir")
+        client = self.server.login("user1")
+        client.create("Work")
+        text = b""
+        for box in "INBOX", "Work":
+            for uid in range(1, n + 1):
+                letters = "".join(x for x in self.LETTERS if r.random() < 0.3) + "R" * (r.random() < 0.2)
+                t = 1_200_000_000 + 1000 * uid
+                body = b"Subject: %d\n\n%s" % (uid, b"text\n" * r.randrange(1, 50))
+                if uid == 3:
+                    body += b">From here\n"
+                flags = [self.LETTERS[x] for x in letters if x in self.LETTERS]
+                if box == "INBOX" and uid <= wrong:
+                    flags = []
+                date = time.strftime('"%d-%b-%Y %H:%M:%S +0000"', time.gmtime(t))
+                self.assertEqual(client.append(box, f"({' '.join(flags)})", date, body.replace(b"\n", b"\r\n"))[0], "OK")
+                if box == "INBOX":
+                    stamp = time.strftime("%Y%m%d%H%M%S", time.gmtime(t))
+                    with open(f"{top}/INBOX.mdir/{uid:06}-{letters}-{stamp}-{uid}", "wb") as f:
+                        f.write(body)
+                else:
+                    stamp = time.strftime("%d-%m-%Y_%H:%M:%S", time.gmtime(t + self.ZONE))
+                    text += f"From <a@b>({letters}-{uid})  {stamp}_{t}\n".encode() + body + b"\n"
+        with open(f"{top}/Work.mbox", "wb") as f:
+            f.write(text)
+        client.logout()
+        return f"cgp:{self.haul.path('base')}?account=u"
+
+    def calibrate(self, source):
+        return self.haul.run("calibrate", source, self.haul.user(self.server, "user1"))
+
+    def test_learns_all(self):
+        source = self.fill(60, wrong=1)
+        before = footprint(self.haul.path("base"))
+        run = self.calibrate(source)
+        self.assertEqual(run.code, DONE, run)
+        self.assertEqual(footprint(self.haul.path("base")), before)
+        lines = run.out.splitlines()
+        given = dict(line.split(" = ") for line in lines if not line.startswith(";"))
+        self.assertEqual(set(given), {"flag-letters", "zone"})
+        table = dict(word.split(":") for word in given["flag-letters"].split())
+        self.assertEqual(table, self.LETTERS | {"R": "-"})
+        self.assertEqual(given["zone"], "+0130")
+        notes = "\n".join(lines)
+        for told in (
+            "learnt from 120 messages", r"R is on \d+ messages and agrees with no flag", r"D is \\Seen: \d+ messages say so, [01] contradict",
+            "times of names in MailDir mailboxes are [+]0 minutes from UTC: 60 messages say so, 0 contradict",
+            "times of separators in text mailboxes are [+]90 minutes from UTC: 60 messages say so, 0 contradict",
+            "in names of files: 60 times the UID", "in separators: 60 times a time in seconds",
+            "LF in 120 messages, in CR LF in 0, in both in 0", "120 have the size that the server tells, 0 another", '">From " are in 2 messages',
+        ):
+            self.assertRegex(notes, told)
+        # pasted into a job, they give what the server has
+        os.unlink(glob.glob(self.haul.path("base/Accounts/u.macnt/INBOX.mdir/000001-*"))[0])
+        job = self.haul.job(f"cgp:{self.haul.path('base')}?account={{user}}\n" + run.out, "null:", "user\nu\n")
+        self.assertEqual(self.haul.copy(*job).code, DONE)
+        with sqlite3.connect(self.haul.state) as db:
+            flags = Counter((f, bool(k), d) for f, k, d in db.execute("SELECT src_flags, src_kw, date FROM message"))
+        client = self.server.login("user1")
+        there = readback.account(client)
+        client.logout()
+        bits = {"\\seen": 1, "\\answered": 2, "\\flagged": 4, "\\deleted": 8, "\\draft": 16}
+        want = Counter(
+            (sum(bits[f] for f in m.flags), bool(m.keywords), m.date)
+            for b in there.boxes.values() for m in b.messages if (b.name, m.uid) != ("INBOX", 1)
+        )
+        self.assertEqual(flags, want)
+
+    def test_what_it_cannot_learn(self):
+        source = self.fill(20)
+        # letters that mean nothing any more; a mailbox the server lacks
+        top = self.haul.path("base/Accounts/u.macnt")
+        for i, name in enumerate(sorted(os.listdir(top + "/INBOX.mdir"))):
+            uid, letters, rest = name.split("-", 2)
+            os.rename(f"{top}/INBOX.mdir/{name}", f"{top}/INBOX.mdir/{uid}-{'D' * (i % 2)}-{rest}")
+        os.unlink(top + "/Work.mbox")
+        self.haul.write("base/Accounts/u.macnt/Gone.mbox", "")
+        run = self.calibrate(source)
+        self.assertEqual(run.code, DONE, run)
+        self.assertIn("flag-letters = D:-\n", run.out)
+        self.assertIn("and no letter stands for it", run.out)
+        self.assertIn("Gone: is not at the server", run.err)
+        shutil.rmtree(top + "/INBOX.mdir")
+        os.mkdir(top + "/INBOX.mdir")
+        self.assertEqual(self.calibrate(source).code, ACCOUNTS)
+        self.assertEqual(self.haul.run("calibrate", source, "null:").code, MISUSE)
+        run = self.haul.run("calibrate", source, self.haul.user(self.server, "user1", password="wrong"))
+        self.assertEqual(run.code, ACCOUNTS, run)
+
+
+class TestList(unittest.TestCase):
+    def test_list_of_accounts(self):
+        """plan --list-accounts, and what it writes is a list for copy."""
+        with Haul() as haul:
+            base, accounts = make_tree(haul.directory)
+            before = footprint(base)
+            run = haul.run("plan", "--list-accounts", f"cgp:{base}", "--count-bytes")
+            self.assertEqual(run.code, ACCOUNTS, run)  # Archive.mslc, Noise.mbox
+            rows = {r["user"]: r for r in csv.DictReader(io.StringIO(run.out))}
+            self.assertEqual(set(rows), set(accounts))
+            for name, account in accounts.items():
+                row = rows[name]
+                self.assertEqual(row["kind"], account["kind"], name)
+                self.assertEqual(row["source_quota"], str(account["quota"] or ""), name)
+                boxes = [m for m in account["mailboxes"].values() if not m.get("external")]
+                unread = sum(m["refused"] for m in boxes)
+                messages = [x for m in boxes for x in m["messages"]]
+                self.assertEqual(
+                    (row["mailboxes"], row["messages"], row["unreadable"]), (str(len(boxes)), str(len(messages)), str(unread)), name
+                )
+                self.assertEqual(row["crlf_bytes"], "" if unread else str(sum(x["size"] for x in messages)), name)
+            self.assertEqual(rows["bob@example.org"]["last_login"], "2010-03-14T10:00:01Z")
+            self.assertEqual((rows["oldpop@example.org"]["pop"], rows["oldpop@example.org"]["imap"]), ("yes", "no"))
+            self.assertIn("frank@example.org/Noise: no text mailbox", run.err)
+            # the same without reading mail, of a job; nothing on standard error
+            job = haul.job(f"cgp:{base}?account={{user}}", "null:", run.out)
+            brief = haul.run("plan", "--list-accounts", "--job", job[1], "--quiet")
+            self.assertEqual([r["messages"] for r in csv.DictReader(io.StringIO(brief.out))], [r["messages"] for r in rows.values()])
+            self.assertEqual(brief.err, "")
+            copied = haul.copy(*job, "--where", "kind=mail", "--lanes", "2")
+            self.assertEqual(copied.code, ACCOUNTS, copied)
+            self.assertEqual(len(copied.report["accounts"]), sum(a["kind"] == "mail" for a in accounts.values()))
+            self.assertEqual(footprint(base), before)
+            for words in (["maildir:/x"], [], [f"cgp:{base}", "null:"]):
+                self.assertEqual(haul.run("plan", "--list-accounts", *words).code, MISUSE)
+            self.assertEqual(haul.run("plan", "--list-accounts", f"cgp:{base}/Accounts").code, ACCOUNTS)
+
+
+class TestDovecot(Common, unittest.TestCase):
+    kind = Dovecot
+    settings = {"FORMAT": "mdbox", "SEPARATOR": "/"}
+    below = ""
+    marks = False  # its configuration marks, by names
+    refused = ()
+    altered = ("nul",)
+
+
+class TestCyrus(Common, unittest.TestCase):
+    kind = Cyrus
+    settings = {}
+    below = "INBOX/"
+    marks = True
+    refused = ("nul",)
+    altered = ()
+
+
+if __name__ == "__main__":
+    unittest.main()
