@@ -9,6 +9,7 @@
  *	cyrus_name.c	names of mailboxes
  *	cyrus_box.c	a mailbox and its records
  *	cyrus_open.c	URI, transport, names; what to do without the protocol
+ *	cyrus_advice.c	what imapd.conf means for a copy
  *	cyrus_probe.c	does the server do what is needed?
  *	cyrus_account.c	what a user has: mailboxes, subscriptions, quota
  *	cyrus_target.c	the target's table; accounts and mailboxes
@@ -56,6 +57,9 @@ int	cyrus_imap_uri(struct uri **, struct uri *, bool as_admin,
 	    struct err *);
 /* transport=: 'a'uto, 's'ync, 'i'map. */
 char	cyrus_transport(struct uri *);
+
+/* cyrus_advice.c: notes on what imapd.conf means for this copy. */
+void	cyrus_advise(const struct cyrus *, const char *file);
 
 /* cyrus_probe.c: 1, 0 unfit (*e), -1.  Once for each server, and without
  * writing where conf says look_only. */

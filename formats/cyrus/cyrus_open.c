@@ -130,14 +130,20 @@ local_names(struct cyrus *c, const char *user, struct err *e)
 	return 0;
 }
 
+static const char *
+conf_file(struct uri *u)
+{
+	const char *file = uri_opt(u, "conf");
+
+	return file != NULL ? file : DEFAULT_CONF;
+}
+
 static int
 open_local(struct cyrus *c, struct err *e)
 {
 	struct uri *u = c->conf.uri;
-	const char *file = uri_opt(u, "conf");
+	const char *file = conf_file(u);
 
-	if (file == NULL)
-		file = DEFAULT_CONF;
 	if (cyrus_conf_read(&c->file, file, e) == -1 ||
 	    local_names(c, u->path, e) == -1 ||
 	    sync_open_child(&c->y, &c->conf, c->file, file,
@@ -245,6 +251,8 @@ cyrus_connect(struct cyrus *c, const struct store_conf *conf, bool target,
 		rc = check_partition(c, e);
 	if (rc == 1 && target)
 		rc = cyrus_probe(c->y, c->partition, e);
+	if (rc == 1 && target)
+		cyrus_advise(c, conf_file(c->conf.uri));
 	if (rc != 1)
 		cyrus_disconnect(c);
 	return rc;
