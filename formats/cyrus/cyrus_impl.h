@@ -60,6 +60,7 @@ char	cyrus_transport(struct uri *);
 
 /* cyrus_advice.c: notes on what imapd.conf means for this copy. */
 void	cyrus_advise(const struct cyrus *, const char *file);
+void	cyrus_advise_once(const struct cyrus *);
 
 /* cyrus_probe.c: 1, 0 unfit (*e), -1.  Once for each server, and without
  * writing where conf says look_only. */

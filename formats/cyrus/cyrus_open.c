@@ -138,6 +138,13 @@ conf_file(struct uri *u)
 	return file != NULL ? file : DEFAULT_CONF;
 }
 
+void
+cyrus_advise_once(const struct cyrus *c)
+{
+	if (c->file != NULL)
+		cyrus_advise(c, conf_file(c->conf.uri));
+}
+
 static int
 open_local(struct cyrus *c, struct err *e)
 {
@@ -251,8 +258,6 @@ cyrus_connect(struct cyrus *c, const struct store_conf *conf, bool target,
 		rc = check_partition(c, e);
 	if (rc == 1 && target)
 		rc = cyrus_probe(c->y, c->partition, e);
-	if (rc == 1 && target)
-		cyrus_advise(c, conf_file(c->conf.uri));
 	if (rc != 1)
 		cyrus_disconnect(c);
 	return rc;

@@ -260,6 +260,8 @@ account_ensure(struct target *t, bool create, struct err *e)
 		return -1;
 	rc = cyrus_mend_inbox(c, &a, e);
 	cyrus_account_release(&a);
+	if (!create)
+		cyrus_advise_once(&c->c);
 	if (rc != 0)
 		return rc;
 	if (!create) {
