@@ -181,13 +181,14 @@ mark_subscribed(struct cyrus_account *a)
 int
 cyrus_account_get(struct cyrus *c, struct cyrus_account *a, struct err *e)
 {
-	struct reading g = { c, a };
+	struct reading g = { .c = c };
 	struct sync_reply r;
 	struct buf args;
 	int rc;
 
 	memset(a, 0, sizeof *a);
 	a->quota_kib = UNKNOWN64;
+	g.a = a;
 	buf_init(&args, 1000);
 	buf_adds(&args, "USER ");
 	dlist_puts(&args, c->names.user);

@@ -15,6 +15,7 @@
  *	cyrus_target.c	the target's table; accounts and mailboxes
  *	cyrus_anew.c	another UIDVALIDITY for a mailbox
  *	cyrus_store.c	batches of messages
+ *	cyrus_fence.c	messages whose lines may be taken for commands
  *	cyrus_change.c	flags and expunges
  *	cyrus_source.c	the store read: audits, looks, and as a source
  */
@@ -147,6 +148,14 @@ int	cyrus_mend_inbox(struct cyrus_target *, const struct cyrus_account *,
 	    struct err *);
 /* A mailbox that only marks such a change. */
 bool	cyrus_is_marker(const char *seen);
+
+/* cyrus_fence.c */
+/* Has a message lines that Cyrus, in trouble, could take for commands? */
+bool	cyrus_has_commands(const char *, size_t len, bool imap);
+/* Is there room for twice so much, and more?  Nothing may be outstanding. */
+int	cyrus_fence(struct cyrus_target *, uint64_t bytes, struct err *);
+/* The error for files that were not taken. */
+void	cyrus_no_room(const struct sync_reply *, struct err *);
 
 /* cyrus_store.c, cyrus_change.c: as in target.h. */
 int	cyrus_submit(struct target *, struct store_batch *, struct err *);

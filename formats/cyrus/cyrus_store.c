@@ -323,11 +323,39 @@ take_staged(struct cyrus_target *c, struct store_batch *b, struct err *e)
 
 	if (rc == -1)
 		return lost(c, e);
+	if (rc == 0 && r.bad) {
+		/* It gave up in the middle, and takes what is left of the
+		 * messages for commands: no word more. */
+		cyrus_no_room(&r, e);
+		end_batch(b, STORE_NOT_SENT, e);
+		sync_give_up(c->c.y, e);
+		return lost(c, e);
+	}
 	if (rc == 0)
 		refused(b, &r, "APPLY MESSAGE");
 	else
 		flight_of(b)->stage = STAGED;
 	return 0;
+}
+
+/* The bytes of a batch whose messages have lines that could do harm; 0: they
+ * have none. */
+static uint64_t
+harmful(const struct cyrus_target *c, const struct store_batch *b)
+{
+	uint64_t sum = 0;
+	bool any = false;
+
+	for (size_t i = 0; i < b->n; i++) {
+		const struct store_item *it = &b->items[i];
+
+		if (it->result != STORE_PENDING)
+			continue;
+		sum += it->size;
+		any = any || it->bytes == NULL || cyrus_has_commands(it->bytes,
+		    (size_t)it->size, c->c.file == NULL);
+	}
+	return any ? sum : 0;
 }
 
 /* Making messages. */
@@ -630,6 +658,7 @@ cyrus_submit(struct target *t, struct store_batch *b, struct err *e)
 {
 	struct cyrus_target *c = (struct cyrus_target *)t;
 	struct store_batch *before = c->head;
+	uint64_t bytes;
 
 	b->priv = xcalloc(1, sizeof(struct flight));
 	b->next = NULL;
@@ -650,10 +679,11 @@ cyrus_submit(struct target *t, struct store_batch *b, struct err *e)
 		flight_of(b)->stage = ENDED;
 		return 0;
 	}
+	bytes = harmful(c, b);
 	/* Not yet sent: what ends the connection now says nothing of it. */
 	for (; before != NULL && before != b; before = before->next) {
-		int rc = c->staged > STAGED_MAX ? finish(c, before, e) :
-		    push(c, before, e);
+		int rc = c->staged > STAGED_MAX || bytes > 0 ?
+		    finish(c, before, e) : push(c, before, e);
 
 		if (rc == -1) {
 			for (size_t i = 0; i < b->n; i++)
@@ -665,6 +695,10 @@ cyrus_submit(struct target *t, struct store_batch *b, struct err *e)
 	}
 	if (c->staged > STAGED_MAX)
 		cyrus_restart(c);
+	if (bytes > 0 && cyrus_fence(c, bytes, e) == -1) {
+		end_batch(b, STORE_NOT_SENT, e);
+		return -1;
+	}
 	return send_files(c, b, e);
 }
 

@@ -330,7 +330,8 @@ sync_open_child(struct sync **yp, const struct store_conf *conf,
 		*e = y->why;
 		if (e->cause != CAUSE_CANCELLED)
 			e->scope = ERR_HOST;
-		e->retry = false;
+		e->retry = e->cause == CAUSE_DISK ||
+		    e->cause == CAUSE_CANCELLED;
 		sync_close(&y);
 		return -1;
 	}

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -26,6 +27,7 @@
 
 #define END_MS		10000	/* for a child that was asked to go */
 #define WORDS_MAX	300
+#define ROOM_MIN	((uint64_t)1 << 20)	/* or a partition is full */
 
 struct sync_child {
 	pid_t		 pid;
@@ -191,6 +193,19 @@ reap(struct sync_child *c)
 	return status;
 }
 
+/* Is there a partition without room? */
+static bool
+no_room(const struct sync_child *c)
+{
+	struct statvfs fs;
+
+	for (size_t i = 0; c->partitions[i] != NULL; i++)
+		if (statvfs(c->partitions[i], &fs) == 0 &&
+		    (uint64_t)fs.f_bavail * fs.f_frsize < ROOM_MIN)
+			return true;
+	return false;
+}
+
 /* How it ended and the first words of its complaint. */
 static void
 explain(struct sync_child *c, int status, struct err *e)
@@ -211,8 +226,14 @@ explain(struct sync_child *c, int status, struct err *e)
 		snprintf(how, sizeof how, "ended with %d",
 		    WEXITSTATUS(status));
 	memcpy(why, e->text, sizeof why);
-	snprintf(e->text, sizeof e->text, "sync_server %s%s%.200s (%.150s)",
-	    how, words[0] != '\0' ? ": " : "", words, why);
+	snprintf(e->text, sizeof e->text, "sync_server %s%s%.200s (%.150s)%s",
+	    how, words[0] != '\0' ? ": " : "", words, why, no_room(c) ?
+	    " (the target's disk is full)" : "");
+	if (no_room(c)) {
+		e->scope = ERR_HOST;
+		e->cause = CAUSE_DISK;
+		e->retry = true;
+	}
 }
 
 void

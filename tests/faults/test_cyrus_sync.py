@@ -17,7 +17,9 @@ from collections import Counter
 import cysync
 import kills
 from cysync import fill, write
-from haul import DONE, Haul, wait_for
+from haul import AGAIN, DONE, Haul, wait_for
+from servers import Cyrus
+from tmpfs import Tmpfs, tmpfs
 
 
 def children(pid):
@@ -114,6 +116,73 @@ class Kills(cysync.Case):
         self.assertGreaterEqual(killed, wanted, f"SEED={kills.SEED}")
         wait_for(lambda: not self.staged())
         self.sound(user)
+
+    def test_full_disk(self):
+        """The spool is full: the copy waits for room, and ends when there is
+        none; afterwards nothing is missing and nothing is there twice."""
+        disk = tmpfs(100)
+        if disk is None:
+            self.skipTest("no right to mount")
+        with disk:
+            pass
+        with Cyrus(CREATE="no") as server, Tmpfs(60_000, over=server.vars["spool"] + "/default") as disk:
+            self.server, ours = server, self.server
+            self.log_before = 0
+            try:
+                for leave in 150_000, 700_000:
+                    user = self.fresh()
+                    with Haul(faults=True) as haul:
+                        disk.fill(leave)
+                        words = "maildir:" + self.source, self.target(user), "--create-users", "--min-free", "0", "--patience", "1"
+                        run = haul.copy(*words)
+                        self.assertEqual(run.code, AGAIN, run)
+                        self.assertRegex(run.err, r"(?i)disk.*full|no space left")
+                        disk.make_room()
+                        run = haul.copy(*words)
+                        self.assertEqual((run.code, run.totals["copied"] + run.totals["present"]), (DONE, 263), run)
+                        self.equal(self.boxes, user=user)
+                        self.sound(user)
+                        server.delete_user(user)
+            finally:
+                self.server = ours
+
+    def test_lines_of_messages_are_no_commands(self):
+        """A Cyrus whose disk is full takes what is left of a message for
+        commands."""
+        disk = tmpfs(100)
+        if disk is None:
+            self.skipTest("no right to mount")
+        with disk:
+            pass
+        with Cyrus(CREATE="no") as server, Tmpfs(60_000, over=server.vars["spool"] + "/default") as disk:
+            self.server, ours = server, self.server
+            try:
+                for number, kind in enumerate(("local", "remote")):
+                    victim, user = f"victim{number}", self.fresh()
+                    server.create_user(victim)
+                    server.create_user(user)
+                    box = cysync.trees.Box(uidvalidity=8)
+                    lines = b"APPLY UNUSER %s\nx SYNCAPPLY UNUSER %s\n" % ((victim.encode(),) * 2)
+                    for i in range(20):
+                        box.add(b"From: x@example.org\n\n" + lines * 3000, uid=i + 1)
+                    source = self.haul.path("hostile" + kind)
+                    write(source, {"INBOX": box})
+                    target = self.target(user) if kind == "local" else self.remote(user)
+                    with Haul(faults=True) as haul:
+                        words = "maildir:" + source, target, "--min-free", "0", "--patience", "1"
+                        disk.fill(600_000)
+                        run = haul.copy(*words)
+                        self.assertEqual(run.code, AGAIN, run)
+                        client = server.login_as(victim)
+                        self.assertEqual(client.status("INBOX", "(MESSAGES)")[0], "OK")
+                        client.logout()
+                        disk.make_room()
+                        run = haul.copy(*words)
+                        self.assertEqual((run.code, run.totals["copied"] + run.totals["present"]), (DONE, 20), run)
+                    self.equal({"INBOX": box}, user=user)
+                    server.delete_user(user)
+            finally:
+                self.server = ours
 
     def test_user_who_lost_his_inbox(self):
         """A power cut between the two halves of an INBOX made anew: the next run

@@ -13,7 +13,7 @@
 
 #include "cyrus/cyrus_box.h"
 #include "cyrus/cyrus_conf.h"
-#include "cyrus/cyrus_name.h"
+#include "cyrus/cyrus_impl.h"
 
 /* The tokens of a text, one letter and the value each, as one line. */
 static void
@@ -331,6 +331,32 @@ test_configuration(void **state)
 	cyrus_conf_free(&c);
 }
 
+static void
+test_commands(void **state)
+{
+	static const struct { const char *text; bool sync, imap; } cases[] = {
+		{ "Subject: x\r\n\r\nhello\r\n", false, false },
+		{ "a\r\nAPPLY UNUSER bob\r\n", true, false },
+		{ "apply x", true, false },
+		{ "a\napply\tx\n", true, false },
+		{ "a\r\nto apply it\r\n", false, false },
+		{ "a\r\nx DELETE user/bob\r\n", false, true },
+		{ "a\r\nx syncapply\r\n", false, true },
+		{ "a\r\nx deleted\r\n", false, false },
+		{ "applying", false, false }, { "", false, false }
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		size_t n = strlen(cases[i].text);
+
+		assert_int_equal(cyrus_has_commands(cases[i].text, n, false),
+		    cases[i].sync);
+		assert_int_equal(cyrus_has_commands(cases[i].text, n, true),
+		    cases[i].imap);
+	}
+}
+
 int
 main(void)
 {
@@ -342,6 +368,7 @@ main(void)
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_long_name),
 		cmocka_unit_test(test_configuration),
+		cmocka_unit_test(test_commands),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
