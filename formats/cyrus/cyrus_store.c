@@ -695,7 +695,8 @@ cyrus_submit(struct target *t, struct store_batch *b, struct err *e)
 	}
 	if (c->staged > STAGED_MAX)
 		cyrus_restart(c);
-	if (bytes > 0 && cyrus_fence(c, bytes, e) == -1) {
+	if (bytes > 0 && !fault_mutated("fence") && cyrus_fence(c, bytes,
+	    e) == -1) {
 		end_batch(b, STORE_NOT_SENT, e);
 		return -1;
 	}
