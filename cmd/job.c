@@ -35,20 +35,16 @@ small(uint64_t n)
 	return n > 1000000 ? 1000000 : (unsigned)n;
 }
 
-/* When the run has to end, on the monotonic clock; 0: whenever it is done. */
-static uint64_t
-stop_time(const struct config *c)
+/* When the run has to end. */
+static void
+set_stop(struct settings *s, const struct config *c)
 {
-	uint64_t s = config_num(c, CFG_MAX_TIME), at;
-	time_t now = time(NULL);
+	uint64_t longest = config_num(c, CFG_MAX_TIME);
 
-	if (config_isset(c, CFG_STOP_AT)) {
-		at = (uint64_t)(clock_next(now, (unsigned)config_num(c,
-		    CFG_STOP_AT)) - now);
-		if (at < s)
-			s = at;
-	}
-	return s == UINT64_MAX ? 0 : now_ms() + s * 1000;
+	s->stop_ms = longest == UINT64_MAX ? 0 : now_ms() + longest * 1000;
+	if (config_isset(c, CFG_STOP_AT))
+		s->stop_at = clock_next(time(NULL), (unsigned)config_num(c,
+		    CFG_STOP_AT));
 }
 
 /* The values in force that the engine needs. */
@@ -92,7 +88,7 @@ fill_settings(struct job *j)
 	s->target_limits = &j->limits[SIDE_TARGET];
 	s->probe_ms = PROBE_MS;
 	s->cap_raise_ms = CAP_RAISE_MS;
-	s->stop_ms = stop_time(c);
+	set_stop(s, c);
 	s->refusal_rule = s->repair ? "repair=yes" : "repair=no";
 	buf_init(&b, 1000);
 	buf_addf(&b, "%s,%s,%s,%s",

@@ -48,6 +48,9 @@ struct account {
 	bool		 user_missing;	/* to be made */
 	uint64_t	 strange;	/* messages at the target that are not
 					 * known to be the source's */
+	uint64_t	 compared;	/* so many of them with the source's */
+	bool		 unproven;	/* a plan: none equal, and not all were
+					 * compared */
 
 	/* under the pool's mutex */
 	enum account_phase phase;
@@ -87,6 +90,9 @@ int	account_source(struct lane *, struct account *, struct err *);
 int	account_target(struct lane *, struct account *, struct err *);
 int	account_pair(struct lane *, struct account *, struct err *);
 int	account_check(struct lane *, struct account *, struct err *);
+/* existing.c, of account_check(): is what a new account's target holds the
+ * source's? */
+int	account_existing(struct lane *, struct account *, struct err *);
 /* The box in the account's view that is this pair's; NULL: there is none. */
 const struct target_box *account_box(struct lane *, struct account *,
 	    const struct pair *);

@@ -68,6 +68,7 @@ struct lane {
 	struct folder_info *folders;
 	const char	**folder_keys;	/* what the state calls them: unique */
 	size_t		 nfolders;
+	uint64_t	 look_most;	/* look() takes no more, 0: all */
 	char		 refusal_rule[300];	/* of the open target */
 	struct pair_work *work;		/* buffers of batch.c, kept */
 	unsigned	 lifted;	/* the account's, before its stores */

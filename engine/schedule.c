@@ -8,6 +8,7 @@
  * target gains from it.
  */
 #include <stdlib.h>
+#include <time.h>
 
 #include "pool_impl.h"
 
@@ -88,12 +89,12 @@ given_up(const struct account *a)
 static bool
 fits_in_time(const struct pool *pool, const struct account *a, uint64_t now)
 {
-	uint64_t stop = pool->run->set->stop_ms, soon, left;
+	uint64_t left = settings_left_ms(pool->run->set, now, time(NULL));
+	uint64_t soon;
 
-	if (stop == 0)
+	if (left == UINT64_MAX)
 		return true;
-	left = stop > now ? stop - now : 0;
-	soon = (stop - pool->run->start_ms) / 4;
+	soon = (now - pool->run->start_ms + left) / 4;
 	if (soon > SOON_MS)
 		soon = SOON_MS;
 	return left > soon || eta_account_ms(pool, a) <= left;

@@ -115,7 +115,8 @@ static const char schema_hosts[] =
 "CREATE TABLE live (id INTEGER PRIMARY KEY CHECK (id = 1), pass INTEGER,"
 "  updated INTEGER, mode TEXT, left_s INTEGER, basis TEXT);";
 
-/* Opens PATH.lock and takes it; the pid in it is for people only. */
+/* Opens PATH.lock and takes it; the pid in it is for people only.  What others
+ * asked of the last holder (control.h) goes with its pid. */
 static int
 take_lock(const char *path, int *fdp, long *holder, struct err *e)
 {

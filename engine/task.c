@@ -368,7 +368,7 @@ static int
 log_in_and_prepare(struct pool *pool, struct lane *l, struct account *a,
     struct err *e)
 {
-	bool barred, in_source, in_target, now_barred;
+	bool barred, in[2], refused[2], now_barred;
 	int rc;
 
 	uv_mutex_lock(&pool->mutex);
@@ -384,13 +384,16 @@ log_in_and_prepare(struct pool *pool, struct lane *l, struct account *a,
 		e->cause = CAUSE_AUTH;
 		l->trouble = TROUBLE_TOLD;
 	}
-	in_source = l->src != NULL;
-	in_target = rc == 0 || l->tgt != NULL;
+	in[SIDE_SOURCE] = l->src != NULL;
+	in[SIDE_TARGET] = rc == 0 || l->tgt != NULL;
+	refused[SIDE_SOURCE] = rc == -1 && !barred && !in[SIDE_SOURCE] &&
+	    e->cause == CAUSE_AUTH;
+	refused[SIDE_TARGET] = rc == -1 && !barred && in[SIDE_SOURCE] &&
+	    e->cause == CAUSE_AUTH;
 	uv_mutex_lock(&pool->mutex);
 	if (rc == 0)
 		take_measure(l, a);
-	login_ends(pool->logins, a, in_source, in_target, rc == -1 &&
-	    !barred && e->cause == CAUSE_AUTH);
+	login_ends(pool->logins, a, in, refused);
 	now_barred = !barred && login_barred(pool->logins, a);
 	uv_mutex_unlock(&pool->mutex);
 	if (now_barred)

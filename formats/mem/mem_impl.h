@@ -20,5 +20,6 @@ void		 mem_unlock(void);
 struct mem_store *mem_find(const char *name);		/* under the lock */
 void		*mem_alloc(struct mem_store *, size_t);
 uint64_t	 mem_now_ms(void);
+int		 mem_internal_error(const struct mem_store *, struct err *);
 
 #endif

@@ -118,7 +118,7 @@ list(struct source *sp, struct arena *a, struct folder_info **folders,
 		fi->raw_name = fi->name = f->name;
 		fi->uidvalidity = f->uidvalidity;
 		fi->uidnext = f->uidnext;
-		fi->modseq = f->modseq;
+		fi->modseq = s->store->no_modseq ? 0 : f->modseq;
 		fi->messages = f->count;
 		fi->bytes = UNKNOWN64;
 		fi->subscribed = f->subscribed;
@@ -137,6 +137,9 @@ folder_open(struct source *sp, struct folder_info *fi,
 	struct mem_src *s = (struct mem_src *)sp;
 	uint64_t modseq;
 
+	if (s->store->breaks[0] != '\0' && strcmp(s->store->breaks,
+	    fi->raw_name) == 0)
+		return mem_internal_error(s->store, e);
 	mem_lock();
 	mem_settle(s->store);
 	s->folder = mem_folder_get(s->store, fi->raw_name, false);
@@ -145,7 +148,7 @@ folder_open(struct source *sp, struct folder_info *fi,
 		return err_set(e, ERR_MAILBOX, "no such mailbox");
 	fi->uidvalidity = s->folder->uidvalidity;
 	fi->uidnext = s->folder->uidnext;
-	fi->modseq = s->folder->modseq;
+	fi->modseq = s->store->no_modseq ? 0 : s->folder->modseq;
 	fi->messages = s->folder->count;
 	s->at = s->folder->first;
 	s->from_uid = from_uid;

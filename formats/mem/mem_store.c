@@ -198,3 +198,12 @@ mem_settle(struct mem_store *s)
 		*lp = l->next;
 	}
 }
+
+int
+mem_internal_error(const struct mem_store *s, struct err *e)
+{
+	err_retry(e, s->breaks_all ? ERR_HOST : ERR_MAILBOX, "NO [SERVERBUG] "
+	    "internal error");
+	e->cause = CAUSE_BROKEN;
+	return -1;
+}

@@ -79,6 +79,11 @@ struct mem_store {
 	uint64_t	 max_message;	/* bytes, 0: no limit */
 	bool		 missing;	/* the account does not exist */
 	void		(*on_batch)(struct mem_store *);	/* before each */
+	void		(*on_change)(struct mem_store *, const char *what,
+			    const char *mailbox);	/* before "open",
+					 * "rename", "delete", "subscribe" */
+	bool		 no_rename;	/* mailboxes keep their names */
+	bool		 no_modseq;	/* no CONDSTORE */
 	bool		 login_fails;	/* its password is wrong */
 	bool		 unavailable;	/* to whoever opens it, as if the host
 					 * were */
@@ -86,6 +91,8 @@ struct mem_store {
 	bool		 hangs_up;	/* whoever opens it */
 	char		 sick[32];	/* as a source: a message holding this
 					 * cannot be read: the disk fails */
+	bool		 no_view;	/* what it holds is not told: the host
+					 * is away */
 	unsigned	 sessions;	/* open */
 	bool		 chooses_uids;	/* want_uid is honoured */
 	/* counted */

@@ -118,7 +118,8 @@ survey(struct target *tp, struct arena *a, const char *const *names, size_t n,
 
 	(void)names;
 	(void)n;
-	(void)e;
+	if (t->store->no_view)
+		return err_retry(e, ERR_HOST, "no answer to LIST");
 	mem_lock();
 	mem_settle(t->store);
 	for (struct mem_folder *f = t->store->folders; f; f = f->next)
@@ -141,13 +142,11 @@ survey(struct target *tp, struct arena *a, const char *const *names, size_t n,
 	return 0;
 }
 
-static int
-internal_error(const struct mem_store *s, struct err *e)
+static void
+changing(struct mem_store *s, const char *what, const char *fname)
 {
-	err_retry(e, s->breaks_all ? ERR_HOST : ERR_MAILBOX, "NO [SERVERBUG] "
-	    "internal error");
-	e->cause = CAUSE_BROKEN;
-	return -1;
+	if (s->on_change != NULL)
+		s->on_change(s, what, fname);
 }
 
 static int
@@ -158,18 +157,20 @@ folder_open(struct target *tp, const char *fname, struct folder_state *st,
 
 	if (t->store->breaks[0] != '\0' && strcmp(t->store->breaks,
 	    fname) == 0)
-		return internal_error(t->store, e);
+		return mem_internal_error(t->store, e);
 	mem_lock();
 	mem_settle(t->store);
 	t->folder = mem_folder_get(t->store, fname, false);
 	if (t->folder != NULL) {
 		st->uidvalidity = t->folder->uidvalidity;
 		st->uidnext = t->folder->uidnext;
-		st->modseq = t->folder->modseq;
+		st->modseq = t->store->no_modseq ? 0 : t->folder->modseq;
 		st->messages = t->folder->count;
 		st->special_use = t->folder->special_use;
 	}
 	mem_unlock();
+	/* After what it tells. */
+	changing(t->store, "open", fname);
 	return t->folder != NULL;
 }
 
@@ -192,6 +193,19 @@ parent(struct target *tp, struct arena *a, const char *fname,
 	return 1;
 }
 
+/* Under the lock. */
+static void
+make_parents(struct mem_store *s, const char *fname)
+{
+	for (const char *p = fname; s->makes_parents &&
+	    (p = strchr(p, '/')) != NULL; p++) {
+		char up[400];
+
+		snprintf(up, sizeof up, "%.*s", (int)(p - fname), fname);
+		mem_folder_get(s, up, true);
+	}
+}
+
 static int
 folder_create(struct target *tp, const char *fname, unsigned use,
     struct err *e)
@@ -207,13 +221,7 @@ folder_create(struct target *tp, const char *fname, unsigned use,
 		t->store->ncreated++;
 	f = mem_folder_get(t->store, fname, true);
 	f->special_use |= use;
-	for (const char *p = fname; t->store->makes_parents &&
-	    (p = strchr(p, '/')) != NULL; p++) {
-		char up[400];
-
-		snprintf(up, sizeof up, "%.*s", (int)(p - fname), fname);
-		mem_folder_get(t->store, up, true);
-	}
+	make_parents(t->store, fname);
 	mem_unlock();
 	return 0;
 }
@@ -227,8 +235,9 @@ folder_rename(struct target *tp, const char *from, const char *to,
 	size_t len = strlen(from), n = 0;
 	char name_buf[4096];
 
+	changing(s, "rename", from);
 	mem_lock();
-	if (mem_folder_get(s, to, false) != NULL ||
+	if (s->no_rename || mem_folder_get(s, to, false) != NULL ||
 	    mem_folder_get(s, from, false) == NULL) {
 		mem_unlock();
 		return err_set(e, ERR_MAILBOX, "RENAME %s to %s: NO", from,
@@ -245,6 +254,7 @@ folder_rename(struct target *tp, const char *from, const char *to,
 			f->uidvalidity = s->next_uidvalidity++;
 		n++;
 	}
+	make_parents(s, to);
 	s->nchanges += n;
 	mem_unlock();
 	return 0;
@@ -279,6 +289,7 @@ subscribe(struct target *tp, const char *fname, bool on, struct err *e)
 	struct mem_folder *f;
 
 	(void)e;
+	changing(t->store, "subscribe", fname);
 	mem_lock();
 	f = mem_folder_get(t->store, fname, false);
 	if (f != NULL && f->subscribed != on) {
@@ -320,7 +331,7 @@ take(struct mem_store *s, struct store_item *it, struct buf *b)
 	}
 	if (s->breaks[0] != '\0' && memmem(b->ptr, b->len, s->breaks,
 	    strlen(s->breaks)) != NULL) {
-		internal_error(s, &it->err);
+		mem_internal_error(s, &it->err);
 		if (it->suspect)
 			it->err.scope = ERR_MESSAGE;
 		return -1;
@@ -555,6 +566,7 @@ folder_delete(struct target *tp, const char *fname, struct err *e)
 	struct mem_folder *f, **fp;
 
 	(void)e;
+	changing(t->store, "delete", fname);
 	mem_lock();
 	for (fp = &t->store->folders; (f = *fp) != NULL; fp = &f->next)
 		if (strcmp(f->name, fname) == 0) {

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -174,6 +175,20 @@ make_account(struct account *a, const char *name, const char *source,
 		abort();
 }
 
+/* With the state open and before anything else, as long as the test wants. */
+static void
+wait_at_start(void)
+{
+	const char *name = getenv("FIXTURE_SLOW");
+	struct timespec t = { 0, 5000000 };
+
+	if (name == NULL)
+		return;
+	fclose(fopen(name, "w"));
+	while (access(name, F_OK) == 0)
+		nanosleep(&t, NULL);
+}
+
 static int
 run_child(struct fixture *f)
 {
@@ -208,6 +223,7 @@ run_child(struct fixture *f)
 	if (state_open(&run.state, f->state, &created, &e) == -1)
 		return failed_run(&e);
 	state_set_log(run.state, log);
+	wait_at_start();
 	if (pass_begin(run.state, "test", &e) == -1 ||
 	    pool_run(&run, list, 1 + f->more, NULL, NULL, &r, &e) == -1)
 		return failed_run(&e);

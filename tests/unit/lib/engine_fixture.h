@@ -44,7 +44,8 @@ int	fixture_run(struct fixture *);
 int	fixture_undo(struct fixture *, bool apply);
 /* Changes the state behind everybody's back. */
 void	fixture_sql(struct fixture *, const char *sql);
-/* The same in two parts: the run's pid, and its end. */
+/* The same in two parts: the run's pid, and its end.  With FIXTURE_SLOW=FILE it
+ * makes that file when it holds the state, and waits until it is gone. */
 pid_t	fixture_begin(struct fixture *);
 int	fixture_end(pid_t);
 /* So many accounts besides the first, with stores of their own. */
