@@ -403,7 +403,8 @@ describe(struct cyrus_target *c, struct cyrus_box *b, const char *seen,
 		if (parent(&c->t, &a, at, &at) == 1)
 			rc = get_box(c, at, &up, e);
 		else if ((rc = get_box(c, "INBOX", &up, e)) == 0)
-			rc = err_set(e, ERR_ACCOUNT, "the user has no INBOX");
+			rc = err_retry(e, ERR_ACCOUNT, "the user has no "
+			    "INBOX (any more)");
 	if (rc == 1) {
 		snprintf(b->partition, sizeof b->partition, "%s",
 		    up.partition);
