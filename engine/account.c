@@ -12,6 +12,7 @@
 
 #include "nearby.h"
 #include "quota.h"
+#include "rights.h"
 #include "undo.h"
 #include "user.h"
 
@@ -94,8 +95,10 @@ new_pair(struct lane *l, struct account *a, const struct folder_info *f,
 	p->tgt_name = m->name;
 	p->tgt_key = m->key;
 	p->messages = f->messages;
-	p->special_use = m->rule.use;
-	p->subscribe = is_subscribed(&a->info, f, l->run->set->subscribe);
+	/* What nobody owns has no uses, and no subscribers. */
+	p->special_use = a->shared ? 0 : m->rule.use;
+	p->subscribe = !a->shared && is_subscribed(&a->info, f,
+	    l->run->set->subscribe);
 	return p;
 }
 
@@ -324,7 +327,7 @@ account_begin(struct lane *l, struct account *a, struct err *e)
 	a->pairs = NULL;
 	a->npairs = 0;
 	a->names = NULL;
-	a->viewed = a->user_missing = false;
+	a->viewed = a->user_missing = a->shares = false;
 	a->strange = a->compared = 0;
 	a->unproven = false;
 	memset(&a->view, 0, sizeof a->view);
@@ -339,6 +342,9 @@ account_begin(struct lane *l, struct account *a, struct err *e)
 		    "now %s: nothing was done; rename the user at the server "
 		    "and say --apply-renames, or forget the account and copy "
 		    "it anew", a->old_user, a->target_user);
+	if (rc == 0 && l->run->set->only_metadata && a->row.messages == 0)
+		rc = err_set(e, ERR_ACCOUNT, "nothing of it was copied yet: "
+		    "--only-metadata comes after that");
 	return rc;
 }
 
@@ -439,6 +445,12 @@ account_prepare(struct lane *l, struct account *a, struct err *e)
 		return -1;
 	if (quota_before(l, &a->info, e) == -1)
 		return err_ctx(e, "target");
+	if (rights_note(l, a, e) == -1)
+		return -1;
+	/* Without messages: for what is there already. */
+	for (struct pair *p = a->pairs; p != NULL &&
+	    l->run->set->only_metadata; p = p->next)
+		p->state = p->seen != NULL ? PAIR_DONE : PAIR_FAILED;
 	lane_flush_notes(l);
 	return 0;
 }
@@ -527,9 +539,13 @@ account_finish(struct lane *l, struct account *a, struct err *e)
 		if (p->special_use != 0 && once(l, a, p, "mark", mark_use,
 		    e) == -1)
 			return -1;
-		if (pair_check_doubles(l, p, e) == -1)
+		if (!l->run->set->only_metadata &&
+		    pair_check_doubles(l, p, e) == -1)
 			return -1;
 	}
+	if (lane_open_target(l, e) == -1 ||
+	    rights_give(l, a, &a->shares, e) == -1)
+		return -1;
 	if (quota_after(l, e) == -1)
 		return err_ctx(e, "target");
 	lane_flush_notes(l);

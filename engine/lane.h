@@ -16,6 +16,7 @@
 #include "target.h"
 
 struct account;		/* account.h */
+struct people;		/* people.h */
 struct pair;
 
 /* When it will all be done; written by the main thread. */
@@ -34,6 +35,7 @@ struct run {
 	const char		*state_path;	/* to be controlled, or NULL */
 	bool			 planning;	/* nothing may be changed */
 	uint64_t		 start_ms;	/* monotonic; 0: pool_run() */
+	const struct people	*people;	/* or NULL: nobody */
 	struct hosts		*hosts;		/* set up by pool_run() */
 	_Atomic bool		 stop;		/* finish the batch in hand */
 	_Atomic bool		 paused;	/* the same, and wait */

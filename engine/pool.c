@@ -71,7 +71,8 @@ static void
 work(struct pool *pool, struct lane *l)
 {
 	uv_mutex_lock(&pool->mutex);
-	while (!lane_stopping(l) && pool->ended < pool->n) {
+	while (!lane_stopping(l) && (pool->ended < pool->n ||
+	    to_be_shared(pool))) {
 		struct task t = schedule(pool, l);
 		uint64_t now = now_ms(), wait = 200;
 

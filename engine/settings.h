@@ -28,6 +28,8 @@ struct settings {
 	bool		 create_users, merge_existing, empty_ok;
 	bool		 refuse_collisions, apply_renames;
 	bool		 count_bytes;		/* plan: read everything */
+	bool		 acl;			/* give access rights */
+	bool		 only_metadata;		/* no messages */
 	enum subscribe	 subscribe;
 	const struct rules *rules;		/* never NULL */
 	/* Name what a refusal, and what the choice of messages, depend on: a

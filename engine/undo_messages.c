@@ -6,6 +6,7 @@
 #include "undo_impl.h"
 
 #define BATCH		500	/* messages taken back at once */
+#define BATCH_FILES	5000	/* where directories are read for each batch */
 
 /* Flags and keywords, in any order and case, as a number. */
 uint64_t
@@ -173,15 +174,19 @@ int
 undo_take_messages(struct undo *u, struct box *b, struct err *e)
 {
 	struct lane *l = u->l;
+	struct target_caps caps;
+	size_t batch;
 	int rc;
 
 	if (open_to_take(l, b, b->f.uidvalidity, e) == -1)
 		return -1;
+	target_caps(l->tgt, &caps);
+	batch = caps.bits & TGT_PROMPT ? BATCH_FILES : BATCH;
 	/* What they are marked for is an op that was begun. */
 	rc = unmark(l, b->unmark.v, b->unmark.n, e);
-	for (size_t i = 0; i < b->go.n && rc == 0; i += BATCH)
-		rc = take_back_batch(u, b, i, b->go.n - i < BATCH ?
-		    b->go.n - i : BATCH, e);
+	for (size_t i = 0; i < b->go.n && rc == 0; i += batch)
+		rc = take_back_batch(u, b, i, b->go.n - i < batch ?
+		    b->go.n - i : batch, e);
 	if (l->tgt != NULL)
 		target_folder_close(l->tgt);
 	return rc;

@@ -491,8 +491,11 @@ apply_reset(struct db *db, void *arg, struct err *e)
 	/* What was done once for the mailbox is done again for a new one. */
 	if (r->deleted && db_run(db, e, "DELETE FROM op WHERE account_id = ?1"
 	    " AND name = ?2 AND kind IN ('create', 'create-parent',"
-	    " 'subscribe', 'mark')", "is",
+	    " 'subscribe', 'mark', 'acl-looked')", "is",
 	    r->account_id, r->tgt_name) == -1)
+		return -1;
+	if (r->deleted && db_run(db, e, "DELETE FROM access WHERE mailbox_id ="
+	    " ?1", "i", r->mailbox_id) == -1)
 		return -1;
 	return apply_close(db, &r->mailbox_id, e) == -1 ? -1 :
 	    begin_anew(db, r->account_id, e);

@@ -340,6 +340,43 @@ target_set_quota(struct target *t, uint64_t bytes, bool *changed,
 }
 
 int
+target_acl(struct target *t, struct arena *a, const char *name,
+    struct acl_entry **acl, size_t *n, struct err *e)
+{
+	*acl = NULL;
+	*n = 0;
+	if (t->ops->acl == NULL) {
+		err_set(e, ERR_ACCOUNT, "this kind of target has no access "
+		    "rights");
+		return 0;
+	}
+	return told(t->ops->acl(t, a, name, acl, n, e), e);
+}
+
+int
+target_set_acl(struct target *t, const char *name, const char *who,
+    const char *rights, struct err *e)
+{
+	int rc;
+
+	if (may_change(t, "set access rights", e) == -1)
+		return -1;
+	fault_point("acl.before");
+	rc = told(t->ops->set_acl(t, name, who, rights, e), e);
+	fault_point("acl.set");
+	return rc;
+}
+
+int
+target_foreign_name(struct target *t, struct arena *a, const char *owner,
+    const char *name, const char **foreign)
+{
+	if (t->ops->foreign_name == NULL)
+		return 0;
+	return t->ops->foreign_name(t, a, owner, name, foreign);
+}
+
+int
 target_submit(struct target *t, struct store_batch *b, struct err *e)
 {
 	assert(t->in_folder && b->n > 0);

@@ -49,6 +49,24 @@ close_source(struct source *sp)
 	free(sp);
 }
 
+/* "OWNER MAILBOX" in each line. */
+static void
+list_foreign(struct arena *a, const char *text, struct account_info *info)
+{
+	struct foreign_box *f = arena_alloc(a, 20 * sizeof *f);
+	size_t n = 0, len, at;
+
+	for (; *text != '\0' && n < 20; text += len + 1, n++) {
+		len = strcspn(text, "\n");
+		at = strcspn(text, " ");
+		f[n].name = arena_memdup0(a, text, len);
+		f[n].owner = arena_memdup0(a, text, at);
+		f[n].box = arena_memdup0(a, text + at + 1, len - at - 1);
+	}
+	info->foreign = f;
+	info->nforeign = n;
+}
+
 static int
 account_facts(struct source *sp, struct arena *a, struct account_info *info,
     struct err *e)
@@ -70,6 +88,7 @@ account_facts(struct source *sp, struct arena *a, struct account_info *info,
 	info->subscriptions = list;
 	info->nsubscriptions = n;
 	info->has_subscriptions = n > 0;
+	list_foreign(a, s->store->foreign, info);
 	if (s->store->quota_bytes != 0)
 		info->quota_bytes = s->store->quota_bytes;
 	return 0;
@@ -123,6 +142,7 @@ list(struct source *sp, struct arena *a, struct folder_info **folders,
 		fi->bytes = UNKNOWN64;
 		fi->subscribed = f->subscribed;
 		fi->special_use = f->special_use;
+		mem_acl(a, f->acl, &fi->acl, &fi->nacl);
 		fi++;
 	}
 	*n = (size_t)(fi - *folders);

@@ -31,6 +31,7 @@ struct mem_folder {
 	uint64_t	 modseq;
 	bool		 subscribed;
 	unsigned	 special_use;
+	char		 acl[400];	/* "WHO RIGHTS\n"... */
 	struct mem_message *first, *last;
 	uint64_t	 count;		/* not expunged */
 };
@@ -65,6 +66,12 @@ struct mem_store {
 	unsigned	 quota_failing;	/* so many times */
 	unsigned	 quota_ms;	/* a change takes that long */
 	unsigned	 nquota;	/* times that it was changed */
+	char		 foreign[300];	/* as a source: "OWNER MAILBOX\n"... */
+	char		 shared[300];	/* "user/OWNER/MAILBOX\n": subscribed */
+	bool		 no_acl;
+	char		 acl_refuse[32];	/* who is given nothing */
+	bool		 inherits;	/* rights, from the level above */
+	unsigned	 nacl;		/* times that rights were set */
 	char		 refuse[32];	/* a message holding this is refused */
 	char		 no_create[32];	/* a mailbox that cannot be made */
 	char		 hangup[32];	/* one that breaks the session */
@@ -119,6 +126,9 @@ struct mem_message	*mem_add(struct mem_store *, struct mem_folder *,
 void			 mem_expunge(struct mem_folder *, uint32_t uid);
 void			 mem_set_flags(struct mem_folder *, uint32_t uid,
 			    unsigned flags);
+/* Rights "": none any more. */
+void			 mem_acl_set(struct mem_folder *, const char *who,
+			    const char *rights);
 /* Late commits whose time has come become visible. */
 void			 mem_settle(struct mem_store *);
 

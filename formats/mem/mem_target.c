@@ -193,6 +193,20 @@ parent(struct target *tp, struct arena *a, const char *fname,
 	return 1;
 }
 
+static void
+inherit(struct mem_store *s, struct mem_folder *f)
+{
+	const char *end = strrchr(f->name, '/');
+	char up[400];
+
+	if (end == NULL || f->acl[0] != '\0')
+		return;
+	snprintf(up, sizeof up, "%.*s", (int)(end - f->name), f->name);
+	for (const struct mem_folder *p = s->folders; p != NULL; p = p->next)
+		if (strcmp(p->name, up) == 0)
+			memcpy(f->acl, p->acl, sizeof f->acl);
+}
+
 /* Under the lock. */
 static void
 make_parents(struct mem_store *s, const char *fname)
@@ -221,6 +235,8 @@ folder_create(struct target *tp, const char *fname, unsigned use,
 		t->store->ncreated++;
 	f = mem_folder_get(t->store, fname, true);
 	f->special_use |= use;
+	if (t->store->inherits)
+		inherit(t->store, f);
 	make_parents(t->store, fname);
 	mem_unlock();
 	return 0;
@@ -292,6 +308,14 @@ subscribe(struct target *tp, const char *fname, bool on, struct err *e)
 	changing(t->store, "subscribe", fname);
 	mem_lock();
 	f = mem_folder_get(t->store, fname, false);
+	if (strncmp(fname, "user/", 5) == 0 && strstr(t->store->shared,
+	    fname) == NULL) {
+		size_t len = strlen(t->store->shared);
+
+		snprintf(t->store->shared + len, sizeof t->store->shared - len,
+		    "%s\n", fname);
+		t->store->nchanges++;
+	}
 	if (f != NULL && f->subscribed != on) {
 		f->subscribed = on;
 		t->store->nchanges++;
@@ -646,6 +670,60 @@ set_quota(struct target *tp, uint64_t bytes, bool *changed, struct err *e)
 	return 1;
 }
 
+static int
+acl(struct target *tp, struct arena *a, const char *fname,
+    struct acl_entry **out, size_t *n, struct err *e)
+{
+	struct mem_store *s = ((struct mem_tgt *)tp)->store;
+	const struct acl_entry *list = NULL;
+	struct mem_folder *f;
+
+	if (s->no_acl) {
+		err_set(e, ERR_ACCOUNT, "no rights here");
+		return 0;
+	}
+	mem_lock();
+	f = mem_folder_get(s, fname, false);
+	if (f != NULL)
+		mem_acl(a, f->acl, &list, n);
+	mem_unlock();
+	*out = arena_alloc(a, (*n + 1) * sizeof **out);
+	if (*n > 0)
+		memcpy(*out, list, *n * sizeof **out);
+	return 1;
+}
+
+static int
+set_acl(struct target *tp, const char *fname, const char *who,
+    const char *rights, struct err *e)
+{
+	struct mem_store *s = ((struct mem_tgt *)tp)->store;
+	struct mem_folder *f;
+
+	if (strcmp(s->acl_refuse, who) == 0) {
+		err_set(e, ERR_MAILBOX, "NO nobody of that name");
+		return 0;
+	}
+	mem_lock();
+	f = mem_folder_get(s, fname, false);
+	if (f != NULL) {
+		mem_acl_set(f, who, rights);
+		s->nacl++;
+	}
+	mem_unlock();
+	return 1;
+}
+
+static int
+foreign_name(struct target *tp, struct arena *a, const char *owner,
+    const char *fname, const char **out)
+{
+	(void)tp;
+	*out = owner == NULL ? arena_printf(a, "shared/%s", fname) :
+	    arena_printf(a, "user/%s/%s", owner, fname);
+	return 1;
+}
+
 static const char *const schemes[] = { "mem", NULL };
 static const char *const options[] = { NULL };
 
@@ -659,6 +737,7 @@ const struct target_ops mem_target = {
 	.folder_create = folder_create, .folder_rename = folder_rename,
 	.folder_delete = folder_delete, .set_uids = set_uids,
 	.change_flags = change_flags, .subscribe = subscribe,
-	.set_quota = set_quota, .submit = submit, .reap = reap,
+	.set_quota = set_quota, .acl = acl, .set_acl = set_acl,
+	.foreign_name = foreign_name, .submit = submit, .reap = reap,
 	.broken = broken, .expunge = expunge,
 };

@@ -15,6 +15,7 @@
 #include "base/buf.h"
 #include "base/xmalloc.h"
 #include "log.h"
+#include "people.h"
 
 #define REGION ((size_t)256 << 20)
 
@@ -50,6 +51,7 @@ fixture_start(struct fixture *f)
 	f->set.probe_ms = 200;
 	f->set.cap_raise_ms = 600000;
 	f->set.subscribe = SUBSCRIBE_AUTO;
+	f->set.acl = true;
 	f->set.rules = f->rules;
 	f->set.refusal_rule = "repair=no";
 	f->set.selection_rule = "";
@@ -202,10 +204,14 @@ run_child(struct fixture *f)
 	    .start_ms = f->started_ms };
 	struct account accounts[1 + FIXTURE_MORE] = { 0 };
 	struct account *list[1 + FIXTURE_MORE];
+	struct accounts *known = NULL;
+	struct people *people = NULL;
+	struct buf errors;
 	struct pool_result r;
 	struct err e;
 	bool created;
 
+	buf_init(&errors, 1 << 16);
 	for (unsigned i = 0; i <= f->more; i++) {
 		list[i] = &accounts[i];
 		if (i == 0)
@@ -219,6 +225,12 @@ run_child(struct fixture *f)
 			accounts[i].target_user = f->target_user;
 		accounts[i].expect = f->expect;
 		accounts[i].quota = f->quota;
+	}
+	if (f->people != NULL) {
+		accounts_read_text(&known, "list", f->people,
+		    strlen(f->people), true, &errors);
+		people = people_new(known, NULL);
+		run.people = people;
 	}
 	if (state_open(&run.state, f->state, &created, &e) == -1)
 		return failed_run(&e);
@@ -239,6 +251,9 @@ run_child(struct fixture *f)
 	if (pass_end(run.state, 0, &e) == -1)
 		return 75;
 	state_close(&run.state);
+	people_free(&people);
+	accounts_free(&known);
+	buf_release(&errors);
 	log_free(&log);
 	if (r.stopped > 0)
 		return 75;

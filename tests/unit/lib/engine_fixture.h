@@ -30,6 +30,7 @@ struct fixture {
 	struct quota_rule quota;	/* of the account */
 	const char	*target_user;	/* "joe" */
 	struct undo_box	*told;		/* sums of the last undo */
+	const char	*people;	/* the account list, for who is who */
 };
 
 void	fixture_start(struct fixture *);
