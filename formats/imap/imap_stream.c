@@ -306,6 +306,21 @@ imap_stream_connect(struct imap_stream **sp, const char *host, unsigned port,
 }
 
 struct imap_stream *
+imap_stream_socket(int fd, const char *name, int cancel_fd)
+{
+	struct imap_stream *s = xcalloc(1, sizeof *s);
+
+	s->fd = fd;
+	s->cancel_fd = cancel_fd;
+	snprintf(s->peer, sizeof s->peer, "%.150s", name);
+	s->out = xmalloc(OUT_SIZE);
+	s->in = xmalloc(IN_MIN);
+	s->in_cap = IN_MIN;
+	imap_stream_limits(s, 60, 600);
+	return s;
+}
+
+struct imap_stream *
 imap_stream_memory(const void *p, size_t len, struct buf *sent)
 {
 	struct imap_stream *s = xcalloc(1, sizeof *s);

@@ -26,6 +26,9 @@ struct imap_trace;
  * which keeps nobody else waiting and has limits of its own. */
 int	imap_stream_connect(struct imap_stream **, const char *host,
 	    unsigned port, int cancel_fd, unsigned timeout_s, struct err *);
+/* Over a connected socket, which becomes the stream's; name is for people. */
+struct imap_stream *imap_stream_socket(int fd, const char *name,
+	    int cancel_fd);
 /* For tests: reads come from the bytes given (borrowed), what is written goes
  * to sent, if that is not NULL. */
 struct imap_stream *imap_stream_memory(const void *p, size_t len,
