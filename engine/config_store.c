@@ -117,8 +117,9 @@ config_uri_user(const struct uri *u)
 
 	if (authzid != NULL)
 		return xstrdup(authzid);
-	/* No login, or that of doveadm. */
-	if (strcmp(u->scheme, "doveadm") == 0 && u->path != NULL)
+	/* Who logs in there is an admin, or nobody. */
+	if ((strcmp(u->scheme, "cyrus") == 0 || strcmp(u->scheme,
+	    "doveadm") == 0) && u->path != NULL && u->path[0] != '\0')
 		return xstrdup(u->path);
 	/* anna*master is anna, let in by the master. */
 	return u->user != NULL ? xmemdup0(u->user, strcspn(u->user, "*")) :

@@ -15,6 +15,7 @@ static const char *const inbox_words[] = { "keep", "top", NULL };
 static const char *const collision_words[] = { "rename", "refuse", NULL };
 static const char *const subscribe_words[] = {
 	"auto", "source", "all", "none", NULL };
+static const char *const acl_words[] = { "no", "yes", NULL };
 static const char *const deleted_words[] = { "copy", "skip", NULL };
 
 /* scripts/check-docs reads this table: one setting starts on each line that
@@ -62,6 +63,8 @@ static const struct setting table[CFG_COUNT] = {
 	NULL, "expunge late copies of our own batches", NULL, 0, 0 },
 [CFG_APPLY_RENAMES] = { "job", "apply-renames", SET_BOOL, FOR_COPY, "no", NULL,
 	"rename what was copied under another name", NULL, 0, 0 },
+[CFG_ONLY_METADATA] = { "job", "only-metadata", SET_BOOL, FOR_COPY, "no", NULL,
+	"rights, subscriptions, uses; no messages", NULL, 0, 0 },
 [CFG_COUNT_BYTES] = { "job", "count-bytes", SET_BOOL, FOR_PLAN, "no", NULL,
 	"read all mail for exact counts and sizes", NULL, 0, 0 },
 [CFG_LIST_ACCOUNTS] = { "job", "list-accounts", SET_BOOL, FOR_PLAN, "no", NULL,
@@ -100,6 +103,10 @@ static const struct setting table[CFG_COUNT] = {
 	"HOW", "two mailboxes with one target name", collision_words, 0, 0 },
 [CFG_SUBSCRIBE] = { "folders", "subscribe", SET_ENUM, FOR_COPY, "auto",
 	"WHICH", "which mailboxes are subscribed", subscribe_words, 0, 0 },
+[CFG_ACL] = { "folders", "acl", SET_ENUM, FOR_COPY, "yes", "HOW",
+	"access rights that the source tells", acl_words, 0, 0 },
+[CFG_SHARED] = { "shared", "shared", SET_RULES, FOR_COPY, NULL,
+	"'ACCOUNT = PLACE'", "shared:/PATH or user:NAME instead", NULL, 0, 0 },
 [CFG_NEWER_THAN] = { "messages", "newer-than", SET_DATE, FOR_COPY, NULL,
 	"DATE", "only messages from that day on", NULL, 0, 0 },
 [CFG_OLDER_THAN] = { "messages", "older-than", SET_DATE, FOR_COPY, NULL,
@@ -108,6 +115,8 @@ static const struct setting table[CFG_COUNT] = {
 	"leave larger messages out", NULL, 0, 0 },
 [CFG_DELETED] = { "messages", "deleted", SET_ENUM, FOR_COPY, "copy", "HOW",
 	"messages that are marked as deleted", deleted_words, 0, 0 },
+[CFG_HIDDEN] = { "messages", "hidden", SET_ENUM, FOR_COPY, "copy", "HOW",
+	"messages with the keyword $Hidden", deleted_words, 0, 0 },
 [CFG_MIN_FREE] = { "limits", "min-free", SET_SIZE, FOR_COPY, "256M", "SIZE",
 	"hold on below that much free space", NULL, 0, 0 },
 [CFG_PATIENCE] = { "limits", "patience", SET_DURATION, FOR_COPY, "2h", "TIME",
@@ -125,7 +134,8 @@ static const struct setting table[CFG_COUNT] = {
 };
 
 const char *const config_sections[NSECTIONS + 1] = {
-	"job", "source", "target", "folders", "messages", "limits", NULL };
+	"job", "source", "target", "folders", "messages", "limits",
+	"shared", NULL };
 
 const struct setting *
 config_setting(enum cfg id)

@@ -12,11 +12,11 @@
 #include "log.h"
 #include "look.h"
 #include "name_rows.h"
+#include "parents.h"
 #include "uids.h"
 #include "walk.h"
 
 #define WALKS	5	/* through a mailbox that changes under us */
-#define MAX_PARENTS	64	/* levels above a mailbox */
 
 /*
  * Makes the mailbox.  Some servers make those above it as well, as mailboxes
@@ -25,40 +25,27 @@
 static int
 create_mailbox(struct walk *w, struct err *e)
 {
-	int64_t ops[MAX_PARENTS + 1];
-	const char *name = w->p->tgt_name;
 	struct lane *l = w->l;
-	struct folder_state f;
+	struct parents up;
 	struct err ignored;
-	size_t n = 0;
-	int rc;
+	int64_t op;
 
-	while (n < MAX_PARENTS && target_parent(l->tgt, &w->arena, name,
-	    &name) == 1) {
-		rc = target_folder_open(l->tgt, name, &f, e);
-		target_folder_close(l->tgt);
-		if (rc == 1)
-			break;
-		if (rc == -1 || op_begin(l->run->state, l->account->row.id,
-		    w->p->id, "create-parent", name, NULL, &ops[n++], e) == -1)
-			return -1;
-	}
-	if (op_begin(l->run->state, l->account->row.id, w->p->id, "create",
-	    w->p->tgt_name, NULL, &ops[n++], e) == -1)
+	if (parents_begin(l, &w->arena, w->p->id, w->p->tgt_name, &up, e) ==
+	    -1 || op_begin(l->run->state, l->account->row.id, w->p->id,
+	    "create", w->p->tgt_name, NULL, &op, e) == -1)
 		return -1;
 	if (target_folder_create(l->tgt, w->p->tgt_name, w->p->special_use,
 	    e) == -1) {
 		/* A clear no: nothing was made, and another name may be
 		 * given to it. */
-		while (n-- > 0 && e->scope <= ERR_MAILBOX && !e->retry)
-			if (op_drop(l->run->state, ops[n], &ignored) == -1)
-				break;
+		if (e->scope <= ERR_MAILBOX && !e->retry &&
+		    op_drop(l->run->state, op, &ignored) == 0)
+			parents_not_made(l, &up, &ignored);
 		return -1;
 	}
-	while (n-- > 0)
-		if (op_done(l->run->state, ops[n], e) == -1)
-			return -1;
-	return 0;
+	if (parents_made(l, &up, e) == -1)
+		return -1;
+	return op_done(l->run->state, op, e);
 }
 
 /* Opens the target mailbox, making it if it is not there. */
@@ -361,6 +348,13 @@ asks_again(const struct walk *w)
 	    w->row.counts[OUT_REFUSED] > 0;
 }
 
+/* Notes about what rules leave out count all of it. */
+static bool
+new_ones_will_do(const struct walk *w)
+{
+	return w->row.counts[OUT_EXCLUDED] == 0;
+}
+
 /*
  * Does the target's list say that nothing has to be looked at there (the
  * conditions are those of look_first()), and the source that nothing is new?
@@ -387,6 +381,7 @@ unopened(struct walk *w, struct early *early, struct err *e)
 	    f->messages >= row->rows + row->extras &&
 	    !asks_again(w) && token_unwrap(w->l->run->set, w->l->refusal_rule,
 	    &row->token, &token)) {
+		w->folder->some = new_ones_will_do(w);
 		rc = source_folder_open(w->l->src, w->folder, &token, 0,
 		    &early->delta, e);
 		early->open = rc == 0;
@@ -434,6 +429,7 @@ copy_pair(struct walk *w, const struct folder_state *f, bool changed,
 			rc = 0;
 		} else {
 			source_folder_close(l->src);
+			w->folder->some = use_token && new_ones_will_do(w);
 			rc = source_folder_open(l->src, w->folder, use_token ?
 			    &token : NULL, 0, &delta, e);
 		}
@@ -441,8 +437,10 @@ copy_pair(struct walk *w, const struct folder_state *f, bool changed,
 			rc = pair_changed(w->p, w->folder, e) ? 1 : -1;
 		else if (delta == DELTA_UNCHANGED)
 			break;
-		else
+		else {
+			w->some = delta == DELTA_SOME;
 			rc = walk_once(w, &now, e);
+		}
 		if (rc != 1 || tries == WALKS)
 			break;
 		lane_note(l, "warn", "changed", "the source mailbox was "
@@ -509,6 +507,8 @@ pair_run(struct lane *l, struct pair *p, struct err *e)
 		    !pair_blames_host(p))
 			e->scope = ERR_MAILBOX;
 	}
+	if (w.folder != NULL)
+		w.folder->some = false;
 	walk_release(&w);
 	return end;
 }

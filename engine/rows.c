@@ -215,28 +215,47 @@ account_outcome(struct state *s, int64_t id, const char *outcome,
 /* Mailboxes. */
 
 struct mailbox_arg {
-	int64_t account_id, id;
-	const char *src_key, *src_name, *tgt_name, *tgt_key;
-	int64_t pass;
+	int64_t account_id, pass;
+	struct mailbox_names *m;
+	size_t n;
 };
 
 static int
-apply_mailbox(struct db *db, void *arg, struct err *e)
+put_one_mailbox(struct db *db, const struct mailbox_arg *a,
+    struct mailbox_names *m, struct err *e)
 {
-	struct mailbox_arg *m = arg;
-
 	if (db_run(db, e, "INSERT INTO mailbox (account_id, src_key, src_name,"
 	    " tgt_name, tgt_key, listed) VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON"
 	    " CONFLICT (account_id, src_key) DO UPDATE SET src_name = ?3,"
 	    " listed = ?6, tgt_name = iif(?4 = '', tgt_name, ?4), tgt_key"
 	    " = iif(?4 = '', tgt_key, ?5), outcome = iif(outcome ="
-	    " 'gone', 'new', outcome)", "ibsssi", m->account_id, m->src_key,
+	    " 'gone', 'new', outcome)", "ibsssi", a->account_id, m->src_key,
 	    strlen(m->src_key), m->src_name, m->tgt_name, m->tgt_key,
-	    m->pass) == -1)
+	    a->pass) == -1)
 		return -1;
 	return db_number(db, e, &m->id, 0, "SELECT id FROM mailbox WHERE"
-	    " account_id = ?1 AND src_key = ?2", "ib", m->account_id,
+	    " account_id = ?1 AND src_key = ?2", "ib", a->account_id,
 	    m->src_key, strlen(m->src_key));
+}
+
+static int
+apply_mailboxes(struct db *db, void *arg, struct err *e)
+{
+	const struct mailbox_arg *a = arg;
+
+	for (size_t i = 0; i < a->n; i++)
+		if (put_one_mailbox(db, a, &a->m[i], e) == -1)
+			return -1;
+	return 0;
+}
+
+int
+mailboxes_put(struct state *s, int64_t account_id, struct mailbox_names *m,
+    size_t n, struct err *e)
+{
+	struct mailbox_arg a = { account_id, state_pass(s), m, n };
+
+	return n == 0 ? 0 : state_call(s, apply_mailboxes, &a, e);
 }
 
 int
@@ -244,10 +263,9 @@ mailbox_put(struct state *s, int64_t account_id, const char *src_key,
     const char *src_name, const char *tgt_name, const char *tgt_key,
     int64_t *id, struct err *e)
 {
-	struct mailbox_arg m = { account_id, 0, src_key, src_name, tgt_name,
-	    tgt_key, state_pass(s) };
+	struct mailbox_names m = { src_key, src_name, tgt_name, tgt_key, 0 };
 
-	if (state_call(s, apply_mailbox, &m, e) == -1)
+	if (mailboxes_put(s, account_id, &m, 1, e) == -1)
 		return -1;
 	*id = m.id;
 	return 0;
@@ -319,7 +337,8 @@ mailbox_load(struct db *db, int64_t id, struct row_mailbox *m, struct err *e)
 	st = db_query(db, e, "SELECT src_uidvalidity, tgt_uidvalidity,"
 	    " tgt_uidnext, tgt_modseq, tgt_messages, made_by_us, outcome ="
 	    " 'done', source, copied, present, excluded, refused, failed,"
-	    " vanished, src_token FROM mailbox WHERE id = ?1", "i", id);
+	    " vanished, src_token, bytes, crlf_bytes, stripped FROM mailbox"
+	    " WHERE id = ?1", "i", id);
 	if (st == NULL)
 		return -1;
 	rc = db_step(db, st, e);
@@ -338,6 +357,9 @@ mailbox_load(struct db *db, int64_t id, struct row_mailbox *m, struct err *e)
 		if (sqlite3_column_bytes(st, 14) > 0)
 			buf_add(&m->token, sqlite3_column_blob(st, 14),
 			    (size_t)sqlite3_column_bytes(st, 14));
+		m->bytes = (uint64_t)sqlite3_column_int64(st, 15);
+		m->crlf_bytes = (uint64_t)sqlite3_column_int64(st, 16);
+		m->stripped = (uint64_t)sqlite3_column_int64(st, 17);
 	}
 	db_done(st);
 	if (rc != 1)
@@ -528,7 +550,9 @@ apply_void(struct db *db, void *arg, struct err *e)
 	if (db_run(db, e, "UPDATE message SET outcome = 0, tgt_uid = 0 WHERE"
 	    " mailbox_id = ?1 AND outcome IN (1, 2)", "i", *id) == -1 ||
 	    db_run(db, e, "DELETE FROM extra WHERE mailbox_id = ?1", "i",
-	    *id) == -1)
+	    *id) == -1 ||
+	    db_run(db, e, "UPDATE access SET given = NULL WHERE mailbox_id ="
+	    " ?1", "i", *id) == -1)
 		return -1;
 	return db_run(db, e, "UPDATE mailbox SET tgt_uidvalidity = 0,"
 	    " tgt_uidnext = 0, src_token = NULL WHERE id = ?1", "i", *id);
@@ -869,10 +893,10 @@ uids_mixed(struct db *db, int64_t mailbox_id, uint32_t below, bool *mixed,
 	int64_t n;
 
 	if (db_number(db, e, &n, 0, "SELECT EXISTS (SELECT 1 FROM extra WHERE"
-	    " mailbox_id = ?1 AND taken = 0 AND uid < ?2) OR EXISTS (SELECT 1"
-	    " FROM message WHERE mailbox_id = ?1 AND outcome IN (1, 2) AND"
-	    " src_uid > 0 AND tgt_uid > 0 AND tgt_uid <> src_uid AND tgt_uid"
-	    " < ?2)", "ii", mailbox_id, (int64_t)below) == -1)
+	    " mailbox_id = ?1 AND taken = 0 AND ours = 0 AND uid < ?2) OR"
+	    " EXISTS (SELECT 1 FROM message WHERE mailbox_id = ?1 AND outcome"
+	    " IN (1, 2) AND src_uid > 0 AND tgt_uid > 0 AND tgt_uid <> src_uid"
+	    " AND tgt_uid < ?2)", "ii", mailbox_id, (int64_t)below) == -1)
 		return -1;
 	*mixed = n != 0;
 	return 0;
@@ -916,6 +940,15 @@ apply_settle(struct db *db, void *arg, struct err *e)
 	    " DISTINCT mailbox_id, key, 1 FROM intent JOIN intent_item ON"
 	    " intent_id = intent.id WHERE mailbox_id = ?1 AND state = 0 ON"
 	    " CONFLICT DO UPDATE SET n = n + 1", "i", f->id) == -1))
+		return -1;
+	/* Under the UID that it was to have it is no other mail, also when the
+	 * source has no such message any more. */
+	if (db_run(db, e, "UPDATE extra SET ours = 1 WHERE mailbox_id = ?1 AND"
+	    " taken = 0 AND EXISTS (SELECT 1 FROM intent JOIN intent_item ON"
+	    " intent_id = intent.id JOIN mailbox ON mailbox.id ="
+	    " intent.mailbox_id WHERE intent.mailbox_id = ?1 AND state = 0 AND"
+	    " want_uid = extra.uid AND intent_item.strict = extra.strict AND"
+	    " intent.uidvalidity = tgt_uidvalidity)", "i", f->id) == -1)
 		return -1;
 	return db_run(db, e, "UPDATE intent SET state = 1, pass = ?2 WHERE"
 	    " mailbox_id = ?1 AND state = 0", "ii", f->id, f->pass);

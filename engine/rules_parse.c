@@ -329,3 +329,9 @@ rules_set_skip_deleted(struct rules *r, bool skip)
 {
 	r->skip_deleted = skip;
 }
+
+void
+rules_set_skip_hidden(struct rules *r, bool skip)
+{
+	r->skip_hidden = skip;
+}

@@ -29,13 +29,16 @@
  * source; one that a pass did not meet has the outcome 'gone'.  doubt counts
  * how often a message was in a batch whose answer never came.  An extra is a
  * message at the target that is in no row; with sha1 alone its content was not
- * read yet.  sha1 is there where the target's index has it, sha1_munged where
+ * read yet; ours: a batch in doubt meant it, with that UID.  sha1 is there where the target's index has it, sha1_munged where
  * the munged form differs (measure.h).  An intent is a batch whose done is not committed: state 0 open or in
  * doubt, 1 settled (kept for the look at the end of the pass).  An op is a
  * change of the target that is not a store: state 0 begun, 1 done.  A quota
  * row has bytes: the limit at the source (NULL: not known), the one wished for
  * (NULL: leave it), the most that the mail has needed, the one the target was
- * given last (NULL: none yet); -1 is no limit.  why: it cannot be given.  A
+ * given last (NULL: none yet); -1 is no limit.  why: it cannot be given.  An
+ * access row has who may do what with a mailbox by the source's last word
+ * (pass), and what was given to whom at the target (since: the first pass that
+ * did); a foreign_box is a subscription to a mailbox of another account.  A
  * host is what is known of one and survives a run (caps, rates per second) or
  * was true when it was last written; live is what the running pass says of
  * itself.
@@ -82,7 +85,8 @@ static const char schema[] =
 "CREATE TABLE keyword_set (id INTEGER PRIMARY KEY, words TEXT UNIQUE);"
 "CREATE TABLE extra (mailbox_id INTEGER NOT NULL, uid INTEGER NOT NULL,"
 "  strict BLOB, loose BLOB, sha1 BLOB, size INTEGER, date INTEGER,"
-"  taken INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (mailbox_id, uid))"
+"  taken INTEGER NOT NULL DEFAULT 0, ours INTEGER NOT NULL DEFAULT 0,"
+"  PRIMARY KEY (mailbox_id, uid))"
 "  WITHOUT ROWID;"
 "CREATE INDEX extra_strict ON extra (mailbox_id, strict) WHERE taken = 0;"
 "CREATE INDEX extra_loose ON extra (mailbox_id, loose) WHERE taken = 0;"
@@ -107,7 +111,18 @@ static const char schema[] =
 "  message_id TEXT, subject TEXT, size INTEGER, reason TEXT,"
 "  UNIQUE (account_id, mailbox_id, kind, key, message_where));";
 
-static const char schema_hosts[] =
+static const char schema_rest[] =
+"CREATE INDEX op_name ON op (account_id, kind, name);"
+"CREATE INDEX op_mailbox ON op (mailbox_id);"
+"CREATE TABLE access (mailbox_id INTEGER NOT NULL, who TEXT NOT NULL,"
+"  account_id INTEGER NOT NULL, rights TEXT NOT NULL, target TEXT,"
+"  given TEXT, since INTEGER, pass INTEGER, PRIMARY KEY (mailbox_id, who))"
+"  WITHOUT ROWID;"
+"CREATE INDEX access_account ON access (account_id);"
+"CREATE TABLE foreign_box (account_id INTEGER NOT NULL, name TEXT NOT NULL,"
+"  owner TEXT NOT NULL, box TEXT NOT NULL, target TEXT,"
+"  done INTEGER NOT NULL DEFAULT 0, pass INTEGER,"
+"  PRIMARY KEY (account_id, name)) WITHOUT ROWID;"
 "CREATE TABLE host (side INTEGER NOT NULL, name TEXT NOT NULL,"
 "  lanes INTEGER, cap INTEGER, user_cap INTEGER, held_s INTEGER, why TEXT,"
 "  rate REAL, lane_rate REAL, measured_s INTEGER, PRIMARY KEY (side, name))"
@@ -115,7 +130,8 @@ static const char schema_hosts[] =
 "CREATE TABLE live (id INTEGER PRIMARY KEY CHECK (id = 1), pass INTEGER,"
 "  updated INTEGER, mode TEXT, left_s INTEGER, basis TEXT);";
 
-/* Opens PATH.lock and takes it; the pid in it is for people only. */
+/* Opens PATH.lock and takes it; the pid in it is for people only.  What others
+ * asked of the last holder (control.h) goes with its pid. */
 static int
 take_lock(const char *path, int *fdp, long *holder, struct err *e)
 {
@@ -217,7 +233,7 @@ state_make_schema(struct db *db, const char *path, struct err *e)
 	    "PRAGMA user_version=%d;", APPLICATION_ID, SCHEMA_VERSION);
 	if (db_script(db, "BEGIN EXCLUSIVE;", e) == -1 ||
 	    db_script(db, schema, e) == -1 ||
-	    db_script(db, schema_hosts, e) == -1 ||
+	    db_script(db, schema_rest, e) == -1 ||
 	    db_script(db, sql, e) == -1 ||
 	    db_script(db, "COMMIT;", e) == -1)
 		return err_ctx(e, "%s", path);

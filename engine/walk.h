@@ -20,6 +20,8 @@ struct walk {
 	struct buf	 keep;		/* the CRLF form of one message */
 	struct changes	*c;		/* rows that need no store */
 	uint64_t	 flushed;	/* what of it is with the writer */
+	bool		 some;		/* new messages only: the books of the
+					 * last pass go on */
 	bool		 adopting;	/* prepass: strict matches only */
 	bool		 extras;	/* some are untaken */
 	bool		 keep_uids;	/* messages have the source's UIDs */

@@ -55,11 +55,14 @@ struct store_conf {
 	store_dial_fn	*dial;		/* an IMAP session goes this way; NULL:
 					 * by its URI */
 	void		*dial_ctx;
+	bool		 at_target;	/* a source that is a target, looked
+					 * at: its errors are the target's */
 };
 
 enum delta {
 	DELTA_UNCHANGED,	/* as the token says: next() is not needed */
-	DELTA_SOME,		/* next(): new and changed ones only */
+	DELTA_SOME,		/* next(): new ones only; those that the token
+				 * knows are all there.  Only if f->some */
 	DELTA_FULL		/* next(): every message */
 };
 

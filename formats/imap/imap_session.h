@@ -9,7 +9,7 @@
  *	LOGOUT (imap_small())
  *   our own reader		everything whose answer holds data or streams:
  *	CAPABILITY, ID, NAMESPACE, LIST, STATUS, SELECT, FETCH, STORE, SEARCH,
- *	APPEND; and AUTHENTICATE PLAIN, XOAUTH2, OAUTHBEARER, which need no
+ *	GETACL, SETACL, APPEND; and AUTHENTICATE PLAIN, XOAUTH2, OAUTHBEARER, which need no
  *	library (imap_send(), imap_wait())
  *
  * Passwords appear in no error text and in no log.
@@ -41,15 +41,18 @@ enum {
 	CAP_ESEARCH		= 1 << 15,
 	CAP_QUOTA		= 1 << 16,
 	CAP_STATUS_SIZE		= 1 << 17,
-	CAP_DIGEST_SHA1		= 1 << 18	/* Cyrus' own */
+	CAP_DIGEST_SHA1		= 1 << 18,	/* Cyrus' own */
+	CAP_COMPRESS		= 1 << 21,	/* =DEFLATE */
+	CAP_ACL			= 1 << 19,
+	CAP_RIGHTS		= 1 << 20	/* ACL as in RFC 4314 */
 };
 
 /* Options of IMAP URIs, for the tables of source and target; the last ones are
  * read by the layers above. */
 #define IMAP_OPTIONS \
 	"tls", "tls-min", "ca", "pin", "verify", "cert", "key", "auth", \
-	"authzid", "prefix", "timeout", \
-	"partition", "lanes", "create-users", \
+	"authzid", "prefix", "timeout", "compress", \
+	"shared", "partition", "lanes", "create-users", \
 	"secret-file", "secret-env", "secret-fd", "secret-command"
 
 struct imap_etpan;	/* libetpan's part */
@@ -64,6 +67,7 @@ struct imap_session {
 	bool		 dead;		/* nothing more can be sent */
 	bool		 target;	/* it is written to */
 	bool		 preauth;	/* our own child: it has logged in */
+	bool		 mild;		/* a BAD is a NO: see imap_try() */
 	unsigned	 timeout_s;
 	unsigned	 tag;		/* the last one used */
 	unsigned	 caps;
@@ -78,7 +82,11 @@ struct imap_session {
 	char		*prefix;	/* personal, never NULL */
 	char		*users;		/* other users', or NULL */
 	struct imap_words others;	/* prefixes that are not ours */
+	char		*shared;	/* shared mailboxes, or NULL */
+	char		*root;		/* the only tree that counts, or NULL
+					 * (imap_shared.h) */
 	/* The selected mailbox: followed in every untagged response. */
+	uint32_t	 uidvalidity;	/* 0: none is selected */
 	uint32_t	 exists;
 	uint32_t	 listed;	/* sequence numbers its owner saw */
 	uint32_t	 expunged;	/* of those not yet seen */
@@ -127,6 +135,11 @@ int	imap_wait(struct imap_session *, unsigned tag, imap_data_fn *fn,
 	    void *ctx, struct imap_response *rs, struct err *);
 /* imap_send(), imap_flush() and imap_wait() with the usual limits. */
 int	imap_run(struct imap_session *, const char *cmd, imap_data_fn *fn,
+	    void *ctx, struct imap_response *rs, struct err *);
+/* The same for what a server may refuse although it announces it: a BAD is a 0
+ * as well.  Such a command has no literal, so that the dialogue stays in
+ * step. */
+int	imap_try(struct imap_session *, const char *cmd, imap_data_fn *fn,
 	    void *ctx, struct imap_response *rs, struct err *);
 bool	imap_tag_is(const struct imap_response *, unsigned tag);
 

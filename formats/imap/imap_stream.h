@@ -42,6 +42,10 @@ void	imap_stream_free(struct imap_stream **);
  * direction: they came without protection. */
 int	imap_stream_tls(struct imap_stream *, struct imap_tls *,
 	    const char *host, struct err *);
+/* From here on both directions are compressed (RFC 4978). */
+int	imap_stream_compress(struct imap_stream *, struct err *);
+/* Is the server far away, as packets travel? */
+bool	imap_stream_far(const struct imap_stream *);
 /* Shows the trace what is written from now on; borrowed, NULL: nothing. */
 void	imap_stream_trace(struct imap_stream *, struct imap_trace *);
 bool	imap_stream_is_tls(const struct imap_stream *);

@@ -49,6 +49,24 @@ close_source(struct source *sp)
 	free(sp);
 }
 
+/* "OWNER MAILBOX" in each line. */
+static void
+list_foreign(struct arena *a, const char *text, struct account_info *info)
+{
+	struct foreign_box *f = arena_alloc(a, 20 * sizeof *f);
+	size_t n = 0, len, at;
+
+	for (; *text != '\0' && n < 20; text += len + 1, n++) {
+		len = strcspn(text, "\n");
+		at = strcspn(text, " ");
+		f[n].name = arena_memdup0(a, text, len);
+		f[n].owner = arena_memdup0(a, text, at);
+		f[n].box = arena_memdup0(a, text + at + 1, len - at - 1);
+	}
+	info->foreign = f;
+	info->nforeign = n;
+}
+
 static int
 account_facts(struct source *sp, struct arena *a, struct account_info *info,
     struct err *e)
@@ -70,6 +88,7 @@ account_facts(struct source *sp, struct arena *a, struct account_info *info,
 	info->subscriptions = list;
 	info->nsubscriptions = n;
 	info->has_subscriptions = n > 0;
+	list_foreign(a, s->store->foreign, info);
 	if (s->store->quota_bytes != 0)
 		info->quota_bytes = s->store->quota_bytes;
 	return 0;
@@ -118,11 +137,12 @@ list(struct source *sp, struct arena *a, struct folder_info **folders,
 		fi->raw_name = fi->name = f->name;
 		fi->uidvalidity = f->uidvalidity;
 		fi->uidnext = f->uidnext;
-		fi->modseq = f->modseq;
+		fi->modseq = s->store->no_modseq ? 0 : f->modseq;
 		fi->messages = f->count;
 		fi->bytes = UNKNOWN64;
 		fi->subscribed = f->subscribed;
 		fi->special_use = f->special_use;
+		mem_acl(a, f->acl, &fi->acl, &fi->nacl);
 		fi++;
 	}
 	*n = (size_t)(fi - *folders);
@@ -130,13 +150,39 @@ list(struct source *sp, struct arena *a, struct folder_info **folders,
 	return 0;
 }
 
+struct mem_token {
+	uint64_t	 modseq, count;
+	uint32_t	 uidvalidity, uidnext;
+};
+
+/* All that the token knows is there still: then reading begins behind it. */
+static bool
+only_new(struct mem_src *s, const struct mem_token *t)
+{
+	struct mem_message *x;
+	uint64_t old = 0;
+
+	if (t->uidvalidity != s->folder->uidvalidity)
+		return false;
+	mem_lock();
+	for (x = s->folder->first; x != NULL; x = x->next)
+		old += !x->expunged && x->uid < t->uidnext;
+	mem_unlock();
+	if (old == t->count)
+		s->from_uid = t->uidnext;
+	return old == t->count;
+}
+
 static int
 folder_open(struct source *sp, struct folder_info *fi,
     const struct buf *token, uint32_t from_uid, enum delta *d, struct err *e)
 {
 	struct mem_src *s = (struct mem_src *)sp;
-	uint64_t modseq;
+	struct mem_token t;
 
+	if (s->store->breaks[0] != '\0' && strcmp(s->store->breaks,
+	    fi->raw_name) == 0)
+		return mem_internal_error(s->store, e);
 	mem_lock();
 	mem_settle(s->store);
 	s->folder = mem_folder_get(s->store, fi->raw_name, false);
@@ -145,14 +191,16 @@ folder_open(struct source *sp, struct folder_info *fi,
 		return err_set(e, ERR_MAILBOX, "no such mailbox");
 	fi->uidvalidity = s->folder->uidvalidity;
 	fi->uidnext = s->folder->uidnext;
-	fi->modseq = s->folder->modseq;
+	fi->modseq = s->store->no_modseq ? 0 : s->folder->modseq;
 	fi->messages = s->folder->count;
 	s->at = s->folder->first;
 	s->from_uid = from_uid;
-	if (token != NULL && token->len == sizeof modseq) {
-		memcpy(&modseq, token->ptr, sizeof modseq);
-		if (modseq == s->folder->modseq)
+	if (token != NULL && token->len == sizeof t) {
+		memcpy(&t, token->ptr, sizeof t);
+		if (t.modseq == s->folder->modseq)
 			*d = DELTA_UNCHANGED;
+		else if (fi->some && s->store->tells_new && only_new(s, &t))
+			*d = DELTA_SOME;
 	}
 	return 0;
 }
@@ -192,6 +240,7 @@ next(struct source *sp, struct arena *a, struct msg_meta *m, struct err *e)
 		return 0;
 	}
 	s->at = x->next;
+	s->store->nlisted++;
 	m->key = arena_printf(a, "%" PRIu32 ".%" PRIu32,
 	    s->folder->uidvalidity, x->uid);
 	m->uid = x->uid;
@@ -243,9 +292,15 @@ static int
 folder_token(struct source *sp, struct buf *token, struct err *e)
 {
 	struct mem_src *s = (struct mem_src *)sp;
+	struct mem_token t;
 
 	(void)e;
-	return buf_add(token, &s->folder->modseq, sizeof s->folder->modseq);
+	memset(&t, 0, sizeof t);
+	t.modseq = s->folder->modseq;
+	t.count = s->folder->count;
+	t.uidvalidity = s->folder->uidvalidity;
+	t.uidnext = s->folder->uidnext;
+	return buf_add(token, &t, sizeof t);
 }
 
 static void

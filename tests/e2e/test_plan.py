@@ -237,7 +237,7 @@ class TestSays(Case):
             f"imap://admin@127.0.0.1:{fake.port}?tls=none&authzid={{user}}&secret-file={secret}",
             "user\n" + "\n".join(users) + "\n",
         )
-        run = self.haul.plan(*words, "--lanes", "1")
+        run = self.haul.plan(*words, "--lanes", "8")
         self.assertEqual(run.code, ACCOUNTS, run)
         self.assertLessEqual(fake.commands["LOGIN"] + fake.commands["AUTHENTICATE"], 3)
         self.assertEqual({tuple(self.kinds(a)) for a in run.report["accounts"]}, {("login",)})
@@ -340,7 +340,8 @@ class TestStops(Case):
         source = self.maildir()
         plan = self.haul.plan(source, self.target)
         self.assertEqual(plan.code, DONE, plan)
-        self.assertEqual([w["kind"] for w in self.account(plan, "user1")["warnings"]], ["holds-mail"])
+        kinds = [w["kind"] for w in self.account(plan, "user1")["warnings"]]
+        self.assertEqual([k for k in kinds if k != "warn"], ["holds-mail"])  # warn: no TLS
         run = self.haul.copy(source, self.target)
         self.assertEqual((run.code, run.totals["present"]), (DONE, 1), run)
 
