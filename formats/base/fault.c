@@ -13,9 +13,9 @@
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static unsigned long passed;
 
-/* True when this passing is the one asked for; *kill says what to do. */
+/* True when this passing is the one asked for; *sig says what to do, 0: fail. */
 static bool
-hit(const char *name, bool *killing)
+hit(const char *name, int *sig)
 {
 	const char *spec = getenv("MAILHAUL_FAULT");
 	const char *log = getenv("MAILHAUL_FAULT_LOG");
@@ -40,7 +40,8 @@ hit(const char *name, bool *killing)
 			    strncmp(name, at + 1, strlen(name)) == 0;
 		if (counted && ++passed == strtoul(colon + 1, NULL, 10)) {
 			is = true;
-			*killing = strncmp(spec, "kill", 4) == 0;
+			*sig = strncmp(spec, "kill", 4) == 0 ? SIGKILL :
+			    strncmp(spec, "stop", 4) == 0 ? SIGSTOP : 0;
 		}
 	}
 	pthread_mutex_unlock(&mutex);
@@ -50,16 +51,16 @@ hit(const char *name, bool *killing)
 bool
 fault_fails(const char *name)
 {
-	bool killing = false;
+	int sig = 0;
 
-	if (!hit(name, &killing))
+	if (!hit(name, &sig))
 		return false;
-	if (killing) {
-		kill(getpid(), SIGKILL);
-		for (;;)
-			pause();
-	}
-	return true;
+	if (sig == 0)
+		return true;
+	raise(sig);	/* this thread goes no further */
+	while (sig == SIGKILL)
+		pause();
+	return false;
 }
 
 void

@@ -130,12 +130,32 @@ replace(struct cyrus_target *c, const struct cyrus_box *b, struct err *e)
 	    "make %.100s anew", b->name.ptr);
 }
 
+/* Mail may have come in since the mailbox was opened: it is not ours. */
+static int
+still_empty(struct cyrus_target *c, const struct cyrus_box *b, struct err *e)
+{
+	struct cyrus_box now;
+	int rc;
+
+	cyrus_box_init(&now);
+	rc = cyrus_box_get(c->c.y, b->name.ptr, c->c.names.user, false, NULL,
+	    NULL, &now, e);
+	if (rc != -1)
+		rc = rc == 1 && now.last_uid == 0 && strcmp(now.uniqueid,
+		    b->uniqueid) == 0 && now.uidvalidity == b->uidvalidity ?
+		    0 : err_retry(e, ERR_MAILBOX, "mail came into the target "
+		    "mailbox: it has to be looked at");
+	cyrus_box_release(&now);
+	return rc;
+}
+
 int
 cyrus_make_anew(struct cyrus_target *c, struct cyrus_box *b,
     uint32_t uidvalidity, struct err *e)
 {
 	bool inbox = strcmp(b->name.ptr, c->c.names.inbox) == 0;
 	struct cyrus_box marker;
+	struct err ignored;
 	int rc = 0;
 
 	marker_of(c, b, &marker);
@@ -144,7 +164,12 @@ cyrus_make_anew(struct cyrus_target *c, struct cyrus_box *b,
 		rc = cyrus_put_box(c, &marker, 0, "make", e);
 	}
 	fault_point("cyrus.marked");
-	if (rc == 0) {
+	if (rc == 0 && still_empty(c, b, e) == -1) {
+		/* Left behind it does no harm: the next run takes it away. */
+		if (inbox && !c->c.y->dead)
+			remove_box(c, &marker.name, &ignored);
+		rc = -1;
+	} else if (rc == 0) {
 		cyrus_box_make_fresh(b);
 		b->uidvalidity = uidvalidity;
 		b->recent_time = b->append_time = uidvalidity;

@@ -39,6 +39,12 @@ def children(pid):
     return found
 
 
+def stopped(pid):
+    """A process that has stopped itself."""
+    with open(f"/proc/{pid}/stat", "rb") as f:
+        return f.read().rsplit(b")", 1)[1].split()[0] == b"T"
+
+
 class Kills(cysync.Case):
     @classmethod
     def setUpClass(cls):
@@ -186,6 +192,30 @@ class Kills(cysync.Case):
                     server.delete_user(user)
             finally:
                 self.server = ours
+
+    def test_mail_that_comes_in_before_the_inbox_is_made_anew(self):
+        """An INBOX that held nothing when it was opened gets a message: it is
+        not made anew then, and the message stays."""
+        user = self.fresh()
+        self.server.create_user(user)
+        client = self.server.login_as(user)
+        before = client.status("INBOX", "(UIDVALIDITY)")
+        process = self.job(self.haul, user, fault="stop@cyrus.marked:1", lanes=1, start=True)
+        try:
+            wait_for(lambda: stopped(process.pid))
+            client.append("INBOX", None, None, b"From: other@example.org\r\n\r\njust came\r\n")
+        finally:
+            process.send_signal(signal.SIGCONT)
+        run = self.haul.finish(process, 120)
+        self.assertEqual((run.code, run.totals["copied"]), (DONE, 263), run)
+        client.select("INBOX", readonly=True)
+        self.assertEqual(client.search(None, "FROM", "other@example.org")[1][0].split(), [b"1"])
+        self.assertEqual(len(client.search(None, "ALL")[1][0].split()), len(self.boxes["INBOX"].lines) + 1)
+        client.unselect()
+        self.assertEqual(client.status("INBOX", "(UIDVALIDITY)"), before)
+        self.assertNotIn("mailhaul-inbox", " ".join(self.there(user, bodies=False).boxes))
+        client.logout()
+        self.sound(user)
 
     def test_user_who_lost_his_inbox(self):
         """A power cut between the two halves of an INBOX made anew: the next run
