@@ -348,11 +348,15 @@ asks_again(const struct walk *w)
 	    w->row.counts[OUT_REFUSED] > 0;
 }
 
-/* Notes about what rules leave out count all of it. */
-static bool
-new_ones_will_do(const struct walk *w)
+/* Notes about what rules leave out count all of it, and what was \Deleted need
+ * not be for ever. */
+static void
+ask_for_new(struct walk *w, bool use_token)
 {
-	return w->row.counts[OUT_EXCLUDED] == 0;
+	bool excluded = w->row.counts[OUT_EXCLUDED] != 0;
+
+	w->folder->some = use_token && !excluded;
+	w->folder->by_flags = excluded;
 }
 
 /*
@@ -381,7 +385,7 @@ unopened(struct walk *w, struct early *early, struct err *e)
 	    f->messages >= row->rows + row->extras &&
 	    !asks_again(w) && token_unwrap(w->l->run->set, w->l->refusal_rule,
 	    &row->token, &token)) {
-		w->folder->some = new_ones_will_do(w);
+		ask_for_new(w, true);
 		rc = source_folder_open(w->l->src, w->folder, &token, 0,
 		    &early->delta, e);
 		early->open = rc == 0;
@@ -429,7 +433,7 @@ copy_pair(struct walk *w, const struct folder_state *f, bool changed,
 			rc = 0;
 		} else {
 			source_folder_close(l->src);
-			w->folder->some = use_token && new_ones_will_do(w);
+			ask_for_new(w, use_token);
 			rc = source_folder_open(l->src, w->folder, use_token ?
 			    &token : NULL, 0, &delta, e);
 		}
@@ -508,7 +512,7 @@ pair_run(struct lane *l, struct pair *p, struct err *e)
 			e->scope = ERR_MAILBOX;
 	}
 	if (w.folder != NULL)
-		w.folder->some = false;
+		w.folder->some = w.folder->by_flags = false;
 	walk_release(&w);
 	return end;
 }

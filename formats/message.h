@@ -121,6 +121,8 @@ struct folder_info {
 	bool		 stable;	/* set by the caller: it changed while it
 					 * was read; now let it not */
 	bool		 some;		/* set by the caller: DELTA_SOME will do */
+	bool		 by_flags;	/* set by the caller: a change of flags
+					 * is one, DELTA_UNCHANGED excludes it */
 	uint64_t	 cookie;	/* the source's own */
 };
 

@@ -202,6 +202,15 @@ same_token(const struct imap_box *box, const struct buf *token)
 	return same;
 }
 
+/* Where flags matter only a modseq tells that nothing has changed. */
+static bool
+unchanged(const struct folder_info *f, const struct imap_box *box,
+    const struct buf *token)
+{
+	return token != NULL && (box->modseq != 0 || !f->by_flags) &&
+	    same_token(box, token);
+}
+
 /* The numbers of a token; false: it is none of ours. */
 static bool
 read_token(const struct buf *token, struct imap_box *box)
@@ -366,7 +375,7 @@ source_imap_folder_open(struct source *src, struct folder_info *f,
 
 	m->from_uid = from_uid;
 	*delta = DELTA_FULL;
-	if (token != NULL && same_token(&told, token)) {
+	if (unchanged(f, &told, token)) {
 		as_listed(m, &told);
 		*delta = DELTA_UNCHANGED;
 		return 0;
@@ -374,7 +383,7 @@ source_imap_folder_open(struct source *src, struct folder_info *f,
 	if (begin(m, f, e) == -1 && imap_from_again(m, f, e) == -1)
 		return -1;
 	m->no_again = !m->own_sessions;
-	if (token != NULL && same_token(&m->box, token))
+	if (unchanged(f, &m->box, token))
 		*delta = DELTA_UNCHANGED;
 	else if (token != NULL && f->some && from_uid == 0)
 		return only_new(m, token, delta, e);

@@ -367,6 +367,19 @@ tokens(void **state)
 	assert_string_equal(token.ptr, "imap1 7 12 0 2");
 	source_folder_close(src);
 	source_close(&src);
+	/* Without modseqs the numbers say nothing of flags. */
+	start(LOGIN("") OPEN("m3", "2", "12"));
+	folder.uidnext = 12;
+	folder.messages = 2;
+	folder.modseq = 0;
+	assert_int_equal(open_box("imap1 7 12 0 2"), DELTA_UNCHANGED);
+	assert_int_equal(sent.len, 0);
+	source_folder_close(src);
+	folder.by_flags = true;
+	assert_int_equal(open_box("imap1 7 12 0 2"), DELTA_FULL);
+	folder.by_flags = false;
+	source_folder_close(src);
+	source_close(&src);
 	/* Without UIDNEXT nothing is known. */
 	start(LOGIN("") "* 2 EXISTS\r\n* OK [UIDVALIDITY 7] x\r\n"
 	    "m3 OK x\r\nm4 NO x\r\n");
