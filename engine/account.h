@@ -41,6 +41,7 @@ struct account {
 	struct pair	*pairs;
 	size_t		 npairs;
 	struct account_info info;	/* of the source */
+	char		 domain[256];	/* of info, longer: "" not known */
 	struct naming	*names;		/* of the source's mailboxes */
 	struct box_key	*box_keys;	/* of view, for account_box() */
 	struct target_view view;	/* what the target held then */

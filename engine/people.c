@@ -109,7 +109,8 @@ find(const struct people *p, const char *user, struct person *out)
 }
 
 static bool
-find_listed(const struct people *p, const char *user, struct person *out)
+find_listed(const struct people *p, const char *user, const char *here,
+    struct person *out)
 {
 	const char *at = strrchr(user, '@');
 	char *local;
@@ -117,7 +118,8 @@ find_listed(const struct people *p, const char *user, struct person *out)
 
 	if (find(p, user, out))
 		return true;
-	if (at == NULL || p->domains)
+	if (at == NULL || at[1] == '\0' || p->domains ||
+	    strcasecmp(at + 1, here) != 0)
 		return false;
 	local = xmemdup0(user, (size_t)(at - user));
 	found = find(p, local, out);
@@ -126,14 +128,15 @@ find_listed(const struct people *p, const char *user, struct person *out)
 }
 
 bool
-people_find(const struct people *p, const char *user, struct person *out)
+people_find(const struct people *p, const char *user, const char *here,
+    struct person *out)
 {
 	bool found;
 
 	if (p == NULL)
 		return false;
 	out->name = NULL;
-	found = find_listed(p, user, out);
+	found = find_listed(p, user, here, out);
 	if (p->cfg == NULL || !shared_place(p->cfg, user, &out->place))
 		return found;
 	out->target_user = out->place.shared ? NULL : out->place.name;

@@ -23,9 +23,10 @@ struct person {
 	char		 user[256];
 };
 
-/* NAME@DOMAIN, in a list without domains NAME.  False: nobody, or several.
- * people NULL: nobody. */
+/* NAME@DOMAIN, in a list without domains NAME, if DOMAIN is that of the account
+ * that speaks of him (here; "": not known): a server has others.  False: nobody,
+ * or several.  people NULL: nobody. */
 bool		 people_find(const struct people *, const char *user,
-		    struct person *);
+		    const char *here, struct person *);
 
 #endif

@@ -1,6 +1,7 @@
 /* Access rights: wishes, what is there, and what is given. */
 #include "rights.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -67,7 +68,10 @@ int
 rights_note(struct lane *l, struct account *a, struct err *e)
 {
 	struct note_arg n = { l, a, state_pass(l->run->state) };
+	const char *domain = a->info.domain;
 
+	snprintf(a->domain, sizeof a->domain, "%s", domain != NULL &&
+	    strlen(domain) < sizeof a->domain ? domain : "");
 	return state_call(l->run->state, apply_note, &n, e);
 }
 
@@ -155,7 +159,7 @@ identifier(struct lane *l, const char *who, struct arena *arena,
 	if (strcasecmp(who, "anyone") == 0)
 		return "anyone";
 	*why = "nobody of the account list";
-	if (!people_find(l->run->people, who, &p))
+	if (!people_find(l->run->people, who, l->account->domain, &p))
 		return NULL;
 	*why = "that account became shared mailboxes";
 	if (p.target_user == NULL)

@@ -66,7 +66,8 @@ owners_name(struct lane *l, const struct foreign *f, struct person *owner,
 	int rc;
 
 	*why = "its owner is nobody of the account list";
-	if (!people_find(l->run->people, f->owner, owner))
+	if (!people_find(l->run->people, f->owner, l->account->domain,
+	    owner))
 		return 0;
 	/* [shared] names a user whom this job does not copy. */
 	if (owner->name == NULL)

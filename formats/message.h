@@ -140,6 +140,7 @@ struct account_info {
 	size_t		 nsubscriptions;
 	const struct foreign_box *foreign;
 	size_t		 nforeign;
+	const char	*domain;		/* the account's, NULL: not known */
 };
 
 #endif

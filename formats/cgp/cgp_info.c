@@ -380,5 +380,7 @@ cgp_info_account(struct cgp *c, struct arena *a, struct account_info *info)
 	}
 	info->foreign = foreign;
 	info->nforeign = c->nforeign;
+	if (c->place.domain != NULL)
+		info->domain = arena_strdup(a, c->place.domain);
 	cgp_left_tell(c);
 }

@@ -76,22 +76,26 @@ who_is_who(void **state)
 	buf_init(&errors, 1 << 12);
 	accounts_read_text(&a, "list", list, sizeof list - 1, true, &errors);
 	p = people_new(a, NULL);
-	assert_true(people_find(p, "alice@EXAMPLE.org", &x));
+	assert_true(people_find(p, "alice@EXAMPLE.org", "example.org", &x));
 	assert_string_equal(x.target_user, "al");
 	assert_string_equal(x.name, "Alice@example.org");
-	assert_false(people_find(p, "alice", &x));
-	assert_false(people_find(p, "alice@example.net", &x));
-	assert_false(people_find(p, "same@example.org", &x));
-	assert_false(people_find(p, "", &x));
-	assert_false(people_find(NULL, "alice@example.org", &x));
+	assert_false(people_find(p, "alice", "example.org", &x));
+	assert_false(people_find(p, "alice@example.net", "example.org", &x));
+	assert_false(people_find(p, "same@example.org", "example.org", &x));
+	assert_false(people_find(p, "", "example.org", &x));
+	assert_false(people_find(NULL, "alice@example.org", "example.org", &x));
 	people_free(&p);
 	accounts_free(&a);
 	/* a list without domains */
 	accounts_read_text(&a, "list", "user\nbob\n", 9, true, &errors);
 	p = people_new(a, NULL);
-	assert_true(people_find(p, "bob@example.org", &x));
+	assert_true(people_find(p, "bob@example.org", "example.org", &x));
 	assert_string_equal(x.target_user, "bob");
-	assert_false(people_find(p, "@", &x));
+	assert_false(people_find(p, "@", "example.org", &x));
+	/* which says nothing of who has that name elsewhere */
+	assert_false(people_find(p, "bob@example.net", "example.org", &x));
+	assert_false(people_find(p, "bob@example.org", "", &x));
+	assert_false(people_find(p, "bob@", "", &x));
 	people_free(&p);
 	accounts_free(&a);
 	buf_release(&errors);
