@@ -8,25 +8,32 @@
 #include "imap/imap_from.h"
 #include "imap/imap_quota.h"
 
+/* Is the name in a namespace that is not the user's own?  A server may tell of
+ * several that are, and of one within another: the longest prefix counts. */
 static bool
 elsewhere(const struct imap_from *m, const char *name)
 {
 	const struct imap_session *s = m->s;
+	size_t best = strlen(s->prefix);
+	bool other = false;
 
-	for (size_t i = 0; i < s->others.n && !m->all_names; i++) {
+	if (m->all_names)
+		return false;
+	if (strncmp(name, s->prefix, best) != 0)
+		best = 0;
+	for (size_t i = 0; i < s->others.n; i++) {
 		const char *o = s->others.w[i];
 		size_t n = strlen(o);
 
-		if (strcmp(o, s->prefix) == 0)
-			continue;
-		if (strncmp(name, o, n) == 0)
-			return true;
 		/* The namespace's own level. */
-		if (n > 1 && o[n - 1] == s->sep && strlen(name) == n - 1 &&
-		    strncmp(name, o, n - 1) == 0)
-			return true;
+		if (n > 1 && o[n - 1] == s->sep && strlen(name) == n - 1)
+			n--;
+		if (n <= best || strncmp(name, o, n) != 0)
+			continue;
+		best = n;
+		other = !imap_words_has(&s->own, o);
 	}
-	return false;
+	return other;
 }
 
 static const char *

@@ -495,6 +495,8 @@ namespace_data(struct imap_session *s, struct imap_response *rs, void *ctx,
 			s->shared = xstrdup(prefix);
 		if (prefix != NULL && prefix[0] != '\0')
 			imap_words_add(&s->others, prefix);
+		if (kind == 0 && prefix != NULL && prefix[0] != '\0')
+			imap_words_add(&s->own, prefix);
 		free(prefix);
 		if (s->others.n > NAMESPACES_MAX)
 			return imap_protocol(&s->r, "too many namespaces", e);
@@ -711,6 +713,7 @@ session_free(struct imap_session *s)
 	imap_trace_free(&s->trace);
 	imap_words_release(&s->mechs);
 	imap_words_release(&s->others);
+	imap_words_release(&s->own);
 	free(s->prefix);
 	free(s->users);
 	free(s->shared);

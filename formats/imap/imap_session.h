@@ -81,7 +81,8 @@ struct imap_session {
 	char		 sep;		/* '\0': a flat store */
 	char		*prefix;	/* personal, never NULL */
 	char		*users;		/* other users', or NULL */
-	struct imap_words others;	/* prefixes that are not ours */
+	struct imap_words others;	/* all prefixes but that one, */
+	struct imap_words own;		/* and those that are ours as well */
 	char		*shared;	/* shared mailboxes, or NULL */
 	char		*root;		/* the only tree that counts, or NULL
 					 * (imap_shared.h) */

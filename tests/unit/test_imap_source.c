@@ -491,6 +491,21 @@ other_namespaces(void **state)
 	    "shared ones"));
 	assert_non_null(strstr(warned.ptr, "~a/x, pub/y, pub"));
 	source_close(&src);
+	/* Several of the user's own, one of them within another's. */
+	start("* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN NAMESPACE] hi\r\n"
+	    "m1 OK [CAPABILITY IMAP4rev1 NAMESPACE] in\r\n"
+	    "* NAMESPACE ((\"\" \"/\")(\"Archive/\" \"/\")(\"pub/me/\" \"/\"))"
+	    " NIL ((\"pub/\" \"/\"))\r\n"
+	    "m2 OK\r\n* LIST () \"/\" INBOX\r\n* LIST () \"/\" Archive\r\n"
+	    "* LIST () \"/\" Archive/2019\r\n* LIST () \"/\" pub/me/x\r\n"
+	    "* LIST () \"/\" pub/y\r\n"
+	    "m3 OK\r\nm4 OK\r\nm5 NO\r\nm6 NO\r\nm7 NO\r\nm8 NO\r\n");
+	assert_int_equal(source_list(src, &arena, &f, &n, &e), 0);
+	assert_int_equal(n, 4);
+	assert_string_equal(f[1].name, "Archive");
+	assert_string_equal(f[2].name, "Archive/2019");
+	assert_string_equal(f[3].name, "pub/me/x");
+	source_close(&src);
 	start(server);
 	from->all_names = true;
 	assert_int_equal(source_list(src, &arena, &f, &n, &e), 0);
