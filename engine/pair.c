@@ -213,8 +213,10 @@ look_first(struct walk *w, struct folder_state *f, bool *changed,
 			p->looked_twice = true;
 			return 0;
 		}
-		if (intents_settle(l->run->state, p->id, !all && !prompt &&
-		    p->doubt_ms != 0, e) == -1)
+		/* Whatever else broke it: where messages can, they count. */
+		if (intents_settle(l->run->state, p->id, !all &&
+		    !(caps.bits & TGT_NO_SESSION) && p->doubt_ms != 0, e) ==
+		    -1)
 			return -1;
 		*changed = true;
 	}

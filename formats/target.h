@@ -26,6 +26,7 @@ enum {
 						 * stored it never will */
 	TGT_LINKS		= 1 << 7,	/* wants contents that are files
 						 * beside their bytes */
+	TGT_NO_SESSION		= 1 << 9,	/* no message can end it */
 	TGT_ONE_SESSION		= 1 << 8	/* a second session of an account
 						 * could not be opened */
 };

@@ -95,6 +95,7 @@ struct mem_store {
 	bool		 unavailable;	/* to whoever opens it, as if the host
 					 * were */
 	bool		 one_writer;	/* TGT_ONE_WRITER */
+	bool		 prompt;	/* TGT_PROMPT */
 	bool		 hangs_up;	/* whoever opens it */
 	char		 sick[32];	/* as a source: a message holding this
 					 * cannot be read: the disk fails */

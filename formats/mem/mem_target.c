@@ -58,6 +58,7 @@ caps(struct target *tp, struct target_caps *c)
 	    (s->no_expunge ? 0 : TGT_EXPUNGES) |
 	    (s->not_atomic ? 0 : TGT_ATOMIC) |
 	    (((struct mem_tgt *)tp)->sha1 ? TGT_TELLS_SHA1 : 0) |
+	    (s->prompt ? TGT_PROMPT : 0) |
 	    (s->chooses_uids ? TGT_CHOOSES_UIDS : 0);
 	if (s->one_writer)
 		c->bits |= TGT_ONE_WRITER;

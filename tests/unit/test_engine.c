@@ -269,6 +269,15 @@ test_hangup(void **state)
 	    "SELECT sum(copied) FROM mailbox"), 22);
 }
 
+/* The same where nothing is stored late. */
+static void
+test_hangup_prompt(void **state)
+{
+	fx.tgt->prompt = true;
+	test_hangup(state);
+	fx.tgt->prompt = false;
+}
+
 /* A mailbox that was left out first keeps its name, too, once copied; one
  * that is gone counts no more. */
 static void
@@ -904,6 +913,7 @@ main(void)
 		cmocka_unit_test_setup(test_broken_session, case_setup),
 		cmocka_unit_test_setup(test_quota, case_setup),
 		cmocka_unit_test_setup(test_hangup, case_setup),
+		cmocka_unit_test_setup(test_hangup_prompt, case_setup),
 		cmocka_unit_test_setup(test_names_and_gone, case_setup),
 		cmocka_unit_test_setup(test_strangers_mail, case_setup),
 		cmocka_unit_test_setup(test_adoption, case_setup),
