@@ -24,8 +24,8 @@ struct person {
 };
 
 /* NAME@DOMAIN, in a list without domains NAME, if DOMAIN is that of the account
- * that speaks of him (here; "": not known): a server has others.  False: nobody,
- * or several.  people NULL: nobody. */
+ * that speaks of him (here; "": not known): a server has others.  False:
+ * nobody, or several.  people NULL: nobody. */
 bool		 people_find(const struct people *, const char *user,
 		    const char *here, struct person *);
 

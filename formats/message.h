@@ -121,8 +121,8 @@ struct folder_info {
 	bool		 stable;	/* set by the caller: it changed while it
 					 * was read; now let it not */
 	bool		 some;		/* set by the caller: DELTA_SOME will do */
-	bool		 by_flags;	/* set by the caller: a change of flags
-					 * is one, DELTA_UNCHANGED excludes it */
+	bool		 by_flags;	/* set by the caller: with other flags
+					 * it is not DELTA_UNCHANGED */
 	uint64_t	 cookie;	/* the source's own */
 };
 
@@ -140,7 +140,7 @@ struct account_info {
 	size_t		 nsubscriptions;
 	const struct foreign_box *foreign;
 	size_t		 nforeign;
-	const char	*domain;		/* the account's, NULL: not known */
+	const char	*domain;	/* the account's; NULL: not known */
 };
 
 #endif

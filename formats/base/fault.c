@@ -13,7 +13,8 @@
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static unsigned long passed;
 
-/* True when this passing is the one asked for; *sig says what to do, 0: fail. */
+/* True when this passing is the one asked for; *sig says what to do (0: it
+ * fails). */
 static bool
 hit(const char *name, int *sig)
 {
