@@ -215,6 +215,38 @@ class Traps(dsyncs.Case):
         self.haul.copy(f"maildir:{source}?layout=fs", self.target())
         self.assertEqual(numbers(self.there()), before)
 
+    def test_many_lanes(self):
+        """A user has one session at a time, however many lanes there are."""
+        for i in range(12):
+            box = trees.Box(uidvalidity=50 + i)
+            for k in range(20):
+                box.add(message(100 * i + k), uid=1 + k)
+            box.write(self.haul.path("src") if i == 0 else self.haul.path("src", f".box{i}"))
+        with open(self.haul.path("src", "subscriptions"), "w", encoding="ascii") as f:
+            f.write("box3\nbox7\n")
+        self.checked(self.haul.copy("maildir:" + self.haul.path("src"), self.target(), "--lanes", "6", "--lanes-per-account", "6"))
+        there = self.there()
+        self.assertEqual(there.subscribed & set(there.boxes), {"box3", "box7"})
+        got = numbers(there)
+        for i in range(12):
+            self.assertEqual(got["INBOX" if i == 0 else f"box{i}"][:2], (50 + i, 21))
+
+    def test_undo(self):
+        """What is ours goes, by IMAP, and what was there stays."""
+        self.deliver(b"From: mine@example.org\n\nmine\n")
+        before = numbers(self.there())["INBOX"][2]
+        box, source = self.source(7)
+        box.write(self.haul.path("src", ".Sent"))
+        words = [source, self.target(), "--state", self.haul.state]
+        run = self.haul.run("copy", *words, "--existing", "merge", "--format", "json")
+        self.assertEqual(run.totals["copied"], 14, run)
+        self.assertEqual(len(self.there().boxes["Sent"].messages), 7)
+        run = self.haul.run("undo", *words, "--yes")
+        self.assertEqual(run.code, 0, run)
+        after = self.there()
+        self.assertEqual(numbers(after)["INBOX"][2], before)
+        self.assertNotIn("Sent", after.boxes)
+
     def test_mail_comes_in_meanwhile(self):
         """Deliveries all the time: nothing is lost on either side."""
         box, source = self.source(1500)
@@ -247,6 +279,21 @@ while left:
     while data:
         data = data[os.write(1, data):]
 """
+
+
+class Prefixed(dsyncs.Case):
+    """A namespace as Courier had it."""
+
+    settings = {"FORMAT": "maildir", "PREFIX": "INBOX.", "SEPARATOR": "."}
+
+    def test_below_inbox(self):
+        for number, name in (7, ""), (8, ".Work.Old"):
+            box = trees.Box(uidvalidity=number, uidnext=40)
+            box.add(message(number), uid=5)
+            box.write(self.haul.path("src", name))
+        self.checked(self.haul.copy("maildir:" + self.haul.path("src"), self.target()))
+        got = {n: v[:2] for n, v in numbers(self.there()).items() if v[0]}
+        self.assertEqual(got, {"INBOX": (7, 40), "INBOX.Work.Old": (8, 40)})
 
 
 class Broken(dsyncs.Case):
