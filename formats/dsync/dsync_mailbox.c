@@ -13,7 +13,7 @@
 #include "dsync/dsync_impl.h"
 
 #define LOCK_S		60	/* for an earlier session's lock */
-#define GUIDS_MAX	100000	/* then a conversation is long enough */
+#define GUIDS_MAX	5000	/* then a conversation is long enough */
 #define TRIES		4
 #define NAME_MAX_BYTES	((size_t)1 << 14)
 

@@ -581,7 +581,10 @@ dsync_submit(struct target *t, struct store_batch *b, struct err *e)
 	else
 		d->first = b;
 	d->last = b;
-	if (d->flight == NULL)
+	/* Never behind one that was not stored: it would take its UIDs. */
+	for (size_t i = 0; d->broken && i < b->n; i++)
+		settle(&b->items[i], STORE_NOT_SENT, &d->why);
+	if (!d->broken && d->flight == NULL)
 		start(d);
 	return 0;
 }
