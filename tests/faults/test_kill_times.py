@@ -1,5 +1,5 @@
-"""kill -9 at random times over runs of four accounts in parallel lanes, two
-into Dovecot and two into Cyrus; started again and again until a run ends by
+"""kill -9 at random times over runs of accounts in parallel lanes, one from each
+kind of source into Dovecot and one into Cyrus; started again and again until a run ends by
 itself, and then every account must be exact.
 
 SEED=N repeats the times (not what the servers do in them).
@@ -26,11 +26,11 @@ class Crowd:
     """One list: a user from each kind of source for each server."""
 
     def __init__(self, boxes):
-        self.boxes = boxes
         self.haul = Haul(faults=True)
         self.rows = [(Place(s), kind) for s in (kills.dovecot(), kills.cyrus()) for kind in kills.WRITERS]
+        self.boxes = {kind: kills.fit(kind, boxes) for kind in kills.WRITERS}
         for place, kind in self.rows:
-            kills.WRITERS[kind](self.haul.path(place.user), boxes)
+            kills.WRITERS[kind](self.haul.path(place.user), self.boxes[kind])
         self.arguments = self.job()
 
     def __enter__(self):
@@ -51,10 +51,10 @@ class Crowd:
     def wrong(self, run):
         words, refused = [], 0
         for place, kind in self.rows:
-            want, no = place.wanted(self.boxes)
+            want, no = place.wanted(self.boxes[kind])
             refused += no
             words += [f"{place.user} from {kind}: {w}" for w in kills.differences(want, place.read().contents())]
-        return words + kills.told_wrongly(run, len(self.rows) * kills.count(self.boxes), refused, 0)
+        return words + kills.told_wrongly(run, sum(kills.count(self.boxes[kind]) for _, kind in self.rows), refused, 0)
 
     def again(self):
         before = [kills.numbers(place.read()) for place, _ in self.rows]

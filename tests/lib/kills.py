@@ -176,6 +176,13 @@ def write_imap(path, boxes):
 WRITERS = {"maildir": write_maildir, "mbox": write_mbox, "cgp": write_cgp, "imap": write_imap}
 
 
+def fit(kind, boxes):
+    """What a source of that kind can hold: IMAP has no NUL."""
+    if kind != "imap":
+        return boxes
+    return {name: [m for m in mails if b"\0" not in m.body] for name, mails in boxes.items()}
+
+
 def source(kind, path):
     """The URI of what a writer has written there."""
     if kind == "cgp":
@@ -319,8 +326,7 @@ class Migration:
     def __init__(self, place, kind, boxes=None, options=("--settle", "1")):
         self.place, self.kind, self.options = place, kind, list(options)
         self.boxes = boxes if boxes is not None else account()
-        if kind == "imap":  # which keeps no NUL
-            self.boxes = {name: [m for m in mails if b"\0" not in m.body] for name, mails in self.boxes.items()}
+        self.boxes = fit(kind, self.boxes)
         self.haul = Haul(faults=True)
         self.source = self.haul.path("source")
         WRITERS[kind](self.source, self.boxes)
