@@ -179,8 +179,10 @@ control_send(const char *state, enum control c, unsigned wait_ms,
 		/* It may have been read already. */
 		sleep_ms(POLL_MS);
 		read_word(fd, &w);
-		rc = is_mine(&w, "done");
 	}
+	/* It may have been taken by a process that then ended. */
+	if (rc == 0 && written)
+		rc = is_mine(&w, "done");
 	close(fd);
 	return rc;
 }
