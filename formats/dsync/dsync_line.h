@@ -10,9 +10,9 @@
  *
  * The values of an item come in the order of the heads of whoever sends it;
  * those at the end may be missing.  A value that is not there is the byte 02; a
- * value that begins with it has it doubled.  In a value SOH, TAB, CR, LF and NUL are
- * SOH and one of "1trn0"; the elements of a list in a value are escaped each,
- * joined by TABs, and all of it once more.
+ * value that begins with it has it doubled.  In a value SOH, TAB, CR, LF and
+ * NUL are SOH and one of "1trn0"; the elements of a list in a value are escaped
+ * each, joined by TABs, and all of it once more.
  *
  * An M item with the field "stream" is followed by the message:
  *
