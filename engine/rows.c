@@ -291,28 +291,6 @@ mailboxes_gone(struct state *s, int64_t account_id, struct err *e)
 }
 
 int
-mailbox_name(struct db *db, int64_t account_id, const char *src_key,
-    struct arena *a, const char **tgt_name, const char **tgt_key,
-    struct err *e)
-{
-	sqlite3_stmt *st;
-	int rc;
-
-	*tgt_name = *tgt_key = NULL;
-	st = db_query(db, e, "SELECT tgt_name, tgt_key FROM mailbox WHERE"
-	    " account_id = ?1 AND src_key = ?2", "ib", account_id, src_key,
-	    strlen(src_key));
-	if (st == NULL)
-		return -1;
-	if ((rc = db_step(db, st, e)) == 1) {
-		*tgt_name = arena_strdup(a, db_text(st, 0));
-		*tgt_key = arena_strdup(a, db_text(st, 1));
-	}
-	db_done(st);
-	return rc == -1 ? -1 : 0;
-}
-
-int
 mailbox_load(struct db *db, int64_t id, struct row_mailbox *m, struct err *e)
 {
 	static const char *const counts[] = {

@@ -183,10 +183,6 @@ int	 mailbox_put(struct state *, int64_t account_id, const char *src_key,
 int	 mailboxes_gone(struct state *, int64_t account_id, struct err *);
 int	 mailbox_load(struct db *, int64_t id, struct row_mailbox *,
 	    struct err *);
-/* The target name an earlier pass gave to this source mailbox; NULL: none. */
-int	 mailbox_name(struct db *, int64_t account_id, const char *src_key,
-	    struct arena *, const char **tgt_name, const char **tgt_key,
-	    struct err *);
 /* Posted, not waited for, as are mailbox_put_end() and op_done(). */
 int	 mailbox_set_target(struct state *, int64_t id,
 	    const struct row_target *, bool made_by_us, struct err *);
