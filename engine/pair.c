@@ -11,6 +11,7 @@
 #include "base/fault.h"
 #include "log.h"
 #include "look.h"
+#include "merge.h"
 #include "name_rows.h"
 #include "uids.h"
 #include "walk.h"
@@ -353,12 +354,14 @@ struct early {
 	enum delta	 delta;
 };
 
-/* Were messages refused that are to be tried again in any case? */
+/* Were messages refused that are to be tried again in any case, or changes of
+ * flags left that are wanted now? */
 static bool
 asks_again(const struct walk *w)
 {
-	return w->l->run->set->retry_refused &&
-	    w->row.counts[OUT_REFUSED] > 0;
+	return (w->l->run->set->retry_refused &&
+	    w->row.counts[OUT_REFUSED] > 0) ||
+	    (token_unmerged(&w->row.token) && merge_wanted(w->l));
 }
 
 /*
@@ -424,6 +427,8 @@ copy_pair(struct walk *w, const struct folder_state *f, bool changed,
 	log_begin(l, w->p, f);
 	if (mailbox_set_target(l->run->state, w->p->id, &seen, false, e) == -1)
 		return -1;
+	if (w->row.flagging && merge_settle(w, f, e) == -1)
+		return -1;
 	buf_init(&token, 1 << 20);
 	use_token = w->row.complete && !changed &&
 	    !asks_again(w) &&
@@ -461,6 +466,8 @@ copy_pair(struct walk *w, const struct folder_state *f, bool changed,
 	if (delta == DELTA_UNCHANGED)
 		return unchanged(w, e);
 	work_uids(l, &done);
+	if (merge_run(w, &now, e) == -1)
+		return -1;
 	if (uids_end(w, &done, e) == -1)
 		return -1;
 	return walk_end(w, e);

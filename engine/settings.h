@@ -23,6 +23,8 @@ struct settings {
 	bool		 repair, retry_refused, remove_doubles;
 	bool		 create_users, merge_existing, empty_ok;
 	bool		 refuse_collisions, apply_renames;
+	bool		 no_flag_sync;	/* flags stay as they were copied */
+	bool		 full;		/* released accounts as others */
 	bool		 count_bytes;		/* plan: read everything */
 	enum subscribe	 subscribe;
 	const struct rules *rules;		/* never NULL */

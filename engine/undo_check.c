@@ -99,6 +99,20 @@ check_renames(struct db *db, const struct account *a, struct err *e)
 	    " was cut off: a copy with --apply-renames has to end it first");
 }
 
+/* Which flags are ours is not known while they are being changed. */
+static int
+check_flags(struct db *db, const struct account *a, struct err *e)
+{
+	int64_t n;
+
+	if (db_number(db, e, &n, 0, "SELECT EXISTS (SELECT 1 FROM flagging JOIN"
+	    " mailbox ON mailbox.id = mailbox_id WHERE account_id = ?1)", "i",
+	    a->row.id) == -1)
+		return -1;
+	return n == 0 ? 0 : err_set(e, ERR_ACCOUNT, "a change of flags was cut"
+	    " off: a copy has to end it first");
+}
+
 /* The row; user and target for the caller to free.  1, 0: there is none. */
 static int
 load(struct db *db, struct account *a, char **user, char **target,
@@ -140,6 +154,8 @@ undo_check(struct db *db, struct account *a, struct err *e)
 		rc = check_place(a, user, target, now, e);
 		if (rc == 0)
 			rc = check_renames(db, a, e);
+		if (rc == 0)
+			rc = check_flags(db, a, e);
 		if (rc == 0)
 			rc = check_shared(db, a, now, e);
 		free(now);

@@ -5,6 +5,7 @@
 #ifndef ENGINE_WALK_H
 #define ENGINE_WALK_H
 
+#include "base/spill.h"
 #include "batch.h"
 
 #define MAX_RULES 8		/* that leave messages out */
@@ -19,6 +20,10 @@ struct walk {
 	struct arena	 arena;		/* of the chunk */
 	struct buf	 keep;		/* the CRLF form of one message */
 	struct changes	*c;		/* rows that need no store */
+	struct spill	*flagged;	/* of merge.c: flags that have changed
+					 * at the source; NULL: none */
+	bool		 unmerged;	/* some changes were not wanted */
+	bool		 later;		/* some could not be taken over yet */
 	uint64_t	 flushed;	/* what of it is with the writer */
 	bool		 adopting;	/* prepass: strict matches only */
 	bool		 extras;	/* some are untaken */
@@ -63,10 +68,13 @@ int	walk_digest_key(struct walk *, const struct digests *, char key[64],
 /*
  * The token of a complete pass: what it depends on, then the source's own.
  * refusal is what refused some messages of the mailbox; NULL, so that nothing
- * has to be read again when that changes: none was refused.
+ * has to be read again when that changes: none was refused.  unmerged: flags
+ * have changed at the source, which nobody wanted to take over.
  */
-void	token_wrap(const struct settings *, const char *refusal,
+void	token_wrap(const struct settings *, const char *refusal, bool unmerged,
 	    const struct buf *source, struct buf *out);
+/* Was it made so?  Then it does not hold for who wants them. */
+bool	token_unmerged(const struct buf *token);
 /* 1: the source's own part of a token that was made under these settings, and
  * with this refusal rule, if any was refused; NULL: whichever rule. */
 int	token_unwrap(const struct settings *, const char *refusal,

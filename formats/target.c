@@ -389,6 +389,7 @@ target_change_flags(struct target *t, struct flag_change *c, size_t n,
 	assert(t->in_folder);
 	if (t->ops->change_flags == NULL)
 		return cannot(e, "change flags");
+	fault_point("flags.before");
 	rc = told(t->ops->change_flags(t, c, n, e), e);
 	fault_point("flags.after");
 	return rc;

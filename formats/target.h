@@ -24,8 +24,9 @@ enum {
 						 * for each other */
 	TGT_PROMPT		= 1 << 6,	/* what an earlier session has not
 						 * stored it never will */
-	TGT_LINKS		= 1 << 7	/* wants contents that are files
+	TGT_LINKS		= 1 << 7,	/* wants contents that are files
 						 * beside their bytes */
+	TGT_FLAGS		= 1 << 8	/* flags can be changed */
 };
 
 /* Limits hold for the open session; ask again after folder_open(). */

@@ -145,7 +145,7 @@ folder_open(struct source *sp, struct folder_info *fi,
 		return err_set(e, ERR_MAILBOX, "no such mailbox");
 	fi->uidvalidity = s->folder->uidvalidity;
 	fi->uidnext = s->folder->uidnext;
-	fi->modseq = s->folder->modseq;
+	fi->modseq = s->store->no_modseq ? 0 : s->folder->modseq;
 	fi->messages = s->folder->count;
 	s->at = s->folder->first;
 	s->from_uid = from_uid;
@@ -192,6 +192,7 @@ next(struct source *sp, struct arena *a, struct msg_meta *m, struct err *e)
 		return 0;
 	}
 	s->at = x->next;
+	s->store->nlisted++;
 	m->key = arena_printf(a, "%" PRIu32 ".%" PRIu32,
 	    s->folder->uidvalidity, x->uid);
 	m->uid = x->uid;
@@ -200,6 +201,7 @@ next(struct source *sp, struct arena *a, struct msg_meta *m, struct err *e)
 	m->date = x->date;
 	m->date_origin = DATE_STORE;
 	m->size = x->len;
+	m->modseq = s->store->no_modseq ? 0 : x->modseq;
 	m->cookie = (uint64_t)(uintptr_t)x;
 	m->where = arena_printf(a, "uid %" PRIu32, x->uid);
 	if (s->sha1) {

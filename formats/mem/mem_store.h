@@ -87,11 +87,17 @@ struct mem_store {
 	char		 sick[32];	/* as a source: a message holding this
 					 * cannot be read: the disk fails */
 	unsigned	 sessions;	/* open */
+	bool		 no_modseq;	/* no CONDSTORE */
+	char		 no_keyword[32];	/* one that it cannot hold */
+	void		(*on_flags)(struct mem_store *);	/* before and
+					 * after each change of flags */
 	bool		 chooses_uids;	/* want_uid is honoured */
 	/* counted */
 	uint64_t	 nseeded;	/* UIDs told to mailboxes */
 	uint64_t	 bytes_stored, nstored, ncreated, nbatches, nchanges;
 	uint64_t	 nread;		/* contents handed out */
+	uint64_t	 nlisted;	/* messages */
+	uint64_t	 nmodified;	/* changes of flags that came late */
 };
 
 extern const struct source_ops mem_source;
@@ -112,6 +118,10 @@ struct mem_message	*mem_add(struct mem_store *, struct mem_folder *,
 void			 mem_expunge(struct mem_folder *, uint32_t uid);
 void			 mem_set_flags(struct mem_folder *, uint32_t uid,
 			    unsigned flags);
+/* The same for keywords, blank-separated; copied. */
+void			 mem_set_keywords(struct mem_store *,
+			    struct mem_folder *, uint32_t uid,
+			    const char *keywords);
 /* Late commits whose time has come become visible. */
 void			 mem_settle(struct mem_store *);
 
