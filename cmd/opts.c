@@ -243,7 +243,13 @@ take_extra(struct parser *p, enum extra which, const char *eq)
 		p->job = val;
 		break;
 	case OPT_SET:
-		p->bad += config_set(p->c, val, p->errors);
+		/* A stage is no assignment. */
+		if ((p->cmd->mask & FOR_STAGE) != 0 &&
+		    strpbrk(val, ".=") == NULL)
+			p->bad += config_option(p->c, CFG_STAGE, val,
+			    p->errors);
+		else
+			p->bad += config_set(p->c, val, p->errors);
 		break;
 	case OPT_COUNT:
 		break;

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #define REPORTS		(FOR_COPY | FOR_REPORT | FOR_STATUS)
-#define ALL		(REPORTS | FOR_FORGET | FOR_UNDO)
+#define ALL		(REPORTS | FOR_FORGET | FOR_UNDO | FOR_STAGE)
 
 static const char *const existing_words[] = { "adopt", "merge", NULL };
 static const char *const empty_words[] = { "refuse", "ok", NULL };
@@ -15,6 +15,8 @@ static const char *const inbox_words[] = { "keep", "top", NULL };
 static const char *const collision_words[] = { "rename", "refuse", NULL };
 static const char *const subscribe_words[] = {
 	"auto", "source", "all", "none", NULL };
+static const char *const stage_words[] = {
+	"new", "loading", "frozen", "released", NULL };
 static const char *const deleted_words[] = { "copy", "skip", NULL };
 
 /* scripts/check-docs reads this table: one setting starts on each line that
@@ -62,6 +64,10 @@ static const struct setting table[CFG_COUNT] = {
 	NULL, "expunge late copies of our own batches", NULL, 0, 0 },
 [CFG_FULL] = { "job", "full", SET_BOOL, FOR_COPY, "no", NULL,
 	"released accounts too: all that a pass does", NULL, 0, 0 },
+[CFG_RESTORE_DELETED] = { "job", "restore-deleted", SET_BOOL, FOR_COPY, "no",
+	NULL, "released: copy again what users deleted", NULL, 0, 0 },
+[CFG_STAGE] = { "job", "stage", SET_ENUM, FOR_STAGE, NULL, "STAGE",
+	"the same as --set STAGE", stage_words, 0, 0 },
 [CFG_APPLY_RENAMES] = { "job", "apply-renames", SET_BOOL, FOR_COPY, "no", NULL,
 	"rename what was copied under another name", NULL, 0, 0 },
 [CFG_COUNT_BYTES] = { "job", "count-bytes", SET_BOOL, FOR_PLAN, "no", NULL,

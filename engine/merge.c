@@ -8,6 +8,7 @@
 #include "base/fault.h"
 #include "base/xmalloc.h"
 #include "merge_impl.h"
+#include "stage.h"
 
 #define ROUNDS	4	/* of one chunk, while users change the same flags */
 
@@ -29,8 +30,7 @@ merge_wanted(const struct lane *l)
 	const struct settings *set = l->run->set;
 	struct target_caps caps;
 
-	if (set->no_flag_sync || (!set->full &&
-	    strcmp(l->account->row.stage, "released") == 0))
+	if (set->no_flag_sync || stage_only_adds(l))
 		return false;
 	if (l->tgt == NULL)
 		return true;

@@ -13,6 +13,7 @@
 #include "look.h"
 #include "merge.h"
 #include "name_rows.h"
+#include "stage.h"
 #include "uids.h"
 #include "walk.h"
 
@@ -201,7 +202,7 @@ look_first(struct walk *w, struct folder_state *f, bool *changed,
 		row->extras = (uint64_t)extras;
 	}
 	if (f->messages < row->rows + row->extras &&
-	    strcmp(l->account->row.stage, "released") != 0 &&
+	    !stage_keeps_deleted(l) &&
 	    !fault_mutated("look") && find_losses(w, changed, e) == -1)
 		return -1;
 	if (row->intents > 0) {

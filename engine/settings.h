@@ -25,6 +25,7 @@ struct settings {
 	bool		 refuse_collisions, apply_renames;
 	bool		 no_flag_sync;	/* flags stay as they were copied */
 	bool		 full;		/* released accounts as others */
+	bool		 restore_deleted; /* what their users deleted too */
 	bool		 count_bytes;		/* plan: read everything */
 	enum subscribe	 subscribe;
 	const struct rules *rules;		/* never NULL */

@@ -8,7 +8,7 @@ import unittest
 import haul
 import readback
 import trees
-from haul import DONE, Haul
+from haul import DONE, MISUSE, Haul
 from proxy import Proxy
 from servers import Cyrus, Dovecot
 
@@ -159,6 +159,35 @@ class Common:
         self.check({0: ("", [])})
         self.copy()
         self.check({0: ("S", [])})
+
+    def test_stages(self):
+        self.source.add(0, "")
+        self.source.write()
+        self.copy()
+        stage = lambda *words: self.haul.run("stage", "--state", self.haul.state, *words)
+        for words in ["--only", "*"], ["--set", "released"], ["--set", "gone", "--only", "*"], ["--set", "new", "--only", "*"], ["--set", "frozen", "--only", "nobody"]:
+            run = stage(*words)
+            self.assertEqual(run.code, MISUSE, run)
+        for name in "frozen", "released":
+            run = stage("--set", name, "--only", "*")
+            self.assertEqual(run.code, DONE, run)
+            self.assertIn(f": {name}, was ", run.out)
+            self.assertEqual(self.haul.report()["accounts"][0]["stage"], name)
+            for command in "report", "status":
+                self.assertIn(f"1 {name}", self.haul.run(command, "--state", self.haul.state).out)
+        # its user deletes, the source changes: only what came late arrives
+        client = self.server.login(self.user)
+        client.select("INBOX")
+        client.uid("STORE", "1", "+FLAGS", r"(\Deleted)")
+        client.expunge()
+        client.logout()
+        self.source.set(0, "S")
+        self.source.add(1, "F")
+        self.source.write()
+        self.copy()
+        self.check({1: ("F", [])})
+        self.copy("--restore-deleted")
+        self.check({0: ("S", []), 1: ("F", [])})
 
     def test_users_at_work(self):
         """Somebody changes keywords of the same messages all the time."""

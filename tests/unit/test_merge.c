@@ -26,7 +26,7 @@ static int
 setup(void **state)
 {
 	case_setup(state);
-	fx.set.no_flag_sync = fx.set.full = false;
+	fx.set.no_flag_sync = fx.set.full = fx.set.restore_deleted = false;
 	return 0;
 }
 
@@ -242,6 +242,32 @@ test_released(void **state)
 	assert_flags(0, MSG_SEEN, "work");
 }
 
+/* What a released account's user deleted stays deleted, unless asked for. */
+static void
+test_restore_deleted(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 4; i++)
+		fixture_add(fx.src, "INBOX", i, "", 0, "", DATE + i);
+	assert_int_equal(fixture_run(&fx), 0);
+	fixture_sql(&fx, "UPDATE account SET stage = 'released'");
+	mem_expunge(mem_folder_get(fx.tgt, "INBOX", false), 2);
+	fixture_add(fx.src, "INBOX", 9, "", 0, "", DATE);
+	fx.set.full = true;
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(fx.tgt->nstored, 5);
+	fx.set.restore_deleted = true;
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(fx.tgt->nstored, 6);
+	assert_true(fixture_balanced(&fx));
+	/* Before release it is a loss. */
+	fx.set.restore_deleted = fx.set.full = false;
+	fixture_sql(&fx, "UPDATE account SET stage = 'frozen'");
+	mem_expunge(mem_folder_get(fx.tgt, "INBOX", false), 3);
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(fx.tgt->nstored, 7);
+}
+
 /* A mark that the job leaves out at the source is none of the target's. */
 static void
 test_deleted_skip(void **state)
@@ -414,6 +440,7 @@ main(void)
 		cmocka_unit_test_setup(test_costs, setup),
 		cmocka_unit_test_setup(test_no_flag_sync, setup),
 		cmocka_unit_test_setup(test_released, setup),
+		cmocka_unit_test_setup(test_restore_deleted, setup),
 		cmocka_unit_test_setup(test_deleted_skip, setup),
 		cmocka_unit_test_setup(test_keywords_dropped, setup),
 		cmocka_unit_test_setup(test_changed_meanwhile, setup),
