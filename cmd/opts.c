@@ -269,7 +269,9 @@ take_setting(struct parser *p, enum cfg id, const char *eq)
 			p->i++;
 		return;
 	}
-	if (s->type == SET_BOOL)
+	if (s->type == SET_ENUM && s->arg == NULL)
+		val = eq != NULL ? eq + 1 : s->words[1];
+	else if (s->type == SET_BOOL)
 		val = eq != NULL ? eq + 1 : "yes";
 	else if ((val = value_of(p, s->key, eq)) == NULL)
 		return;

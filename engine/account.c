@@ -12,6 +12,7 @@
 
 #include "nearby.h"
 #include "quota.h"
+#include "removal.h"
 #include "undo.h"
 #include "user.h"
 
@@ -505,6 +506,8 @@ account_prepare(struct lane *l, struct account *a, struct err *e)
 	    account_target(l, a, e) == -1 || account_pair(l, a, e) == -1 ||
 	    account_check(l, a, e) == -1)
 		return -1;
+	if (removal_settle(l, e) == -1)
+		return err_ctx(e, "target");
 	if (quota_before(l, &a->info, e) == -1)
 		return err_ctx(e, "target");
 	lane_flush_notes(l);
@@ -598,7 +601,7 @@ account_finish(struct lane *l, struct account *a, struct err *e)
 		if (pair_check_doubles(l, p, e) == -1)
 			return -1;
 	}
-	if (quota_after(l, e) == -1)
+	if (removal_run(l, e) == -1 || quota_after(l, e) == -1)
 		return err_ctx(e, "target");
 	lane_flush_notes(l);
 	return 0;

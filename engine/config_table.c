@@ -17,6 +17,7 @@ static const char *const subscribe_words[] = {
 	"auto", "source", "all", "none", NULL };
 static const char *const stage_words[] = {
 	"new", "loading", "frozen", "released", NULL };
+static const char *const delete_words[] = { "no", "move", "expunge", NULL };
 static const char *const deleted_words[] = { "copy", "skip", NULL };
 
 /* scripts/check-docs reads this table: one setting starts on each line that
@@ -66,6 +67,10 @@ static const struct setting table[CFG_COUNT] = {
 	"released accounts too: all that a pass does", NULL, 0, 0 },
 [CFG_RESTORE_DELETED] = { "job", "restore-deleted", SET_BOOL, FOR_COPY, "no",
 	NULL, "released: copy again what users deleted", NULL, 0, 0 },
+[CFG_DELETE] = { "job", "delete", SET_ENUM, FOR_COPY, "no", NULL,
+	"remove what was deleted at the source", delete_words, 0, 0 },
+[CFG_DELETE_LIMIT] = { "job", "delete-limit", SET_NUMBER, FOR_COPY, NULL, "N",
+	"at most N of a mailbox and of an account", NULL, 0, 0 },
 [CFG_STAGE] = { "job", "stage", SET_ENUM, FOR_STAGE, NULL, "STAGE",
 	"the same as --set STAGE", stage_words, 0, 0 },
 [CFG_APPLY_RENAMES] = { "job", "apply-renames", SET_BOOL, FOR_COPY, "no", NULL,

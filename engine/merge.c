@@ -12,18 +12,6 @@
 
 #define ROUNDS	4	/* of one chunk, while users change the same flags */
 
-struct merging {
-	struct walk	*w;
-	struct lane	*l;
-	struct pair	*p;
-	uint32_t	 uidvalidity;
-	uint64_t	 modseq;	/* the mailbox's at the last look */
-	struct arena	 arena;		/* of the chunk */
-	struct merge_item items[MERGE_CHUNK];
-	size_t		 n;
-	struct changes	*c;		/* issues */
-};
-
 bool
 merge_wanted(const struct lane *l)
 {
@@ -85,9 +73,8 @@ merge_met(struct walk *w, const struct msg_meta *m, const void *key,
 	return spill_put(w->flagged, r->tgt_uid, rec, len, e);
 }
 
-/* The target mailbox, open for changes. */
-static int
-target_again(struct merging *g, struct err *e)
+int
+merging_target(struct merging *g, struct err *e)
 {
 	struct folder_state st;
 	int rc = lane_target_again(g->l, e);
@@ -130,9 +117,8 @@ seen(struct merging *g, struct merge_item *it, const struct msg_meta *m,
 
 	if (!fault_mutated("merge-same"))
 		same = same_message(g->l, &it->is, m, e);
-	if (same == 0)
-		return rolled_back(g, it->uid, e);
 	it->there = true;
+	it->same = same == 1;
 	it->modseq = m->modseq;
 	it->sides.tgt.flags = m->flags;
 	it->sides.tgt.kw = kw != NULL ? kw : "";
@@ -164,9 +150,8 @@ read_flags(struct merging *g, const uint32_t *uids, size_t n, struct err *e)
 	return rc == -1 ? -1 : 0;
 }
 
-/* Looks at all that are not ended, which are in the order of their UIDs. */
-static int
-look_at(struct merging *g, struct err *e)
+int
+merging_look(struct merging *g, struct err *e)
 {
 	uint32_t uids[MERGE_CHUNK];
 	struct lane *l = g->l;
@@ -199,8 +184,8 @@ look_at(struct merging *g, struct err *e)
 	return rc;
 }
 
-static void
-issue(struct merging *g, const struct merge_item *it, const char *kind,
+void
+merging_issue(struct merging *g, const struct merge_item *it, const char *kind,
     const char *text)
 {
 	struct row_issue *i;
@@ -230,7 +215,7 @@ tell_conflict(struct merging *g, const struct merge_item *it)
 			buf_addf(&b, " %s", names[i].name);
 	for (size_t i = 0; i < m->nkw_conflict; i++)
 		buf_addf(&b, " %s", m->kw_conflict[i]);
-	issue(g, it, "conflict", b.ptr);
+	merging_issue(g, it, "conflict", b.ptr);
 	buf_release(&b);
 }
 
@@ -266,7 +251,7 @@ confirm(struct merging *g, struct merge_item *it)
 		it->changes |= ROW_TOUCHED;
 	if (added != NULL && !words_in(added, now->kw)) {
 		it->changes |= CHANGE_KEYWORDS;
-		issue(g, it, "keywords", "keywords that the target cannot hold "
+		merging_issue(g, it, "keywords", "keywords that the target cannot hold "
 		    "were left out");
 	}
 }
@@ -317,7 +302,7 @@ send_changes(struct merging *g, struct err *e)
 		c[n++].unchanged_since = fault_mutated("merge-since") ? 0 :
 		    g->modseq;
 	}
-	if (target_again(g, e) == -1)
+	if (merging_target(g, e) == -1)
 		goto out;
 	lane_pace(l, SIDE_TARGET, 0, n);
 	rc = target_change_flags(l->tgt, c, n, e);
@@ -353,6 +338,19 @@ record(struct merging *g, struct err *e)
 	if (g->c != NULL)
 		changes_post(g->l->run->state, &g->c);
 	return merge_record(g->l->run->state, g->p->id, g->items, g->n, e);
+}
+
+/* Looks, and nothing is ever done to other mail. */
+static int
+look_at(struct merging *g, struct err *e)
+{
+	if (merging_look(g, e) == -1)
+		return -1;
+	for (size_t i = 0; i < g->n; i++)
+		if (g->items[i].state != MERGE_ENDED && g->items[i].there &&
+		    !g->items[i].same)
+			return rolled_back(g, g->items[i].uid, e);
+	return 0;
 }
 
 /* A chunk, from the first look to what is known when all is done. */
@@ -483,7 +481,7 @@ merge_run(struct walk *w, const struct folder_state *f, struct err *e)
 				break;
 			}
 	if (rc == 0)
-		rc = target_again(g, e);
+		rc = merging_target(g, e);
 	merging_free(g);
 	return rc;
 }
@@ -500,7 +498,7 @@ settle_one(struct merging *g, struct merge_item *it)
 	if (!same_flag_set(&it->sides.tgt, &it->wanted)) {
 		if (it->begun_modseq != 0 && it->modseq == it->begun_modseq)
 			return;		/* it never arrived */
-		issue(g, it, "conflict", "a run was cut off while flags were "
+		merging_issue(g, it, "conflict", "a run was cut off while flags were "
 		    "changed; what the target has now stays, it may be its "
 		    "user's");
 	}
@@ -543,7 +541,7 @@ merge_settle(struct walk *w, const struct folder_state *f, struct err *e)
 		fault_point("merge.settled");
 	}
 	if (rc == 0)
-		rc = target_again(g, e);
+		rc = merging_target(g, e);
 	merging_free(g);
 	return rc;
 }

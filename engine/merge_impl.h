@@ -1,4 +1,4 @@
-/* Shared by the files merge*.c only. */
+/* Shared by the files merge*.c and removal*.c only. */
 #ifndef ENGINE_MERGE_IMPL_H
 #define ENGINE_MERGE_IMPL_H
 
@@ -26,12 +26,32 @@ struct merge_item {
 	unsigned	 changes;	/* of the row; here ROW_TOUCHED is
 					 * added */
 	struct same_as	 is;
-	bool		 there;		/* when last looked at */
+	bool		 there, same;	/* when last looked at: is it, and is it
+					 * the row's message? */
 	bool		 pending;	/* a row in flagging is its own */
 	uint64_t	 modseq;	/* as it was there */
 	uint64_t	 begun_modseq;	/* when a change was begun */
 	struct flag_set	 wanted;	/* that change's result */
 };
+
+struct merging {
+	struct walk	*w;		/* NULL: none */
+	struct lane	*l;
+	struct pair	*p;
+	uint32_t	 uidvalidity;
+	uint64_t	 modseq;	/* the mailbox's at the last look */
+	struct arena	 arena;		/* of the chunk */
+	struct merge_item items[MERGE_CHUNK];
+	size_t		 n;
+	struct changes	*c;		/* issues */
+};
+
+/* Looks at all that are not ended, which are in the order of their UIDs. */
+int	merging_look(struct merging *, struct err *);
+/* The target mailbox, open for changes (if it was before). */
+int	merging_target(struct merging *, struct err *);
+void	merging_issue(struct merging *, const struct merge_item *,
+	    const char *kind, const char *text);
 
 /* merge_rows.c: the state. */
 /* The row of an item, by its key: 1; 0: it is not at the target as that UID

@@ -13,6 +13,7 @@
 #include "look.h"
 #include "merge.h"
 #include "name_rows.h"
+#include "removal.h"
 #include "stage.h"
 #include "uids.h"
 #include "walk.h"
@@ -362,7 +363,8 @@ asks_again(const struct walk *w)
 {
 	return (w->l->run->set->retry_refused &&
 	    w->row.counts[OUT_REFUSED] > 0) ||
-	    (token_unmerged(&w->row.token) && merge_wanted(w->l));
+	    (token_unmerged(&w->row.token) && merge_wanted(w->l)) ||
+	    (token_gone(&w->row.token) && removal_wanted(w->l));
 }
 
 /*

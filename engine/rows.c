@@ -536,6 +536,8 @@ apply_void(struct db *db, void *arg, struct err *e)
 	    db_run(db, e, "DELETE FROM extra WHERE mailbox_id = ?1", "i",
 	    *id) == -1 ||
 	    db_run(db, e, "DELETE FROM flagging WHERE mailbox_id = ?1", "i",
+	    *id) == -1 ||
+	    db_run(db, e, "DELETE FROM removal WHERE mailbox_id = ?1", "i",
 	    *id) == -1)
 		return -1;
 	return db_run(db, e, "UPDATE mailbox SET tgt_uidvalidity = 0,"
@@ -687,6 +689,8 @@ apply_rekey(struct db *db, void *arg, struct err *e)
 	    " flagging AS f WHERE f.mailbox_id = ?1 AND message.mailbox_id ="
 	    " ?1 AND message.key = f.key", "i", id) == -1 ||
 	    db_run(db, e, "DELETE FROM flagging WHERE mailbox_id = ?1", "i",
+	    id) == -1 ||
+	    db_run(db, e, "DELETE FROM removal WHERE mailbox_id = ?1", "i",
 	    id) == -1 ||
 	    db_run(db, e, "INSERT OR REPLACE INTO extra (mailbox_id, uid,"
 	    " strict, loose, sha1, size, date, flags, kw, src_flags, src_kw)"

@@ -33,7 +33,8 @@
  * of the source's message when it was in a row before.  A flagging row is a
  * change of flags at the target that was begun: its message's row is to have
  * these flags when it is known to be done; modseq is the message's before (0:
- * unknown).  sha1 is there where the target's index has it, sha1_munged where
+ * unknown).  A removal row is a message that is at the target and no longer at
+ * the source: state 0 found by that pass, 1 its removal was begun.  sha1 is there where the target's index has it, sha1_munged where
  * the munged form differs (measure.h).  An intent is a batch whose done is not committed: state 0 open or in
  * doubt, 1 settled (kept for the look at the end of the pass).  An op is a
  * change of the target that is not a store: state 0 begun, 1 done.  A quota
@@ -113,6 +114,9 @@ static const char schema[] =
 "  UNIQUE (account_id, mailbox_id, kind, key, message_where));";
 
 static const char schema_merge[] =
+"CREATE TABLE removal (mailbox_id INTEGER NOT NULL, key BLOB NOT NULL,"
+"  uid INTEGER NOT NULL, pass INTEGER, state INTEGER NOT NULL DEFAULT 0,"
+"  PRIMARY KEY (mailbox_id, key)) WITHOUT ROWID;"
 "CREATE TABLE flagging (mailbox_id INTEGER NOT NULL, key BLOB NOT NULL,"
 "  uid INTEGER NOT NULL, modseq INTEGER, src_flags INTEGER, src_kw INTEGER,"
 "  tgt_flags INTEGER, tgt_kw INTEGER, PRIMARY KEY (mailbox_id, key))"

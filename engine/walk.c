@@ -8,9 +8,12 @@
 #include "account.h"
 #include "base/fault.h"
 #include "merge.h"
+#include "removal.h"
 
 #define CHUNK	64		/* messages listed before contents are read */
-#define UNMERGED "!"		/* before a token: see token_unmerged() */
+/* Before a token: token_unmerged(), token_gone(). */
+#define UNMERGED "!"
+#define GONE	"-"
 #define MAX_DOUBTS 3		/* sends of a message without an answer */
 
 static void
@@ -109,6 +112,8 @@ known_row(struct walk *w, const struct msg_meta *m, const void *key,
 	*other = w->failed = false;
 	if (!w->row.any_row)
 		return 0;
+	if (removal_met(w, key, key_len, e) == -1)
+		return -1;
 	rc = message_find(w->l->reader, w->p->id, key, key_len, &r, &d,
 	    &w->arena, e);
 	if (rc == 1 && md != NULL && r.outcome == OUT_FAILED &&
@@ -137,6 +142,7 @@ known_row(struct walk *w, const struct msg_meta *m, const void *key,
 		w->tally.stripped++;
 	if (r.outcome != OUT_COPIED && r.outcome != OUT_PRESENT)
 		return 1;
+	w->rows_met++;
 	return merge_met(w, m, key, key_len, &r, e) == -1 ? -1 : 1;
 }
 
@@ -410,7 +416,9 @@ walk_all(struct walk *w, struct err *e)
 	memset(&w->tally, 0, sizeof w->tally);
 	memset(w->excluded, 0, sizeof w->excluded);
 	spill_free(&w->flagged);
-	w->unmerged = false;
+	w->unmerged = w->keyless = w->gone = false;
+	if (!w->adopting && removal_begin(w, e) == -1)
+		return -1;
 	if (db_run(l->scratch, e, "DELETE FROM seen", "") == -1)
 		return -1;
 	while (rc == 1) {
@@ -433,6 +441,7 @@ walk_all(struct walk *w, struct err *e)
 			}
 			rule = rules_message(l->run->set->rules, m);
 			if (rule != NULL) {
+				w->keyless = w->keyless || m->key == NULL;
 				if (!w->adopting)
 					exclude(w, rule, m);
 				continue;
@@ -502,18 +511,26 @@ walk_adopt(struct walk *w, struct err *e)
 
 void
 token_wrap(const struct settings *set, const char *refusal, bool unmerged,
-    const struct buf *source, struct buf *out)
+    bool gone, const struct buf *source, struct buf *out)
 {
 	buf_reset(out);
-	buf_addf(out, "%s%s|%s\n", unmerged ? UNMERGED : "",
-	    refusal != NULL ? refusal : "", set->selection_rule);
+	buf_addf(out, "%s%s%s|%s\n", gone ? GONE : "", unmerged ? UNMERGED :
+	    "", refusal != NULL ? refusal : "", set->selection_rule);
 	buf_add(out, source->ptr, source->len);
+}
+
+bool
+token_gone(const struct buf *token)
+{
+	return token->len > 0 && token->ptr[0] == GONE[0];
 }
 
 bool
 token_unmerged(const struct buf *token)
 {
-	return token->len > 0 && token->ptr[0] == UNMERGED[0];
+	size_t at = token_gone(token);
+
+	return token->len > at && token->ptr[at] == UNMERGED[0];
 }
 
 int
@@ -528,7 +545,7 @@ token_unwrap(const struct settings *set, const char *refusal,
 	nl = bar == NULL ? NULL : memchr(bar, '\n', (size_t)(end - bar));
 	if (nl == NULL || nl + 1 == end)
 		return 0;
-	at += token_unmerged(token);
+	at += token_gone(token) + token_unmerged(token);
 	n = (size_t)(bar - at);
 	if (n > 0 && refusal != NULL && (strlen(refusal) != n ||
 	    memcmp(refusal, at, n) != 0))
@@ -563,6 +580,10 @@ walk_end(struct walk *w, struct err *e)
 	if (sum != end.source)
 		lane_note(l, "warn", NULL, "the source says it holds %" PRIu64
 		    " messages, %" PRIu64 " were met", end.source, sum);
+	if (removal_collect(w, sum == end.source, e) == -1) {
+		rc = -1;
+		goto out;
+	}
 	if (t->counts[OUT_FAILED] == 0 && t->counts[OUT_VANISHED] == 0 &&
 	    sum == end.source && !w->later) {
 		if (source_folder_token(l->src, &token, e) == -1) {
@@ -571,7 +592,7 @@ walk_end(struct walk *w, struct err *e)
 		}
 		if (token.len > 0)
 			token_wrap(l->run->set, t->counts[OUT_REFUSED] > 0 ?
-			    l->refusal_rule : NULL, w->unmerged, &token,
+			    l->refusal_rule : NULL, w->unmerged, w->gone, &token,
 			    &wrapped);
 	}
 	memcpy(end.counts, t->counts, sizeof end.counts);

@@ -396,6 +396,21 @@ target_change_flags(struct target *t, struct flag_change *c, size_t n,
 }
 
 int
+target_move(struct target *t, const uint32_t *uids, size_t n, const char *to,
+    struct err *e)
+{
+	int rc;
+
+	assert(t->in_folder);
+	if (t->ops->move == NULL)
+		return cannot(e, "move messages");
+	fault_point("move.before");
+	rc = told(t->ops->move(t, uids, n, to, e), e);
+	fault_point("move.after");
+	return rc;
+}
+
+int
 target_expunge(struct target *t, const uint32_t *uids, size_t n,
     struct err *e)
 {

@@ -41,7 +41,8 @@ enum {
 	CAP_ESEARCH		= 1 << 15,
 	CAP_QUOTA		= 1 << 16,
 	CAP_STATUS_SIZE		= 1 << 17,
-	CAP_DIGEST_SHA1		= 1 << 18	/* Cyrus' own */
+	CAP_DIGEST_SHA1		= 1 << 18,	/* Cyrus' own */
+	CAP_MOVE		= 1 << 22
 };
 
 /* Options of IMAP URIs, for the tables of source and target; the last ones are

@@ -88,6 +88,7 @@ struct mem_store {
 					 * cannot be read: the disk fails */
 	unsigned	 sessions;	/* open */
 	bool		 no_modseq;	/* no CONDSTORE */
+	bool		 no_move;
 	char		 no_keyword[32];	/* one that it cannot hold */
 	void		(*on_flags)(struct mem_store *);	/* before and
 					 * after each change of flags */

@@ -58,6 +58,7 @@ caps(struct target *tp, struct target_caps *c)
 	c->bits = (s->no_uids ? 0 : TGT_TELLS_UIDS) |
 	    (s->no_expunge ? 0 : TGT_EXPUNGES) |
 	    (s->not_atomic ? 0 : TGT_ATOMIC) | TGT_FLAGS |
+	    (s->no_move ? 0 : TGT_MOVES) |
 	    (((struct mem_tgt *)tp)->sha1 ? TGT_TELLS_SHA1 : 0) |
 	    (s->chooses_uids ? TGT_CHOOSES_UIDS : 0);
 	if (s->one_writer)
@@ -652,6 +653,32 @@ change_flags(struct target *tp, struct flag_change *c, size_t n,
 }
 
 static int
+move(struct target *tp, const uint32_t *uids, size_t n, const char *to,
+    struct err *e)
+{
+	struct mem_tgt *t = (struct mem_tgt *)tp;
+	struct mem_folder *dest = mem_folder_get(t->store, to, false);
+
+	if (dest == NULL)
+		return err_set(e, ERR_MAILBOX, "NO [TRYCREATE]");
+	for (size_t i = 0; i < n; i++) {
+		mem_lock();
+		for (struct mem_message *m = t->folder->first; m != NULL;
+		    m = m->next)
+			if (m->uid == uids[i] && !m->expunged) {
+				mem_add(t->store, dest, m->bytes, m->len,
+				    m->flags, m->keywords, m->date);
+				mem_expunge(t->folder, m->uid);
+				break;
+			}
+		mem_unlock();
+		fault_point("move.one");
+	}
+	t->store->nchanges += n;
+	return 0;
+}
+
+static int
 expunge(struct target *tp, const uint32_t *uids, size_t n, struct err *e)
 {
 	struct mem_tgt *t = (struct mem_tgt *)tp;
@@ -706,7 +733,7 @@ const struct target_ops mem_target = {
 	.folder_open = folder_open, .folder_close = folder_close,
 	.folder_create = folder_create, .folder_rename = folder_rename,
 	.folder_delete = folder_delete, .set_uids = set_uids,
-	.change_flags = change_flags, .subscribe = subscribe,
+	.change_flags = change_flags, .subscribe = subscribe, .move = move,
 	.set_quota = set_quota, .submit = submit, .reap = reap,
 	.broken = broken, .expunge = expunge,
 };

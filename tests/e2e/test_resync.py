@@ -40,6 +40,11 @@ class Source:
         (old,) = [f for f in os.listdir(cur) if f.startswith(f"{1_000_000_000 + n}.M{n}.example")]
         os.rename(os.path.join(cur, old), os.path.join(cur, old.split(":")[0] + ":2," + letters))
 
+    def remove(self, n):
+        cur = os.path.join(self.path, "cur")
+        (old,) = [f for f in os.listdir(cur) if f.startswith(f"{1_000_000_000 + n}.M{n}.example")]
+        os.unlink(os.path.join(cur, old))
+
 
 LETTERS = {"S": r"\seen", "F": r"\flagged", "R": r"\answered", "D": r"\draft", "T": r"\deleted"}
 
@@ -70,11 +75,18 @@ class Common:
         self.assertEqual(haul.tree(self.source.path), before)
         return run
 
-    def now(self):
+    def names(self):
+        client = self.server.login(self.user)
+        try:
+            return list(readback.listing(client)[0])
+        finally:
+            client.logout()
+
+    def now(self, name="INBOX"):
         """{n: (flags, keywords)} at the target."""
         client = self.server.login(self.user)
         try:
-            box = readback.box(client, "INBOX", bodies=False)
+            box = readback.box(client, name, bodies=False)
         finally:
             client.logout()
         return {m.date - 1_000_000_000: (set(m.flags), set(m.keywords)) for m in box.messages}
@@ -88,9 +100,9 @@ class Common:
         finally:
             client.logout()
 
-    def check(self, expected):
+    def check(self, expected, name="INBOX"):
         want = {n: ({LETTERS[f] for f in flags}, set(words)) for n, (flags, words) in expected.items()}
-        self.assertEqual(self.now(), want)
+        self.assertEqual(self.now(name), want)
 
     def test_merged(self):
         for n in range(COUNT):
@@ -188,6 +200,40 @@ class Common:
         self.check({1: ("F", [])})
         self.copy("--restore-deleted")
         self.check({0: ("S", []), 1: ("F", [])})
+
+    def test_deleted(self):
+        for n in range(30):
+            self.source.add(n, "S" if n % 2 else "", ["work"] if n % 3 == 0 else [])
+        self.source.write()
+        self.copy()
+        expected = dict(self.source.flags)
+        for n in 3, 4, 5, 8:
+            self.source.remove(n)
+        self.copy()
+        self.check(expected)
+        self.store(4, "+FLAGS", r"(\Answered)")
+        expected[4] = ("R", expected[4][1])
+        run = self.copy("--delete")
+        gone = {n: expected.pop(n) for n in (3, 5, 8)}
+        self.check(expected)
+        (name,) = [n for n in self.names() if "mailhaul-removed" in n and n[-2:].isdigit()]
+        self.check(gone, name)
+        (kept,) = [i for i in run.report["issues"] if i["kind"] == "kept"]
+        self.assertIn("changed at the target", kept["reason"])
+        # for good, and no more than allowed
+        for n in range(10, 14):
+            self.source.remove(n)
+        run = self.copy("--delete=expunge", "--delete-limit", "4")
+        self.assertIn("--delete-limit", [i["reason"] for i in run.report["issues"] if i["where"] == "delete"][0])
+        self.check(expected)
+        self.copy("--delete=expunge")
+        for n in range(10, 14):
+            del expected[n]
+        self.check(expected)
+        self.check(gone, name)
+        self.copy("--delete")
+        self.copy("--delete")
+        self.assertEqual(self.proxy.messages, 0)
 
     def test_users_at_work(self):
         """Somebody changes keywords of the same messages all the time."""
