@@ -143,6 +143,7 @@ run_job(struct job *j, struct state *state, bool created, struct err *e)
 	if (order_accounts(j->cfg, j->list, j->order, j->n, db, e) == -1)
 		goto fail;
 	snprintf(dir, sizeof dir, "%s", config_state(j->cfg));
+	run.people = j->people;
 	run.state_dir = dirname(dir);
 	run.state_path = config_state(j->cfg);
 	if (db_number(db, e, &passes, 0, "SELECT count(*) FROM pass", "") ==

@@ -22,6 +22,7 @@ job_release(struct job *j)
 	free(j->order);
 	free(j->stores);
 	free(j->selection_rule);
+	people_free(&j->people);
 	rules_free(&j->rules);
 	secrets_free(&j->secrets);
 	accounts_free(&j->list);
@@ -35,20 +36,16 @@ small(uint64_t n)
 	return n > 1000000 ? 1000000 : (unsigned)n;
 }
 
-/* When the run has to end, on the monotonic clock; 0: whenever it is done. */
-static uint64_t
-stop_time(const struct config *c)
+/* When the run has to end. */
+static void
+set_stop(struct settings *s, const struct config *c)
 {
-	uint64_t s = config_num(c, CFG_MAX_TIME), at;
-	time_t now = time(NULL);
+	uint64_t longest = config_num(c, CFG_MAX_TIME);
 
-	if (config_isset(c, CFG_STOP_AT)) {
-		at = (uint64_t)(clock_next(now, (unsigned)config_num(c,
-		    CFG_STOP_AT)) - now);
-		if (at < s)
-			s = at;
-	}
-	return s == UINT64_MAX ? 0 : now_ms() + s * 1000;
+	s->stop_ms = longest == UINT64_MAX ? 0 : now_ms() + longest * 1000;
+	if (config_isset(c, CFG_STOP_AT))
+		s->stop_at = clock_next(time(NULL), (unsigned)config_num(c,
+		    CFG_STOP_AT));
 }
 
 /* The values in force that the engine needs. */
@@ -90,6 +87,8 @@ fill_settings(struct job *j)
 	s->refuse_collisions = config_enum(c, CFG_COLLISIONS) ==
 	    COLLISIONS_REFUSE;
 	s->apply_renames = config_bool(c, CFG_APPLY_RENAMES);
+	s->acl = config_enum(c, CFG_ACL) == ACL_YES;
+	s->only_metadata = config_bool(c, CFG_ONLY_METADATA);
 	s->count_bytes = config_bool(c, CFG_COUNT_BYTES);
 	s->subscribe = (enum subscribe)config_enum(c, CFG_SUBSCRIBE);
 	for (int side = SIDE_SOURCE; side <= SIDE_TARGET; side++)
@@ -98,15 +97,15 @@ fill_settings(struct job *j)
 	s->target_limits = &j->limits[SIDE_TARGET];
 	s->probe_ms = PROBE_MS;
 	s->cap_raise_ms = CAP_RAISE_MS;
-	s->stop_ms = stop_time(c);
+	set_stop(s, c);
 	s->refusal_rule = s->repair ? "repair=yes" : "repair=no";
 	buf_init(&b, 1000);
-	buf_addf(&b, "%s,%s,%s,%s",
+	buf_addf(&b, "%s,%s,%s,%s,%s",
 	    config_isset(c, CFG_NEWER_THAN) ? config_str(c, CFG_NEWER_THAN) :
 	    "", config_isset(c, CFG_OLDER_THAN) ?
 	    config_str(c, CFG_OLDER_THAN) : "",
 	    config_isset(c, CFG_MAX_SIZE) ? config_str(c, CFG_MAX_SIZE) : "",
-	    config_str(c, CFG_DELETED));
+	    config_str(c, CFG_DELETED), config_str(c, CFG_HIDDEN));
 	j->selection_rule = buf_detach(&b, NULL);
 	s->selection_rule = j->selection_rule;
 }
@@ -152,6 +151,10 @@ fill_accounts(struct job *j, struct buf *errors)
 			quota = config_str(j->cfg, CFG_QUOTA);
 		if (config_quota(quota, &a->quota) == -1)
 			abort();	/* both were checked */
+		a->shared = config_uri_get(s->uri[SIDE_TARGET], "shared") !=
+		    NULL;
+		if (a->shared)
+			a->quota.mode = QUOTA_KEEP;
 		a->src_uri = s->uri[SIDE_SOURCE];
 		a->tgt_uri = s->uri[SIDE_TARGET];
 		j->order[j->n++] = a;
@@ -174,8 +177,10 @@ job_load(struct job *j, const char *command, int argc, char **argv)
 	bad = accounts_load(&j->list, j->cfg, fold_case, &errors);
 	if (bad == 0)
 		bad = order_check(j->cfg, j->list, &errors);
-	if (bad == 0)
+	if (bad == 0) {
+		j->people = people_new(j->list, j->cfg);
 		bad = fill_accounts(j, &errors);
+	}
 	if (bad == 0)
 		bad = runlog_trace(j->cfg, j->accounts, j->n, &errors);
 	if (config_enum(j->cfg, CFG_FORMAT) == FORMAT_CSV) {

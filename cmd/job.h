@@ -7,6 +7,7 @@
 
 #include "accounts.h"
 #include "opts.h"
+#include "people.h"
 #include "pool.h"
 
 struct job {
@@ -14,6 +15,7 @@ struct job {
 	struct accounts	*list;
 	struct secrets	*secrets;
 	struct rules	*rules;
+	struct people	*people;
 	struct settings	 set;
 	struct limits	 limits[2];	/* by enum side */
 	char		*selection_rule;

@@ -104,7 +104,7 @@ opts_help(const struct command *cmd, FILE *f)
 {
 	static const struct { const char *section, *title; } groups[] = {
 		{ "job", "Options" },
-		{ "folders", "Mailboxes" },
+		{ "folders", "Mailboxes" }, { "shared", "Shared mailboxes" },
 		{ "messages", "Messages" }, { "limits", "Limits" }
 	};
 	const struct setting *s;

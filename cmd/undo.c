@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "job.h"
+#include "logins.h"
 #include "runlog.h"
 #include "select.h"
 #include "undo.h"
@@ -34,6 +35,11 @@ tell(void *ctx, const struct undo_box *b)
 	fputs("  ", stdout);
 	text_show(stdout, b->tgt_name);
 	putchar(':');
+	if (b->stays) {
+		printf(" %s\n", b->note);
+		u->mailboxes--;
+		return;
+	}
 	number(b->ours, u->yes ? "messages taken back" :
 	    "messages would be taken back");
 	number(b->changed, "were changed since and stay");
@@ -79,6 +85,38 @@ log_line(void *ctx, const char *account, const char *text)
 	putc('\n', stderr);
 }
 
+/* One account, unless its login has been refused to others again and again. */
+static int
+undo_one(struct lane *l, struct account *a, struct logins *logins,
+    struct undoing *u, struct err *e)
+{
+	const bool no[2] = { false, false };
+	bool worked[2] = { false, false };
+	uint64_t left = 0;
+	int rc;
+
+	if (login_barred(logins, a)) {
+		err_set(e, ERR_ACCOUNT, "not tried: the login that it shares "
+		    "with other accounts was refused again and again");
+		return -1;
+	}
+	login_begins(logins, a);
+	arena_init(&a->arena);
+	rc = undo_account(l, a, u->yes, tell, u, &left, e);
+	worked[SIDE_TARGET] = l->tgt != NULL;
+	if (rc == -1 && e->cause == CAUSE_AUTH) {
+		bool refused[2] = { false, true };
+
+		worked[SIDE_TARGET] = false;
+		login_ends(logins, a, worked, refused);
+	} else
+		login_ends(logins, a, worked, no);
+	u->left += left;
+	lane_close_stores(l);
+	arena_release(&a->arena);
+	return rc;
+}
+
 static int
 undo_all(struct job *j, struct state *state, struct err *e)
 {
@@ -86,12 +124,13 @@ undo_all(struct job *j, struct state *state, struct err *e)
 	    .start_ms = now_ms() };
 	struct undoing u = { .yes = config_bool(j->cfg, CFG_YES),
 	    .log = j->log };
+	struct logins *logins;
 	struct lane lane;
 	size_t failed = 0;
-	uint64_t left;
 
 	if (lane_init(&lane, &run, 0, -1, e) == -1)
 		return -1;
+	logins = logins_new(j->order, j->n);
 	for (size_t i = 0; i < j->n; i++) {
 		struct account *a = j->order[i];
 
@@ -99,19 +138,16 @@ undo_all(struct job *j, struct state *state, struct err *e)
 		fputs(":\n", stdout);
 		u.boxes = 0;
 		u.account = a->name;
-		arena_init(&a->arena);
-		if (undo_account(&lane, a, u.yes, tell, &u, &left, e) == -1) {
+		if (undo_one(&lane, a, logins, &u, e) == -1) {
 			fflush(stdout);
 			log_line(NULL, a->name, e->text);
 			failed++;
 		} else if (u.boxes == 0)
 			puts("  nothing was made");
-		u.left += left;
-		lane_close_stores(&lane);
-		arena_release(&a->arena);
 		if (e->scope == ERR_RUN && failed > 0)
 			break;
 	}
+	logins_free(&logins);
 	lane_release(&lane);
 	if (failed > 0 && e->scope == ERR_RUN)
 		return -1;

@@ -13,13 +13,12 @@
 #include "nearby.h"
 #include "quota.h"
 #include "removal.h"
+#include "rights.h"
 #include "undo.h"
 #include "user.h"
 
 /* Fewer messages in the last pass say nothing: they may just be gone. */
 #define MIN_KNOWN 3
-/* A plan does not read more strange mail than this, unless it is to count. */
-#define PLAN_COMPARES 500
 
 struct folder_info *
 account_folder(struct lane *l, const struct pair *p, struct err *e)
@@ -97,8 +96,10 @@ new_pair(struct lane *l, struct account *a, const struct folder_info *f,
 	p->tgt_name = m->name;
 	p->tgt_key = m->key;
 	p->messages = f->messages;
-	p->special_use = m->rule.use;
-	p->subscribe = is_subscribed(&a->info, f, l->run->set->subscribe);
+	/* What nobody owns has no uses, and no subscribers. */
+	p->special_use = a->shared ? 0 : m->rule.use;
+	p->subscribe = !a->shared && is_subscribed(&a->info, f,
+	    l->run->set->subscribe);
 	return p;
 }
 
@@ -230,7 +231,7 @@ check_same_store(struct lane *l, struct account *a, struct err *e)
 	for (struct pair *p = a->pairs; p != NULL; p = p->next) {
 		if (pair_recognise(l, p, &known, &met, e) == -1) {
 			/* Its own turn tells more. */
-			if (e->scope <= ERR_MAILBOX && e->retry)
+			if (e->scope <= ERR_MAILBOX)
 				continue;
 			return -1;
 		}
@@ -275,73 +276,6 @@ survey(struct lane *l, struct account *a, struct err *e)
 	    &a->view, e);
 	a->viewed = rc == 0;
 	return rc == -1 ? err_ctx(e, "target") : 0;
-}
-
-/* Is what the target holds the source's?  Pair by pair, to the byte. */
-static int
-compare_existing(struct lane *l, struct account *a, struct err *e)
-{
-	uint64_t there, taken, sum_there = 0, sum_taken = 0;
-
-	for (struct pair *p = a->pairs; p != NULL; p = p->next) {
-		const struct target_box *box = account_box(l, a, p);
-
-		if (box == NULL || box->st.messages == 0)
-			continue;
-		if (pair_adopt(l, p, &box->st, &there, &taken, e) == -1)
-			return -1;
-		sum_there += there;
-		sum_taken += taken;
-		if (l->run->planning && sum_taken > 0)
-			break;		/* one is enough to know */
-	}
-	if (sum_there > 0 && sum_taken == 0) {
-		/* Nothing of it is to be remembered: the list may be put
-		 * right. */
-		for (struct pair *p = a->pairs; p != NULL; p = p->next)
-			if (mailbox_void(l->run->state, p->id, e) == -1)
-				return -1;
-		return err_set(e, ERR_ACCOUNT, "the target account holds %"
-		    PRIu64 " messages and none of them is the source's: is it "
-		    "the right one? existing=merge copies all the same",
-		    sum_there);
-	}
-	if (sum_there > 0 && !l->run->planning)
-		lane_note(l, "warn", "adopted", "the target already held %"
-		    PRIu64 " messages, %" PRIu64 " of them equal to the "
-		    "source's", sum_there, sum_taken);
-	return 0;
-}
-
-/* A target that already holds mail, none of which is the source's, is
- * somebody else's. */
-static int
-check_existing(struct lane *l, struct account *a, struct err *e)
-{
-	const struct settings *set = l->run->set;
-	struct row_mailbox row;
-
-	if (strcmp(a->row.stage, "new") != 0 || a->row.messages > 0 ||
-	    set->merge_existing)
-		return 0;
-	/* A state that knows a mailbox needs no proof. */
-	for (struct pair *p = a->pairs; p != NULL; p = p->next) {
-		if (mailbox_load(l->reader, p->id, &row, e) == -1)
-			return -1;
-		buf_release(&row.token);
-		if (row.rows > 0 || row.intents > 0)
-			return 0;
-	}
-	for (struct pair *p = a->pairs; p != NULL; p = p->next) {
-		const struct target_box *box = account_box(l, a, p);
-
-		if (box != NULL && box->st.messages != UNKNOWN64)
-			a->strange += box->st.messages;
-	}
-	if (a->strange == 0 || (l->run->planning && !set->count_bytes &&
-	    a->strange > PLAN_COMPARES))
-		return 0;
-	return compare_existing(l, a, e);
 }
 
 /* A list that names another target user than the state does. */
@@ -394,8 +328,9 @@ account_begin(struct lane *l, struct account *a, struct err *e)
 	a->pairs = NULL;
 	a->npairs = 0;
 	a->names = NULL;
-	a->viewed = a->user_missing = false;
-	a->strange = 0;
+	a->viewed = a->user_missing = a->shares = false;
+	a->strange = a->compared = 0;
+	a->unproven = false;
 	memset(&a->view, 0, sizeof a->view);
 	if (account_register(l, a, e) == -1 ||
 	    undo_pending(l->reader, a->row.id, &undoing, e) == -1)
@@ -408,6 +343,9 @@ account_begin(struct lane *l, struct account *a, struct err *e)
 		    "now %s: nothing was done; rename the user at the server "
 		    "and say --apply-renames, or forget the account and copy "
 		    "it anew", a->old_user, a->target_user);
+	if (rc == 0 && l->run->set->only_metadata && a->row.messages == 0)
+		rc = err_set(e, ERR_ACCOUNT, "nothing of it was copied yet: "
+		    "--only-metadata comes after that");
 	return rc;
 }
 
@@ -494,7 +432,7 @@ account_check(struct lane *l, struct account *a, struct err *e)
 	if (rc == 0)
 		rc = check_same_store(l, a, e);
 	if (rc == 0)
-		rc = check_existing(l, a, e);
+		rc = account_existing(l, a, e);
 	l->probing = false;
 	return rc;
 }
@@ -510,6 +448,12 @@ account_prepare(struct lane *l, struct account *a, struct err *e)
 		return err_ctx(e, "target");
 	if (quota_before(l, &a->info, e) == -1)
 		return err_ctx(e, "target");
+	if (rights_note(l, a, e) == -1)
+		return -1;
+	/* Without messages: for what is there already. */
+	for (struct pair *p = a->pairs; p != NULL &&
+	    l->run->set->only_metadata; p = p->next)
+		p->state = p->seen != NULL ? PAIR_DONE : PAIR_FAILED;
 	lane_flush_notes(l);
 	return 0;
 }
@@ -598,10 +542,16 @@ account_finish(struct lane *l, struct account *a, struct err *e)
 		if (p->special_use != 0 && once(l, a, p, "mark", mark_use,
 		    e) == -1)
 			return -1;
-		if (pair_check_doubles(l, p, e) == -1)
+		if (!l->run->set->only_metadata &&
+		    pair_check_doubles(l, p, e) == -1)
 			return -1;
 	}
-	if (removal_run(l, e) == -1 || quota_after(l, e) == -1)
+	if (removal_run(l, e) == -1)
+		return err_ctx(e, "target");
+	if (lane_open_target(l, e) == -1 ||
+	    rights_give(l, a, &a->shares, e) == -1)
+		return -1;
+	if (quota_after(l, e) == -1)
 		return err_ctx(e, "target");
 	lane_flush_notes(l);
 	return 0;

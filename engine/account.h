@@ -27,6 +27,7 @@ struct account {
 	const char	*src_password, *tgt_password;	/* or NULL */
 	bool		 trace;		/* its protocol is wanted */
 	struct quota_rule quota;	/* of the list, else the job's */
+	bool		 shared;	/* no user's: shared mailboxes */
 	uint64_t	 expect;	/* messages, 0: unknown */
 
 	/* set up by pool_run() */
@@ -46,8 +47,12 @@ struct account {
 	const char	*old_user;	/* the state's target user, if that
 					 * has changed */
 	bool		 user_missing;	/* to be made */
+	bool		 shares;	/* mailboxes of others are wanted */
 	uint64_t	 strange;	/* messages at the target that are not
 					 * known to be the source's */
+	uint64_t	 compared;	/* so many of them with the source's */
+	bool		 unproven;	/* a plan: none equal, and not all were
+					 * compared */
 
 	/* under the pool's mutex */
 	enum account_phase phase;
@@ -58,6 +63,8 @@ struct account {
 	unsigned	 bounced;	/* hosts failed it and not others */
 	uint64_t	 proofs;	/* of its hosts, when last it did */
 	bool		 one_writer;	/* more lanes do not gain there */
+	enum { SHARE_NONE, SHARE_TODO, SHARE_BUSY } share; /* when all
+					 * have ended; rights.h */
 	uint64_t	 sent;		/* in this run */
 	_Atomic unsigned lifts, lifted;	/* of its quota, begun and ended;
 					 * quota.c */
@@ -87,6 +94,9 @@ int	account_source(struct lane *, struct account *, struct err *);
 int	account_target(struct lane *, struct account *, struct err *);
 int	account_pair(struct lane *, struct account *, struct err *);
 int	account_check(struct lane *, struct account *, struct err *);
+/* existing.c, of account_check(): is what a new account's target holds the
+ * source's? */
+int	account_existing(struct lane *, struct account *, struct err *);
 /* The box in the account's view that is this pair's; NULL: there is none. */
 const struct target_box *account_box(struct lane *, struct account *,
 	    const struct pair *);

@@ -1,6 +1,7 @@
 /* The stores of one account: the templates of the job, or the URIs of its row,
  * filled in. */
 #include "accounts_impl.h"
+#include "shared_map.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -82,6 +83,40 @@ set_place(const struct accounts *a, size_t i, struct uri *u)
 	}
 }
 
+/* [shared]: one that is no user's is the business of the login itself, and what
+ * the list says must not be another user. */
+static int
+set_shared(const struct accounts *a, size_t i, const struct config *c,
+    struct uri *u, struct err *e)
+{
+	const char *user, *target;
+	struct place place;
+
+	if (a->single != NULL || (user = account_column(a, i, "user")) ==
+	    NULL || !shared_place(c, user, &place))
+		return 0;
+	target = account_column(a, i, "target_user");
+	if (!place.shared && target != NULL && strcmp(target, user) != 0 &&
+	    strcmp(target, place.name) != 0)
+		return err_set(e, ERR_ACCOUNT, "target_user is %.100s in the "
+		    "list, and [shared] says user:%.100s", target,
+		    place.name);
+	if (strcmp(u->scheme, "null") == 0)
+		return 0;
+	if (place.shared && strncmp(u->scheme, "imap", 4) != 0)
+		return err_set(e, ERR_ACCOUNT, "[shared] wants shared "
+		    "mailboxes, which mailhaul makes over IMAP only");
+	if (place.shared) {
+		config_uri_drop(u, "authzid");
+		uri_set(u, "shared", place.name);
+	} else if (config_uri_get(u, "authzid") != NULL)
+		uri_set(u, "authzid", place.name);
+	else if (target == NULL || strcmp(target, place.name) != 0)
+		return err_set(e, ERR_ACCOUNT, "[shared] says user:%.100s: "
+		    "give the list that target_user", place.name);
+	return 0;
+}
+
 static int
 make_store(const struct accounts *a, size_t i, const struct config *c,
     enum side side, struct account_stores *s, struct err *e)
@@ -104,8 +139,11 @@ make_store(const struct accounts *a, size_t i, const struct config *c,
 	if (rc == -1)
 		return -1;
 	config_uri_drop(s->uri[side], "lanes");
-	if (side == SIDE_TARGET)
+	if (side == SIDE_TARGET) {
 		set_place(a, i, s->uri[side]);
+		if (set_shared(a, i, c, s->uri[side], e) == -1)
+			return -1;
+	}
 	listed = a->single == NULL && s->uri[side]->host != NULL ?
 	    account_column(a, i, passwords[side]) : NULL;
 	return secret_spec_take(s->uri[side], listed, &s->secret[side], e);

@@ -7,6 +7,7 @@
 
 #include "base/suggest.h"
 #include "base/xmalloc.h"
+#include "shared_map.h"
 
 /* Values */
 
@@ -69,6 +70,8 @@ put_item(struct config *c, enum cfg id, const char *text,
 		rc = limits_add(&limits, text, &e);
 	else if (id == CFG_MAP)
 		rc = rules_add_map(r, text, &e);
+	else if (id == CFG_SHARED)
+		rc = shared_rule_check(text, &e);
 	else if (id == CFG_SPECIAL_NAME)
 		rc = rules_add_special(r, text, &e);
 	else if (config_setting(id)->type == SET_PATTERNS)
@@ -502,5 +505,6 @@ config_rules(const struct config *c)
 		free(text);
 	}
 	rules_set_skip_deleted(r, config_enum(c, CFG_DELETED) == DELETED_SKIP);
+	rules_set_skip_hidden(r, config_enum(c, CFG_HIDDEN) == DELETED_SKIP);
 	return r;
 }

@@ -78,6 +78,8 @@ config_identity(const struct uri *u, void (*fold)(char *))
 	}
 	if ((prefix = config_uri_get(u, "prefix")) != NULL)
 		buf_addf(&b, "?prefix=%s", prefix);
+	if ((prefix = config_uri_get(u, "shared")) != NULL)
+		buf_addf(&b, "?shared=%s", prefix);
 	/* An account of a base directory that holds many. */
 	if (strcmp(u->scheme, "cgp") == 0 &&
 	    (account = config_uri_get(u, "account")) != NULL)

@@ -52,7 +52,7 @@ struct origin {
 };
 
 /* config_table.c */
-#define NSECTIONS	6
+#define NSECTIONS	7
 extern const char *const config_sections[NSECTIONS + 1];
 int	 config_find_section(const char *name);	/* -1: none */
 int	 config_side_of(int section);		/* -1: it is no store */

@@ -11,7 +11,8 @@
  *	; or #		at the start of a line: a comment
  *
  * A section or a key that is not a list stands there once.  [source] and
- * [target] hold uri and the options of that store.
+ * [target] hold uri and the options of that store; [shared] has accounts as
+ * keys.
  */
 #include "config_impl.h"
 
@@ -84,7 +85,18 @@ config_assign(struct config *c, int section, const char *key, char *val,
 {
 	enum cfg id = config_find(key);
 	int side = config_side_of(section);
+	struct buf rule;
+	size_t bad;
 	bool list;
+
+	/* Its keys are accounts. */
+	if (strcmp(config_sections[section], "shared") == 0) {
+		buf_init(&rule, JOB_MAX_BYTES);
+		buf_addf(&rule, "%s = %s", key, val);
+		bad = config_set_value(c, CFG_SHARED, rule.ptr, o, errors);
+		buf_release(&rule);
+		return bad;
+	}
 
 	if (side != -1 && strcmp(key, "uri") != 0)
 		return config_set_store_opt(c, (enum side)side, key, val, o,

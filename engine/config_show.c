@@ -45,7 +45,9 @@ show_value(const struct config *c, enum cfg id, FILE *f)
 		if (i == 0 || strcmp(v->items[i].where,
 		    v->items[i - 1].where) != 0)
 			fprintf(f, "# %s\n", v->items[i].where);
-		fprintf(f, "%s = ", s->key);
+		/* In [shared] the key is a part of it. */
+		if (id != CFG_SHARED)
+			fprintf(f, "%s = ", s->key);
 		if (s->type == SET_PATTERNS) {
 			show_quoted(v->items[i].text, f);
 			putc('\n', f);

@@ -18,6 +18,7 @@ static const char *const subscribe_words[] = {
 static const char *const stage_words[] = {
 	"new", "loading", "frozen", "released", NULL };
 static const char *const delete_words[] = { "no", "move", "expunge", NULL };
+static const char *const acl_words[] = { "no", "yes", NULL };
 static const char *const deleted_words[] = { "copy", "skip", NULL };
 
 /* scripts/check-docs reads this table: one setting starts on each line that
@@ -75,6 +76,8 @@ static const struct setting table[CFG_COUNT] = {
 	"the same as --set STAGE", stage_words, 0, 0 },
 [CFG_APPLY_RENAMES] = { "job", "apply-renames", SET_BOOL, FOR_COPY, "no", NULL,
 	"rename what was copied under another name", NULL, 0, 0 },
+[CFG_ONLY_METADATA] = { "job", "only-metadata", SET_BOOL, FOR_COPY, "no", NULL,
+	"rights, subscriptions, uses; no messages", NULL, 0, 0 },
 [CFG_COUNT_BYTES] = { "job", "count-bytes", SET_BOOL, FOR_PLAN, "no", NULL,
 	"read all mail for exact counts and sizes", NULL, 0, 0 },
 [CFG_LIST_ACCOUNTS] = { "job", "list-accounts", SET_BOOL, FOR_PLAN, "no", NULL,
@@ -113,6 +116,10 @@ static const struct setting table[CFG_COUNT] = {
 	"HOW", "two mailboxes with one target name", collision_words, 0, 0 },
 [CFG_SUBSCRIBE] = { "folders", "subscribe", SET_ENUM, FOR_COPY, "auto",
 	"WHICH", "which mailboxes are subscribed", subscribe_words, 0, 0 },
+[CFG_ACL] = { "folders", "acl", SET_ENUM, FOR_COPY, "yes", "HOW",
+	"access rights that the source tells", acl_words, 0, 0 },
+[CFG_SHARED] = { "shared", "shared", SET_RULES, FOR_COPY, NULL,
+	"'ACCOUNT = PLACE'", "shared:/PATH or user:NAME instead", NULL, 0, 0 },
 [CFG_NEWER_THAN] = { "messages", "newer-than", SET_DATE, FOR_COPY, NULL,
 	"DATE", "only messages from that day on", NULL, 0, 0 },
 [CFG_OLDER_THAN] = { "messages", "older-than", SET_DATE, FOR_COPY, NULL,
@@ -123,6 +130,8 @@ static const struct setting table[CFG_COUNT] = {
 	"messages that are marked as deleted", deleted_words, 0, 0 },
 [CFG_NO_FLAG_SYNC] = { "messages", "no-flag-sync", SET_BOOL, FOR_COPY, "no",
 	NULL, "flags stay as they were copied", NULL, 0, 0 },
+[CFG_HIDDEN] = { "messages", "hidden", SET_ENUM, FOR_COPY, "copy", "HOW",
+	"messages with the keyword $Hidden", deleted_words, 0, 0 },
 [CFG_MIN_FREE] = { "limits", "min-free", SET_SIZE, FOR_COPY, "256M", "SIZE",
 	"hold on below that much free space", NULL, 0, 0 },
 [CFG_PATIENCE] = { "limits", "patience", SET_DURATION, FOR_COPY, "2h", "TIME",
@@ -140,7 +149,8 @@ static const struct setting table[CFG_COUNT] = {
 };
 
 const char *const config_sections[NSECTIONS + 1] = {
-	"job", "source", "target", "folders", "messages", "limits", NULL };
+	"job", "source", "target", "folders", "messages", "limits",
+	"shared", NULL };
 
 const struct setting *
 config_setting(enum cfg id)

@@ -126,6 +126,10 @@ drop(struct db *db, int64_t id, struct err *e)
 	    id) == -1 ||
 	    db_run(db, e, "DELETE FROM op WHERE account_id = ?1", "i", id) ==
 	    -1 ||
+	    db_run(db, e, "DELETE FROM access WHERE account_id = ?1", "i",
+	    id) == -1 ||
+	    db_run(db, e, "DELETE FROM foreign_box WHERE account_id = ?1",
+	    "i", id) == -1 ||
 	    db_run(db, e, "DELETE FROM issue WHERE account_id = ?1", "i",
 	    id) == -1)
 		return -1;

@@ -249,6 +249,17 @@ host_given_up(struct host *h)
 	return over;
 }
 
+bool
+host_shut(struct host *h)
+{
+	bool shut;
+
+	uv_mutex_lock(&h->all->mutex);
+	shut = h->limit.lanes == 0;
+	uv_mutex_unlock(&h->all->mutex);
+	return shut;
+}
+
 /* Berths. */
 
 static unsigned

@@ -76,6 +76,8 @@ void		 hosts_tick(struct hosts *, uint64_t now, time_t wall,
 bool	host_room(struct host *, unsigned mates, uint64_t now, uint64_t *due);
 /* Waited for in vain for the patience of the settings. */
 bool	host_given_up(struct host *);
+/* The hour allows it no lane at all. */
+bool	host_shut(struct host *);
 /* On hold: *since (monotonic ms) and why. */
 bool	host_held(struct host *, uint64_t *since, char why[200]);
 void	host_enter(struct berth *, struct host *, unsigned mates,

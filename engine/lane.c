@@ -92,7 +92,9 @@ lane_pace(struct lane *l, enum side side, uint64_t bytes, uint64_t messages)
 {
 	uint64_t ms = host_pace(l->at[side].host, bytes, messages), slice;
 
-	for (; ms > 0 && !lane_leaving(l); ms -= slice) {
+	/* A plan goes on to the end of the account. */
+	for (; ms > 0 && !(l->run->planning ? lane_stopping(l) :
+	    lane_leaving(l)); ms -= slice) {
 		slice = ms < 200 ? ms : 200;
 		lane_sleep(l, slice);
 	}
@@ -314,6 +316,7 @@ lane_open_eyes(struct lane *l, bool fresh, struct err *e)
 	struct store_conf c = conf_of(l, l->account->tgt_uri,
 	    l->account->tgt_password);
 
+	c.at_target = true;
 	if (fresh)
 		lane_close_eyes(l);
 	if (l->eyes != NULL)

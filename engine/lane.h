@@ -16,6 +16,7 @@
 #include "target.h"
 
 struct account;		/* account.h */
+struct people;		/* people.h */
 struct pair;
 
 /* When it will all be done; written by the main thread. */
@@ -34,6 +35,7 @@ struct run {
 	const char		*state_path;	/* to be controlled, or NULL */
 	bool			 planning;	/* nothing may be changed */
 	uint64_t		 start_ms;	/* monotonic; 0: pool_run() */
+	const struct people	*people;	/* or NULL: nobody */
 	struct hosts		*hosts;		/* set up by pool_run() */
 	_Atomic bool		 stop;		/* finish the batch in hand */
 	_Atomic bool		 paused;	/* the same, and wait */
@@ -68,6 +70,7 @@ struct lane {
 	struct folder_info *folders;
 	const char	**folder_keys;	/* what the state calls them: unique */
 	size_t		 nfolders;
+	uint64_t	 look_most;	/* look() takes no more, 0: all */
 	char		 refusal_rule[300];	/* of the open target */
 	struct pair_work *work;		/* buffers of batch.c, kept */
 	unsigned	 lifted;	/* the account's, before its stores */

@@ -124,8 +124,8 @@ ends(struct shared *s, bool worked, bool refused)
 }
 
 void
-login_ends(struct logins *l, const struct account *a, bool source_worked,
-    bool target_worked, bool refused)
+login_ends(struct logins *l, const struct account *a, const bool worked[2],
+    const bool refused[2])
 {
 	struct shared *s = find(l, a->src_password);
 	struct shared *t = find(l, a->tgt_password);
@@ -134,6 +134,6 @@ login_ends(struct logins *l, const struct account *a, bool source_worked,
 		s->trying--;
 	if (t != NULL && t != s)
 		t->trying--;
-	ends(s, source_worked, refused && !source_worked);
-	ends(t, target_worked, refused && source_worked);
+	ends(s, worked[SIDE_SOURCE], refused[SIDE_SOURCE]);
+	ends(t, worked[SIDE_TARGET], refused[SIDE_TARGET]);
 }

@@ -2,7 +2,7 @@
  * Secrets that several accounts share (an admin's): one that is refused again
  * and again is not tried any more, so that nobody is locked out for it.
  *
- * Under the pool's mutex.
+ * Under the mutex of the lanes that share them.
  */
 #ifndef ENGINE_LOGINS_H
 #define ENGINE_LOGINS_H
@@ -20,9 +20,9 @@ void		 logins_free(struct logins **);
 bool		 login_free(const struct logins *, const struct account *);
 /* Its secret is not to be tried any more. */
 bool		 login_barred(const struct logins *, const struct account *);
-/* The account begins to log in; it has, up to one side of it, or not. */
+/* The account begins to log in; how it went on both sides (by enum side). */
 void		 login_begins(struct logins *, const struct account *);
 void		 login_ends(struct logins *, const struct account *,
-		    bool source_worked, bool target_worked, bool refused);
+		    const bool worked[2], const bool refused[2]);
 
 #endif

@@ -109,6 +109,8 @@ hash_chunk(struct lane *l, struct pair *p, const struct msg_meta *metas,
 			continue;		/* expunged meanwhile */
 		if (rc == 1)
 			rc = measure_content(l->measure, content, NULL, &m, e);
+		if (rc == -1)
+			e->at_target = true;
 		content_close(&content);
 		if (rc == 0)
 			lane_pace(l, SIDE_TARGET, m.size, 1);
@@ -207,12 +209,14 @@ look_at_all(struct looking *k, struct arena *arena, uint32_t from,
     struct err *e)
 {
 	struct msg_meta metas[CHUNK];
+	uint64_t most = k->l->look_most != 0 ? k->l->look_most : UINT64_MAX;
 	size_t n = 0;
 	bool known;
 	int rc;
 
 	for (;;) {
-		rc = source_next(k->l->eyes, arena, &metas[n], e);
+		rc = k->found + n < most ? source_next(k->l->eyes, arena,
+		    &metas[n], e) : 0;
 		if (rc == -1)
 			return -1;
 		if (rc == 1) {

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "parents.h"
+
 /* A mailbox that we made or put mail into, or may have. */
 #define THERE	"(made_by_us <> 0 OR EXISTS (SELECT 1 FROM message WHERE" \
 	" mailbox_id = mailbox.id AND outcome IN (1, 2)) OR EXISTS (SELECT 1" \
@@ -48,6 +50,8 @@ struct change_arg {
 	int64_t account_id, op;
 	const struct name_change *c;
 	size_t n;
+	const struct parent *parents;
+	size_t nparents;
 };
 
 static int
@@ -80,6 +84,9 @@ apply_change(struct db *db, void *arg, struct err *e)
 		    c->old) == -1))
 			return -1;
 	}
+	for (size_t i = 0; i < a->nparents; i++)
+		if (parent_put(db, &a->parents[i], e) == -1)
+			return -1;
 	if (a->op == 0)
 		return 0;
 	return db_run(db, e, "UPDATE op SET state = 1 WHERE id = ?1", "i",
@@ -88,9 +95,10 @@ apply_change(struct db *db, void *arg, struct err *e)
 
 int
 name_rows_change(struct state *s, int64_t account_id, int64_t op,
-    const struct name_change *c, size_t n, struct err *e)
+    const struct name_change *c, size_t n, const struct parent *parents,
+    size_t nparents, struct err *e)
 {
-	struct change_arg a = { account_id, op, c, n };
+	struct change_arg a = { account_id, op, c, n, parents, nparents };
 
 	return state_call(s, apply_change, &a, e);
 }

@@ -26,8 +26,10 @@ struct name_change {
 	const char	*old, *name, *key;
 	uint32_t	 uidvalidity;
 };
+struct parent;		/* parents.h */
 int	 name_rows_change(struct state *, int64_t account_id, int64_t op,
-	    const struct name_change *, size_t n, struct err *);
+	    const struct name_change *, size_t n, const struct parent *,
+	    size_t nparents, struct err *);
 
 /* The first op of a kind ("rename") that was begun and not ended: 1, and what
  * it would have done. */

@@ -13,13 +13,13 @@
 #include "look.h"
 #include "merge.h"
 #include "name_rows.h"
+#include "parents.h"
 #include "removal.h"
 #include "stage.h"
 #include "uids.h"
 #include "walk.h"
 
 #define WALKS	5	/* through a mailbox that changes under us */
-#define MAX_PARENTS	64	/* levels above a mailbox */
 
 /*
  * Makes the mailbox.  Some servers make those above it as well, as mailboxes
@@ -28,40 +28,27 @@
 static int
 create_mailbox(struct walk *w, struct err *e)
 {
-	int64_t ops[MAX_PARENTS + 1];
-	const char *name = w->p->tgt_name;
 	struct lane *l = w->l;
-	struct folder_state f;
+	struct parents up;
 	struct err ignored;
-	size_t n = 0;
-	int rc;
+	int64_t op;
 
-	while (n < MAX_PARENTS && target_parent(l->tgt, &w->arena, name,
-	    &name) == 1) {
-		rc = target_folder_open(l->tgt, name, &f, e);
-		target_folder_close(l->tgt);
-		if (rc == 1)
-			break;
-		if (rc == -1 || op_begin(l->run->state, l->account->row.id,
-		    w->p->id, "create-parent", name, NULL, &ops[n++], e) == -1)
-			return -1;
-	}
-	if (op_begin(l->run->state, l->account->row.id, w->p->id, "create",
-	    w->p->tgt_name, NULL, &ops[n++], e) == -1)
+	if (parents_begin(l, &w->arena, w->p->id, w->p->tgt_name, &up, e) ==
+	    -1 || op_begin(l->run->state, l->account->row.id, w->p->id,
+	    "create", w->p->tgt_name, NULL, &op, e) == -1)
 		return -1;
 	if (target_folder_create(l->tgt, w->p->tgt_name, w->p->special_use,
 	    e) == -1) {
 		/* A clear no: nothing was made, and another name may be
 		 * given to it. */
-		while (n-- > 0 && e->scope <= ERR_MAILBOX && !e->retry)
-			if (op_drop(l->run->state, ops[n], &ignored) == -1)
-				break;
+		if (e->scope <= ERR_MAILBOX && !e->retry &&
+		    op_drop(l->run->state, op, &ignored) == 0)
+			parents_not_made(l, &up, &ignored);
 		return -1;
 	}
-	while (n-- > 0)
-		if (op_done(l->run->state, ops[n], e) == -1)
-			return -1;
-	return 0;
+	if (parents_made(l, &up, e) == -1)
+		return -1;
+	return op_done(l->run->state, op, e);
 }
 
 /* Opens the target mailbox, making it if it is not there. */

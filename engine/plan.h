@@ -47,6 +47,8 @@ struct plan_account {
 	bool		 ready;
 	bool		 again;		/* what failed may pass */
 	bool		 source_missing, user_missing, to_create;
+	bool		 opened[2], refused[2];	/* logins, by enum side */
+	bool		 held;		/* a host is to blame: again later */
 	struct plan_lines problems, warnings;
 	struct plan_box	*boxes;
 	size_t		 nboxes;
@@ -76,7 +78,7 @@ struct plan_estimate {
 struct plan {
 	/* given */
 	const struct settings *set;
-	const struct config *cfg;
+	const struct config *cfg;	/* both may be NULL */
 	const struct accounts *list;
 	const char	*state_path;
 	struct account	**todo;

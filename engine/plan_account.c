@@ -2,6 +2,7 @@
 #include "plan_impl.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,13 +24,22 @@ static int
 problem(struct steps *s, const char *kind, const struct err *why,
     struct err *e)
 {
+	struct lane *l = s->l;
+
 	if (why->scope == ERR_RUN) {
 		*e = *why;
 		return -1;
 	}
-	if (why->cause == CAUSE_AUTH)
+	if (why->cause == CAUSE_AUTH) {
 		kind = "login";
-	s->again = s->again || why->retry;
+		s->pa->refused[why->at_target] = true;
+	}
+	if (l->trouble == TROUBLE_NONE && why->scope == ERR_HOST)
+		l->trouble = host_trouble(&l->at[why->at_target], why, false);
+	s->pa->held = s->pa->held || l->trouble == TROUBLE_CAP ||
+	    l->trouble == TROUBLE_HOLD;
+	l->trouble = TROUBLE_NONE;
+	s->again = s->again || (why->retry && why->cause != CAUSE_AUTH);
 	s->pa->ready = false;
 	plan_add(&s->pa->problems, &s->pa->arena, kind, NULL, why->text);
 	return 0;
@@ -59,12 +69,16 @@ take_steps(struct steps *s, struct err *e)
 	    "state", &why, e) == -1)
 		return -1;
 	from = account_source(l, a, &why) == 0;
+	s->pa->opened[SIDE_SOURCE] |= l->src != NULL;
 	if (!from) {
 		s->pa->source_missing = why.cause == CAUSE_MISSING;
 		if (problem(s, source_kind(a, &why), &why, e) == -1)
 			return -1;
+		if (s->pa->held)
+			return 0;
 	}
 	to = account_target(l, a, &why) == 0;
+	s->pa->opened[SIDE_TARGET] |= l->tgt != NULL;
 	if (!to) {
 		s->pa->user_missing = why.cause == CAUSE_MISSING;
 		if (problem(s, s->pa->user_missing ? "missing-user" :
@@ -238,7 +252,15 @@ fill_target(struct steps *s)
 			pa->target_messages += a->view.boxes[i].st.messages;
 	if (a->user_missing)
 		pa->target_quota = pa->target_used = UNKNOWN64;
-	if (a->strange > 0 && pa->ready)
+	if (a->unproven) {
+		pa->ready = false;
+		plan_addf(&pa->problems, &pa->arena, "strangers-mail", NULL,
+		    "the target already holds %" PRIu64 " messages that the "
+		    "state does not know, and of the %" PRIu64 " that were "
+		    "compared none is the source's: is it the right one? copy "
+		    "compares all of them before it stores anything, and so "
+		    "does plan --count-bytes", a->strange, a->compared);
+	} else if (a->strange > 0 && pa->ready)
 		plan_addf(&pa->warnings, &pa->arena, "holds-mail", NULL,
 		    "the target already holds %" PRIu64 " messages that the "
 		    "state does not know: copy compares them with the source "
@@ -266,6 +288,24 @@ forget(struct plan_account *pa)
 	a->info.quota_bytes = UNKNOWN64;
 }
 
+void
+plan_not_looked(struct plan_account *pa, const char *kind, bool again,
+    const char *fmt, ...)
+{
+	char text[480];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	forget(pa);
+	pa->ready = false;
+	pa->again = again;
+	plan_add(&pa->problems, &pa->arena, kind, NULL, text);
+	pa->source = pa->target = "";
+	pa->stage = "new";
+}
+
 int
 plan_account(struct plan *plan, struct lane *l, struct plan_account *pa,
     struct err *e)
@@ -274,6 +314,10 @@ plan_account(struct plan *plan, struct lane *l, struct plan_account *pa,
 	char *src, *tgt;
 	int rc;
 
+	pa->held = false;
+	memset(pa->opened, 0, sizeof pa->opened);
+	memset(pa->refused, 0, sizeof pa->refused);
+	l->trouble = TROUBLE_NONE;
 	for (unsigned try = 1;; try++) {
 		forget(pa);
 		s.again = false;
@@ -281,7 +325,7 @@ plan_account(struct plan *plan, struct lane *l, struct plan_account *pa,
 		rc = state_scratch_take(l->run->state, s.a->name, e);
 		if (rc == 0)
 			rc = take_steps(&s, e);
-		if (rc == 0)
+		if (rc == 0 && !pa->held)
 			rc = fill_boxes(&s, e);
 		pa->source_quota = s.a->info.quota_bytes;
 		pa->stage = arena_strdup(&pa->arena, s.a->row.stage[0] !=
@@ -294,7 +338,10 @@ plan_account(struct plan *plan, struct lane *l, struct plan_account *pa,
 		s.a->pairs = NULL;
 		s.a->names = NULL;
 		pa->again = s.again;
-		if (rc == -1 || !s.again || try == TRIES)
+		/* A refused login is not tried once more for something else
+		 * that may pass. */
+		if (rc == -1 || !s.again || try == TRIES || pa->held ||
+		    pa->refused[SIDE_SOURCE] || pa->refused[SIDE_TARGET])
 			break;
 		lane_sleep(l, 500 << try);
 	}

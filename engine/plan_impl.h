@@ -11,10 +11,15 @@ void	plan_addf(struct plan_lines *, struct arena *, const char *kind,
 	    const char *mailbox, const char *fmt, ...)
 	    __attribute__((format(printf, 5, 6)));
 
+/* plan_lanes.c: all accounts.  db: the state, or NULL. */
+int	plan_lanes(struct plan *, struct db *, struct err *);
 /* plan_account.c: one account, on a lane that has a scratch state.  -1: the
  * plan as a whole cannot go on. */
 int	plan_account(struct plan *, struct lane *, struct plan_account *,
 	    struct err *);
+/* One that is not looked at, for this reason. */
+void	plan_not_looked(struct plan_account *, const char *kind, bool again,
+	    const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 /* plan_size.c: counts and bytes of a source mailbox, as cheaply as its store
  * allows.  id: of its row in the state, or 0. */
 int	plan_size(struct plan *, struct lane *, struct folder_info *,

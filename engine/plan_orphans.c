@@ -155,7 +155,8 @@ search(struct plan *plan, const char *template, const char *key)
 void
 plan_orphans(struct plan *plan)
 {
-	const struct uri *u = config_store(plan->cfg, SIDE_SOURCE);
+	const struct uri *u = plan->cfg != NULL && plan->list != NULL ?
+	    config_store(plan->cfg, SIDE_SOURCE) : NULL;
 
 	if (u == NULL || u->host != NULL ||
 	    !config_isset(plan->cfg, CFG_ACCOUNTS))

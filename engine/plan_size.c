@@ -105,8 +105,10 @@ count_one(struct lane *l, const struct msg_meta *m, bool read,
 	rc = source_content(l->src, m, &c, e);
 	if (rc == 1) {
 		rc = measure_content(l->measure, c, NULL, &md, e);
-		if (rc == 0)
+		if (rc == 0) {
 			size->crlf_bytes += md.size;
+			lane_pace(l, SIDE_SOURCE, md.size, 1);
+		}
 		content_close(&c);
 	}
 	/* An unreadable message is copy's to report. */

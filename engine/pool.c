@@ -71,7 +71,8 @@ static void
 work(struct pool *pool, struct lane *l)
 {
 	uv_mutex_lock(&pool->mutex);
-	while (!lane_stopping(l) && pool->ended < pool->n) {
+	while (!lane_stopping(l) && (pool->ended < pool->n ||
+	    to_be_shared(pool))) {
 		struct task t = schedule(pool, l);
 		uint64_t now = now_ms(), wait = 200;
 
@@ -180,7 +181,7 @@ check_orders(struct pool *pool)
 	struct run *run = pool->run;
 	enum control order;
 
-	if (run->set->stop_ms != 0 && now_ms() >= run->set->stop_ms)
+	if (settings_left_ms(run->set, now_ms(), time(NULL)) == 0)
 		stop_run(pool, "the time is over: batches in hand are "
 		    "finished");
 	if (run->state_path == NULL)
@@ -306,8 +307,6 @@ set_up(struct pool *pool, struct err *e)
 	if (run->state_dir != NULL)
 		pool->state_disk = hosts_disk(run->hosts, run->state_dir);
 	pool->logins = logins_new(pool->accounts, pool->n);
-	if (run->state_path != NULL)
-		control_forget(run->state_path);
 	if (state_reader(run->state, &db, e) == -1)
 		return -1;
 	rc = hosts_load(run->hosts, db, e);

@@ -36,6 +36,7 @@ struct task {
 		TASK_NONE,
 		TASK_PREPARE,
 		TASK_PAIRS,
+		TASK_SHARE,	/* all have ended: mailboxes of others */
 		TASK_GIVE_UP,	/* end it unmarked: its host is away */
 		TASK_OVER	/* what is left does not end in time */
 	} kind;
@@ -46,6 +47,8 @@ struct task {
 /* schedule.c.  All under the mutex. */
 /* Chooses, and takes the berths for the lane. */
 struct task	 schedule(struct pool *, struct lane *);
+/* All have ended, and some account waits for that; false: the run is over. */
+bool		 to_be_shared(const struct pool *);
 /* A pair that may be taken now, or when; *open: some pair is not done. */
 struct pair	*ready_pair(struct account *, uint64_t now, uint64_t *due,
 		    bool *open);

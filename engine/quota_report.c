@@ -101,23 +101,6 @@ quota_report_text(struct db *db, FILE *out, struct err *e)
 	return each(db, text_line, out, e);
 }
 
-/* Quoted where CSV needs it. */
-static void
-csv_field(FILE *out, const char *s)
-{
-	if (s[strcspn(s, ",\"\r\n; \t")] == '\0') {
-		fputs(s, out);
-		return;
-	}
-	putc('"', out);
-	for (; *s != '\0'; s++) {
-		if (*s == '"')
-			putc('"', out);
-		putc(*s, out);
-	}
-	putc('"', out);
-}
-
 static void
 csv_line(const struct line *q, void *ctx)
 {
@@ -126,14 +109,14 @@ csv_line(const struct line *q, void *ctx)
 
 	if (!q->wished)
 		return;
-	csv_field(out, q->user);
-	fprintf(out, ",%s\n", number(q->limit, limit));
+	text_csv(out, q->user, ',');
+	text_csv(out, number(q->limit, limit), '\n');
 }
 
 int
 quota_report_csv(struct db *db, FILE *out, struct err *e)
 {
-	fputs("user,limit_bytes\n", out);
+	fputs("\"user\",\"limit_bytes\"\r\n", out);
 	return each(db, csv_line, out, e);
 }
 

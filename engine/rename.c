@@ -8,6 +8,7 @@
 
 #include "base/fault.h"
 #include "base/spill.h"
+#include "parents.h"
 
 /* A mailbox of ours on its way. */
 struct moving {
@@ -21,6 +22,8 @@ struct work {
 	struct account	*a;
 	struct moving	*m;
 	size_t		 n;
+	struct parent	*parents;	/* made above ours */
+	size_t		 nparents;
 	const char	*sep;		/* between the target's levels, or "" */
 	struct target_view view;
 };
@@ -184,7 +187,8 @@ load_moving(struct work *w, struct lane *l, struct account *a,
 	w->l = l;
 	w->a = a;
 	if (name_rows_load(l->reader, a->row.id, &a->arena, &rows, &n, e) ==
-	    -1 || find_separator(w, e) == -1)
+	    -1 || parents_load(l->reader, a->row.id, &a->arena, &w->parents,
+	    &w->nparents, e) == -1 || find_separator(w, e) == -1)
 		return -1;
 	w->m = arena_zalloc(&a->arena, (n + 1) * sizeof *w->m);
 	for (size_t i = 0; i < n; i++) {
@@ -207,9 +211,9 @@ load_moving(struct work *w, struct lane *l, struct account *a,
 }
 
 static bool
-goes_along(const struct work *w, const struct moving *m, const char *from)
+goes_along(const struct work *w, const char *at, const char *from)
 {
-	return strcmp(m->at, from) == 0 || is_below(w, m->at, from);
+	return strcmp(at, from) == 0 || is_below(w, at, from);
 }
 
 /* Asks for all names of ours: old ones, wanted ones, those of now. */
@@ -217,7 +221,7 @@ static int
 look_after(struct work *w, const char *from, const char *to, struct err *e)
 {
 	struct arena *arena = &w->a->arena;
-	const char **names = arena_alloc(arena, (3 * w->n + 2) *
+	const char **names = arena_alloc(arena, (3 * w->n + w->nparents + 2) *
 	    sizeof *names);
 	size_t n = 0;
 
@@ -226,11 +230,54 @@ look_after(struct work *w, const char *from, const char *to, struct err *e)
 	for (size_t i = 0; i < w->n; i++) {
 		names[n++] = w->m[i].at;
 		names[n++] = w->m[i].want;
-		if (goes_along(w, &w->m[i], from))
+		if (goes_along(w, w->m[i].at, from))
 			names[n++] = arena_printf(arena, "%s%s", to,
 			    w->m[i].at + strlen(from));
 	}
+	for (size_t i = 0; i < w->nparents; i++)
+		if (goes_along(w, w->parents[i].name, from))
+			names[n++] = arena_printf(arena, "%s%s", to,
+			    w->parents[i].name + strlen(from));
 	return look_around(w, names, n, e);
+}
+
+static const struct folder_state *
+find_named(struct work *w, const char *name)
+{
+	const char *key;
+	struct err ignored;
+
+	return target_name_key(w->l->tgt, &w->a->arena, name, &key,
+	    &ignored) == 0 ? find_box(w, key) : NULL;
+}
+
+/* Those made above ours that went along, unless they stayed: *out. */
+static size_t
+parents_follow(struct work *w, const char *from, const char *to,
+    struct parent **out)
+{
+	struct arena *arena = &w->a->arena;
+	size_t n = 0;
+
+	*out = arena_zalloc(arena, (w->nparents + 1) * sizeof **out);
+	for (size_t i = 0; i < w->nparents; i++) {
+		struct parent *p = &w->parents[i];
+		const struct folder_state *st;
+		const char *name;
+
+		if (!goes_along(w, p->name, from))
+			continue;
+		name = arena_printf(arena, "%s%s", to, p->name +
+		    strlen(from));
+		if ((st = find_named(w, name)) == NULL)
+			continue;
+		p->name = name;
+		/* Some servers number it anew. */
+		if (p->same)
+			p->uidvalidity = st->uidvalidity;
+		(*out)[n++] = *p;
+	}
+	return n;
 }
 
 /* A rename has been done: everything below goes along, unless the server left
@@ -241,7 +288,8 @@ follow(struct work *w, int64_t op, const char *from, const char *to,
 {
 	struct arena *arena = &w->a->arena;
 	struct name_change *c = arena_zalloc(arena, w->n * sizeof *c);
-	size_t n = 0;
+	struct parent *up;
+	size_t n = 0, nup = parents_follow(w, from, to, &up);
 
 	for (size_t i = 0; i < w->n; i++) {
 		struct moving *m = &w->m[i];
@@ -249,7 +297,7 @@ follow(struct work *w, int64_t op, const char *from, const char *to,
 		const char *old = m->at, *at, *key;
 		int same = 0;
 
-		if (!goes_along(w, m, from))
+		if (!goes_along(w, m->at, from))
 			continue;
 		at = arena_printf(arena, "%s%s", to, old + strlen(from));
 		if (target_name_key(w->l->tgt, arena, at, &key, e) == -1)
@@ -271,7 +319,8 @@ follow(struct work *w, int64_t op, const char *from, const char *to,
 		c[n++] = (struct name_change){ m->row->id, old, m->at, m->key,
 		    same == 1 ? st->uidvalidity : 0 };
 	}
-	return name_rows_change(w->l->run->state, w->a->row.id, op, c, n, e);
+	return name_rows_change(w->l->run->state, w->a->row.id, op, c, n, up,
+	    nup, e);
 }
 
 /* Subscriptions of ours to names that we have taken away. */
@@ -300,9 +349,18 @@ rename_one(struct work *w, struct moving *m, const char *to, struct err *e)
 {
 	struct lane *l = w->l;
 	const char *from = m->at;
+	struct parents up;
 	int64_t op;
 
-	if (op_begin(l->run->state, w->a->row.id, m->row->id, "rename", from,
+	for (size_t i = 0; i < w->nparents; i++) {
+		struct parent *p = &w->parents[i];
+		const struct folder_state *st = find_named(w, p->name);
+
+		p->same = st != NULL && p->uidvalidity != 0 &&
+		    st->uidvalidity == p->uidvalidity;
+	}
+	if (parents_begin(l, &w->a->arena, m->row->id, to, &up, e) == -1 ||
+	    op_begin(l->run->state, w->a->row.id, m->row->id, "rename", from,
 	    to, &op, e) == -1)
 		return -1;
 	if (target_folder_rename(l->tgt, from, to, e) == -1) {
@@ -311,7 +369,8 @@ rename_one(struct work *w, struct moving *m, const char *to, struct err *e)
 		/* A clear no: nothing is in doubt. */
 		if (e->scope == ERR_MAILBOX && !e->retry &&
 		    target_broken(l->tgt, &ignored) == 0) {
-			if (op_drop(l->run->state, op, &ignored) == -1)
+			if (op_drop(l->run->state, op, &ignored) == -1 ||
+			    parents_not_made(l, &up, &ignored) == -1)
 				*e = ignored;
 			else
 				e->scope = ERR_ACCOUNT;
@@ -319,7 +378,7 @@ rename_one(struct work *w, struct moving *m, const char *to, struct err *e)
 		return -1;
 	}
 	if (look_after(w, from, to, e) == -1 ||
-	    follow(w, op, from, to, e) == -1)
+	    follow(w, op, from, to, e) == -1 || parents_made(l, &up, e) == -1)
 		return -1;
 	fault_point("rename.noted");
 	lane_note(l, "renamed", m->row->src_name, "%s is now called %s at the "
@@ -330,14 +389,16 @@ rename_one(struct work *w, struct moving *m, const char *to, struct err *e)
 static int
 look_before(struct work *w, struct err *e)
 {
-	const char **names = arena_alloc(&w->a->arena, (2 * w->n + 1) *
-	    sizeof *names);
+	const char **names = arena_alloc(&w->a->arena, (2 * w->n +
+	    w->nparents + 1) * sizeof *names);
 	size_t n = 0;
 
 	for (size_t i = 0; i < w->n; i++) {
 		names[n++] = w->m[i].at;
 		names[n++] = w->m[i].want;
 	}
+	for (size_t i = 0; i < w->nparents; i++)
+		names[n++] = w->parents[i].name;
 	return look_around(w, names, n, e);
 }
 
@@ -425,6 +486,49 @@ check_wish(struct lane *l, const struct naming *names, struct err *e)
 	return 1;
 }
 
+/* Is it there, with mail or only as a level? */
+static int
+check_there(struct work *w, const struct moving *m, struct err *e)
+{
+	const char *other;
+	struct err ignored;
+
+	for (size_t i = 0; i < w->view.n; i++)
+		if (target_name_key(w->l->tgt, &w->a->arena,
+		    w->view.boxes[i].name, &other, &ignored) == 0 &&
+		    strcmp(other, m->key) == 0)
+			return 0;
+	return err_set(e, ERR_ACCOUNT, "%s is no longer at the target and "
+	    "cannot be renamed to %s: change the rule back, or forget the "
+	    "account and copy it anew", m->at, m->want);
+}
+
+/* A plan: what there would be after it. */
+static int
+pretend(struct work *w, struct moving *m, const char *to, struct err *e)
+{
+	struct arena *arena = &w->a->arena;
+	const char *from = m->at;
+
+	for (size_t i = 0; i < w->view.n; i++) {
+		const char **name = &w->view.boxes[i].name;
+
+		if (strcmp(*name, from) == 0 || is_below(w, *name, from))
+			*name = arena_printf(arena, "%s%s", to, *name +
+			    strlen(from));
+	}
+	for (size_t i = 0; i < w->n; i++) {
+		struct moving *k = &w->m[i];
+
+		if (!goes_along(w, k->at, from))
+			continue;
+		k->at = arena_printf(arena, "%s%s", to, k->at + strlen(from));
+		if (target_name_key(w->l->tgt, arena, k->at, &k->key, e) == -1)
+			return -1;
+	}
+	return 0;
+}
+
 int
 rename_apply(struct lane *l, struct account *a, struct naming *names,
     struct err *e)
@@ -444,8 +548,6 @@ rename_apply(struct lane *l, struct account *a, struct naming *names,
 		return err_set(e, ERR_ACCOUNT, "mailboxes would have other "
 		    "names now, but the account is released: its owner names "
 		    "them");
-	if (l->run->planning)
-		return 0;
 	if (load_moving(&w, l, a, names, e) == -1 ||
 	    look_before(&w, e) == -1)
 		return -1;
@@ -463,7 +565,8 @@ rename_apply(struct lane *l, struct account *a, struct naming *names,
 			    &encoded, e) == -1)
 				return -1;
 		}
-		if (rename_one(&w, m, to, e) == -1)
+		if (check_there(&w, m, e) == -1 || (l->run->planning ?
+		    pretend(&w, m, to, e) : rename_one(&w, m, to, e)) == -1)
 			return err_ctx(e, "rename");
 	}
 	return e->scope == ERR_NONE ? 0 : -1;
@@ -559,7 +662,8 @@ rename_user(struct lane *l, struct account *a, const char *old,
 		c[n++] = (struct name_change){ m->row->id, m->at, m->at,
 		    m->key, st->uidvalidity };
 	}
-	if (name_rows_change(l->run->state, a->row.id, 0, c, n, e) == -1)
+	if (name_rows_change(l->run->state, a->row.id, 0, c, n, NULL, 0, e) ==
+	    -1)
 		return -1;
 	lane_note(l, "renamed", "target user", "the target user is now %s, it "
 	    "was %s", a->target_user, old);

@@ -17,7 +17,7 @@ int	rename_settle(struct lane *, struct account *, struct err *);
  * The names that differ from those of what was copied: without --apply-renames
  * an error that names the first; else the mailboxes are renamed at the target,
  * children with their parents, and the rows follow.  n is that of the lane's
- * listing.
+ * listing.  A plan looks whether all of them can be, and changes nothing.
  */
 int	rename_apply(struct lane *, struct account *, struct naming *,
 	    struct err *);

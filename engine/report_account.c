@@ -238,6 +238,7 @@ put_all_issues(struct db *db, FILE *out, int64_t account, struct err *e)
 		{ "renamed", "mailboxes with another name at the target:" },
 		{ "excluded", "left out by a rule:" },
 		{ "created", "made at the target:" },
+		{ "access", "access rights and mailboxes of others:" },
 		{ "warn", "to be known:" },
 	};
 	sqlite3_stmt *st;

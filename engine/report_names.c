@@ -7,30 +7,6 @@
 #include "base/mutf7.h"
 #include "text.h"
 
-/* A field of CSV; what is no text for people is \xNN in it. */
-static void
-put_field(FILE *out, const char *s, char end)
-{
-	const char *first = s + strspn(s, " ");
-
-	putc('"', out);
-	/* Spreadsheets run what begins like this. */
-	if (*first != '\0' && strchr("=+-@\t\r\n|", *first) != NULL)
-		putc('\'', out);
-	while (*s != '\0') {
-		size_t n = text_shown(s);
-
-		if (*s == '"')
-			fputs("\"\"", out);
-		else if (n > 0)
-			fwrite(s, 1, n, out);
-		else
-			fprintf(out, "\\x%02x", (unsigned char)*s);
-		s += n > 0 ? n : 1;
-	}
-	fprintf(out, end == ',' ? "\"," : "\"\r\n");
-}
-
 void
 report_name(struct buf *out, const char *name, const char *target)
 {
@@ -77,11 +53,11 @@ put_row(FILE *out, enum format format, sqlite3_stmt *st, const char *fresh)
 	bool same = is_same(old, fresh);
 
 	if (format == FORMAT_CSV) {
-		put_field(out, db_text(st, 0), ',');
-		put_field(out, db_text(st, 1), ',');
-		put_field(out, old, ',');
-		put_field(out, fresh, ',');
-		put_field(out, same ? "no" : "yes", '\n');
+		text_csv(out, db_text(st, 0), ',');
+		text_csv(out, db_text(st, 1), ',');
+		text_csv(out, old, ',');
+		text_csv(out, fresh, ',');
+		text_csv(out, same ? "no" : "yes", '\n');
 	} else if (!same) {
 		text_show(out, db_text(st, 0));
 		fputs(": ", out);

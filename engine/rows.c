@@ -538,7 +538,9 @@ apply_void(struct db *db, void *arg, struct err *e)
 	    db_run(db, e, "DELETE FROM flagging WHERE mailbox_id = ?1", "i",
 	    *id) == -1 ||
 	    db_run(db, e, "DELETE FROM removal WHERE mailbox_id = ?1", "i",
-	    *id) == -1)
+	    *id) == -1 ||
+	    db_run(db, e, "UPDATE access SET given = NULL WHERE mailbox_id ="
+	    " ?1", "i", *id) == -1)
 		return -1;
 	return db_run(db, e, "UPDATE mailbox SET tgt_uidvalidity = 0,"
 	    " tgt_uidnext = 0, src_token = NULL WHERE id = ?1", "i", *id);
@@ -927,10 +929,10 @@ uids_mixed(struct db *db, int64_t mailbox_id, uint32_t below, bool *mixed,
 	int64_t n;
 
 	if (db_number(db, e, &n, 0, "SELECT EXISTS (SELECT 1 FROM extra WHERE"
-	    " mailbox_id = ?1 AND taken = 0 AND uid < ?2) OR EXISTS (SELECT 1"
-	    " FROM message WHERE mailbox_id = ?1 AND outcome IN (1, 2) AND"
-	    " src_uid > 0 AND tgt_uid > 0 AND tgt_uid <> src_uid AND tgt_uid"
-	    " < ?2)", "ii", mailbox_id, (int64_t)below) == -1)
+	    " mailbox_id = ?1 AND taken = 0 AND ours = 0 AND uid < ?2) OR"
+	    " EXISTS (SELECT 1 FROM message WHERE mailbox_id = ?1 AND outcome"
+	    " IN (1, 2) AND src_uid > 0 AND tgt_uid > 0 AND tgt_uid <> src_uid"
+	    " AND tgt_uid < ?2)", "ii", mailbox_id, (int64_t)below) == -1)
 		return -1;
 	*mixed = n != 0;
 	return 0;
@@ -974,6 +976,15 @@ apply_settle(struct db *db, void *arg, struct err *e)
 	    " DISTINCT mailbox_id, key, 1 FROM intent JOIN intent_item ON"
 	    " intent_id = intent.id WHERE mailbox_id = ?1 AND state = 0 ON"
 	    " CONFLICT DO UPDATE SET n = n + 1", "i", f->id) == -1))
+		return -1;
+	/* Under the UID that it was to have it is no other mail, also when the
+	 * source has no such message any more. */
+	if (db_run(db, e, "UPDATE extra SET ours = 1 WHERE mailbox_id = ?1 AND"
+	    " taken = 0 AND EXISTS (SELECT 1 FROM intent JOIN intent_item ON"
+	    " intent_id = intent.id JOIN mailbox ON mailbox.id ="
+	    " intent.mailbox_id WHERE intent.mailbox_id = ?1 AND state = 0 AND"
+	    " want_uid = extra.uid AND intent_item.strict = extra.strict AND"
+	    " intent.uidvalidity = tgt_uidvalidity)", "i", f->id) == -1)
 		return -1;
 	return db_run(db, e, "UPDATE intent SET state = 1, pass = ?2 WHERE"
 	    " mailbox_id = ?1 AND state = 0", "ii", f->id, f->pass);

@@ -420,11 +420,24 @@ rules_apply(const struct rules *r, struct arena *a,
 			out[i].use = 0;
 }
 
+/* CommuniGate hides such messages from its users. */
+static bool
+is_hidden(const struct msg_meta *m)
+{
+	for (size_t i = 0; i < m->nkeywords; i++)
+		if (strcasecmp(m->keywords[i], "$Hidden") == 0 ||
+		    strcasecmp(m->keywords[i], "Hidden") == 0)
+			return true;
+	return false;
+}
+
 const char *
 rules_message(const struct rules *r, const struct msg_meta *m)
 {
 	if (r->skip_deleted && (m->flags & MSG_DELETED) != 0)
 		return "deleted skip";
+	if (r->skip_hidden && is_hidden(m))
+		return "hidden skip";
 	if (r->max_size != UNKNOWN64 && m->size != UNKNOWN64 &&
 	    m->size > r->max_size)
 		return r->max_size_text;

@@ -37,7 +37,7 @@ struct rules {
 	enum inbox_children inbox_children;
 	int64_t		 newer, older;		/* NO_DATE: no rule */
 	uint64_t	 max_size;		/* UNKNOWN64: no rule */
-	bool		 skip_deleted;
+	bool		 skip_deleted, skip_hidden;
 	char		*newer_text, *older_text, *max_size_text;
 };
 

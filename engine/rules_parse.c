@@ -335,3 +335,9 @@ rules_skip_deleted(const struct rules *r)
 {
 	return r->skip_deleted;
 }
+
+void
+rules_set_skip_hidden(struct rules *r, bool skip)
+{
+	r->skip_hidden = skip;
+}

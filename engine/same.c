@@ -18,8 +18,10 @@ same_bytes(struct lane *l, const struct digests *d, const struct msg_meta *m,
 		rc = measure_content(l->measure, content, NULL, &md, e) == 0 ?
 		    1 : -1;
 	content_close(&content);
-	if (rc == -1)
+	if (rc == -1) {
+		e->at_target = true;
 		return e->scope == ERR_MESSAGE ? 0 : -1;
+	}
 	return rc == 1 && (memcmp(md.digests.strict, d->strict,
 	    DIGEST_LEN) == 0 || memcmp(md.digests.loose, d->loose,
 	    DIGEST_LEN) == 0);

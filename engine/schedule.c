@@ -8,6 +8,7 @@
  * target gains from it.
  */
 #include <stdlib.h>
+#include <time.h>
 
 #include "pool_impl.h"
 
@@ -88,12 +89,12 @@ given_up(const struct account *a)
 static bool
 fits_in_time(const struct pool *pool, const struct account *a, uint64_t now)
 {
-	uint64_t stop = pool->run->set->stop_ms, soon, left;
+	uint64_t left = settings_left_ms(pool->run->set, now, time(NULL));
+	uint64_t soon;
 
-	if (stop == 0)
+	if (left == UINT64_MAX)
 		return true;
-	left = stop > now ? stop - now : 0;
-	soon = (stop - pool->run->start_ms) / 4;
+	soon = (now - pool->run->start_ms + left) / 4;
 	if (soon > SOON_MS)
 		soon = SOON_MS;
 	return left > soon || eta_account_ms(pool, a) <= left;
@@ -196,12 +197,42 @@ to_give_up(struct pool *pool)
 	return NULL;
 }
 
+bool
+to_be_shared(const struct pool *pool)
+{
+	for (size_t i = 0; i < pool->n && pool->ended == pool->n; i++)
+		if (pool->accounts[i]->share != SHARE_NONE)
+			return true;
+	return false;
+}
+
+static struct account *
+to_share(struct pool *pool, uint64_t now, uint64_t *due)
+{
+	for (size_t i = 0; i < pool->n && pool->ended == pool->n; i++) {
+		struct account *a = pool->accounts[i];
+
+		if (a->share != SHARE_TODO)
+			continue;
+		if (given_up(a)) {
+			a->share = SHARE_NONE;
+			continue;
+		}
+		if (a->due_ms > now)
+			sooner(due, a->due_ms);
+		else if (has_room(a, now, due))
+			return a;
+	}
+	return NULL;
+}
+
 static void
 take(struct task *t, struct lane *l)
 {
 	struct account *a = t->account;
 
-	if (t->kind == TASK_PREPARE || t->kind == TASK_PAIRS)
+	if (t->kind == TASK_PREPARE || t->kind == TASK_PAIRS ||
+	    t->kind == TASK_SHARE)
 		for (int side = SIDE_SOURCE; side <= SIDE_TARGET; side++) {
 			host_enter(&l->at[side], a->host[side], a->lanes,
 			    &a->sessions[side]);
@@ -224,6 +255,12 @@ schedule(struct pool *pool, struct lane *l)
 	if ((t.account = to_give_up(pool)) != NULL) {
 		t.kind = TASK_GIVE_UP;
 		t.account->phase = ACC_FINISHING;
+		take(&t, l);
+		return t;
+	}
+	if ((t.account = to_share(pool, now, &t.due_ms)) != NULL) {
+		t.kind = TASK_SHARE;
+		t.account->share = SHARE_BUSY;
 		take(&t, l);
 		return t;
 	}

@@ -20,7 +20,11 @@ struct settings {
 	const struct limits *source_limits, *target_limits; /* or NULL */
 	uint64_t	 probe_ms;	/* before a host on hold is tried */
 	uint64_t	 cap_raise_ms;	/* one more session is tried after */
-	uint64_t	 stop_ms;	/* CLOCK_MONOTONIC; 0: no such time */
+	/* When the run has to end; 0: no such time.  What is so long is so by
+	 * CLOCK_MONOTONIC, a time of the day by the clock on the wall, which
+	 * may be set meanwhile: the first that comes counts. */
+	uint64_t	 stop_ms;
+	time_t		 stop_at;
 	bool		 repair, retry_refused, remove_doubles;
 	bool		 create_users, merge_existing, empty_ok;
 	bool		 refuse_collisions, apply_renames;
@@ -30,6 +34,8 @@ struct settings {
 	enum delete	 delete;	/* what the source deleted */
 	uint64_t	 delete_limit;	/* UNKNOWN64: 10 %, or 20 */
 	bool		 count_bytes;		/* plan: read everything */
+	bool		 acl;			/* give access rights */
+	bool		 only_metadata;		/* no messages */
 	enum subscribe	 subscribe;
 	const struct rules *rules;		/* never NULL */
 	/* Name what a refusal, and what the choice of messages, depend on: a
@@ -38,5 +44,9 @@ struct settings {
 	 * it knows of the target. */
 	const char	*refusal_rule, *selection_rule;
 };
+
+/* How long the run may still go on, UINT64_MAX: as long as it needs. */
+uint64_t settings_left_ms(const struct settings *, uint64_t now_ms,
+	    time_t wall);
 
 #endif

@@ -29,7 +29,7 @@
  * source; one that a pass did not meet has the outcome 'gone'.  doubt counts
  * how often a message was in a batch whose answer never came.  An extra is a
  * message at the target that is in no row; with sha1 alone its content was not
- * read yet; flags and kw are those that it had then, src_flags and src_kw those
+ * read yet; ours: a batch in doubt meant it, with that UID; flags and kw are those that it had then, src_flags and src_kw those
  * of the source's message when it was in a row before.  A flagging row is a
  * change of flags at the target that was begun: its message's row is to have
  * these flags when it is known to be done; modseq is the message's before (0:
@@ -40,7 +40,10 @@
  * change of the target that is not a store: state 0 begun, 1 done.  A quota
  * row has bytes: the limit at the source (NULL: not known), the one wished for
  * (NULL: leave it), the most that the mail has needed, the one the target was
- * given last (NULL: none yet); -1 is no limit.  why: it cannot be given.  A
+ * given last (NULL: none yet); -1 is no limit.  why: it cannot be given.  An
+ * access row has who may do what with a mailbox by the source's last word
+ * (pass), and what was given to whom at the target (since: the first pass that
+ * did); a foreign_box is a subscription to a mailbox of another account.  A
  * host is what is known of one and survives a run (caps, rates per second) or
  * was true when it was last written; live is what the running pass says of
  * itself.
@@ -88,7 +91,8 @@ static const char schema[] =
 "CREATE TABLE extra (mailbox_id INTEGER NOT NULL, uid INTEGER NOT NULL,"
 "  strict BLOB, loose BLOB, sha1 BLOB, size INTEGER, date INTEGER,"
 "  flags INTEGER, kw INTEGER, src_flags INTEGER, src_kw INTEGER,"
-"  taken INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (mailbox_id, uid))"
+"  taken INTEGER NOT NULL DEFAULT 0, ours INTEGER NOT NULL DEFAULT 0,"
+"  PRIMARY KEY (mailbox_id, uid))"
 "  WITHOUT ROWID;"
 "CREATE INDEX extra_strict ON extra (mailbox_id, strict) WHERE taken = 0;"
 "CREATE INDEX extra_loose ON extra (mailbox_id, loose) WHERE taken = 0;"
@@ -122,7 +126,16 @@ static const char schema_merge[] =
 "  tgt_flags INTEGER, tgt_kw INTEGER, PRIMARY KEY (mailbox_id, key))"
 "  WITHOUT ROWID;";
 
-static const char schema_hosts[] =
+static const char schema_rest[] =
+"CREATE TABLE access (mailbox_id INTEGER NOT NULL, who TEXT NOT NULL,"
+"  account_id INTEGER NOT NULL, rights TEXT NOT NULL, target TEXT,"
+"  given TEXT, since INTEGER, pass INTEGER, PRIMARY KEY (mailbox_id, who))"
+"  WITHOUT ROWID;"
+"CREATE INDEX access_account ON access (account_id);"
+"CREATE TABLE foreign_box (account_id INTEGER NOT NULL, name TEXT NOT NULL,"
+"  owner TEXT NOT NULL, box TEXT NOT NULL, target TEXT,"
+"  done INTEGER NOT NULL DEFAULT 0, pass INTEGER,"
+"  PRIMARY KEY (account_id, name)) WITHOUT ROWID;"
 "CREATE TABLE host (side INTEGER NOT NULL, name TEXT NOT NULL,"
 "  lanes INTEGER, cap INTEGER, user_cap INTEGER, held_s INTEGER, why TEXT,"
 "  rate REAL, lane_rate REAL, measured_s INTEGER, PRIMARY KEY (side, name))"
@@ -130,7 +143,8 @@ static const char schema_hosts[] =
 "CREATE TABLE live (id INTEGER PRIMARY KEY CHECK (id = 1), pass INTEGER,"
 "  updated INTEGER, mode TEXT, left_s INTEGER, basis TEXT);";
 
-/* Opens PATH.lock and takes it; the pid in it is for people only. */
+/* Opens PATH.lock and takes it; the pid in it is for people only.  What others
+ * asked of the last holder (control.h) goes with its pid. */
 static int
 take_lock(const char *path, int *fdp, long *holder, struct err *e)
 {
@@ -233,7 +247,7 @@ state_make_schema(struct db *db, const char *path, struct err *e)
 	if (db_script(db, "BEGIN EXCLUSIVE;", e) == -1 ||
 	    db_script(db, schema, e) == -1 ||
 	    db_script(db, schema_merge, e) == -1 ||
-	    db_script(db, schema_hosts, e) == -1 ||
+	    db_script(db, schema_rest, e) == -1 ||
 	    db_script(db, sql, e) == -1 ||
 	    db_script(db, "COMMIT;", e) == -1)
 		return err_ctx(e, "%s", path);

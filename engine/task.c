@@ -12,6 +12,7 @@
 #include "journal.h"
 #include "pool_impl.h"
 #include "quota.h"
+#include "rights.h"
 
 #define CAP_PAUSE_MS	500	/* a session was too much */
 
@@ -241,6 +242,14 @@ judge(struct lane *l, struct account *a)
 	struct err e;
 	int64_t bad = 0;
 
+	/* Messages are as the passes before have left them. */
+	if (l->run->set->only_metadata) {
+		if (db_number(l->reader, &e, &bad, 1, "SELECT count(*) FROM"
+		    " mailbox WHERE account_id = ?1 AND outcome NOT IN"
+		    " ('done', 'excluded', 'gone')", "i", a->row.id) == -1)
+			return "failed";
+		return bad > 0 ? "partial" : "done";
+	}
 	if (db_number(l->reader, &e, &bad, 1, "SELECT count(*) FROM mailbox"
 	    " WHERE account_id = ?1 AND pass = ?2 AND outcome NOT IN ('done',"
 	    " 'excluded')", "ii", a->row.id, state_pass(l->run->state)) == -1)
@@ -276,6 +285,8 @@ put_end(struct pool *pool, struct lane *l, struct account *a,
 	arena_release(&a->arena);
 	a->pairs = NULL;
 	uv_mutex_lock(&pool->mutex);
+	a->share = a->shares && !a->failed && !lane_stopping(l) ?
+	    SHARE_TODO : SHARE_NONE;
 	end_account(pool, a, outcome);
 	uv_mutex_unlock(&pool->mutex);
 }
@@ -368,7 +379,7 @@ static int
 log_in_and_prepare(struct pool *pool, struct lane *l, struct account *a,
     struct err *e)
 {
-	bool barred, in_source, in_target, now_barred;
+	bool barred, in[2], refused[2], now_barred;
 	int rc;
 
 	uv_mutex_lock(&pool->mutex);
@@ -384,13 +395,16 @@ log_in_and_prepare(struct pool *pool, struct lane *l, struct account *a,
 		e->cause = CAUSE_AUTH;
 		l->trouble = TROUBLE_TOLD;
 	}
-	in_source = l->src != NULL;
-	in_target = rc == 0 || l->tgt != NULL;
+	in[SIDE_SOURCE] = l->src != NULL;
+	in[SIDE_TARGET] = rc == 0 || l->tgt != NULL;
+	refused[SIDE_SOURCE] = rc == -1 && !barred && !in[SIDE_SOURCE] &&
+	    e->cause == CAUSE_AUTH;
+	refused[SIDE_TARGET] = rc == -1 && !barred && in[SIDE_SOURCE] &&
+	    e->cause == CAUSE_AUTH;
 	uv_mutex_lock(&pool->mutex);
 	if (rc == 0)
 		take_measure(l, a);
-	login_ends(pool->logins, a, in_source, in_target, rc == -1 &&
-	    !barred && e->cause == CAUSE_AUTH);
+	login_ends(pool->logins, a, in, refused);
 	now_barred = !barred && login_barred(pool->logins, a);
 	uv_mutex_unlock(&pool->mutex);
 	if (now_barred)
@@ -461,6 +475,37 @@ give_up(struct pool *pool, struct lane *l, struct account *a)
 	put_end(pool, l, a, "stopped");
 }
 
+/* All accounts are at the target: what it takes others for. */
+static void
+share(struct pool *pool, struct lane *l, struct account *a)
+{
+	bool again = false;
+	struct err e;
+
+	l->trouble = TROUBLE_NONE;
+	err_clear(&e);
+	if (rights_subscribe(l, a, &e) == -1) {
+		uv_mutex_lock(&pool->mutex);
+		again = not_its_fault(l, &e);
+		if (again)
+			go_back(l, a);
+		else
+			again = may_retry(pool, a, &e);
+		uv_mutex_unlock(&pool->mutex);
+		note_error(l, a, NULL, &e);
+		if (!again && !lane_stopping(l))
+			lane_note(l, "access", "subscriptions", "mailboxes of "
+			    "others were not subscribed: %.300s", e.text);
+	}
+	lane_flush_notes(l);
+	lane_close_stores(l);
+	uv_mutex_lock(&pool->mutex);
+	a->lanes--;
+	a->share = again ? SHARE_TODO : SHARE_NONE;
+	uv_cond_broadcast(&pool->changed);
+	uv_mutex_unlock(&pool->mutex);
+}
+
 void
 task_run(struct pool *pool, struct lane *l, const struct task *t)
 {
@@ -474,6 +519,9 @@ task_run(struct pool *pool, struct lane *l, const struct task *t)
 		break;
 	case TASK_GIVE_UP:
 		give_up(pool, l, t->account);
+		break;
+	case TASK_SHARE:
+		share(pool, l, t->account);
 		break;
 	case TASK_NONE:
 	case TASK_OVER:

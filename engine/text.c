@@ -133,3 +133,26 @@ text_show(FILE *out, const char *s)
 		s += n;
 	}
 }
+
+void
+text_csv(FILE *out, const char *s, char end)
+{
+	const char *first = s + strspn(s, " ");
+
+	putc('"', out);
+	/* Spreadsheets run what begins like this. */
+	if (*first != '\0' && strchr("=+-@\t\r\n|", *first) != NULL)
+		putc('\'', out);
+	while (*s != '\0') {
+		size_t n = text_shown(s);
+
+		if (*s == '"')
+			fputs("\"\"", out);
+		else if (n > 0)
+			fwrite(s, 1, n, out);
+		else
+			fprintf(out, "\\x%02x", (unsigned char)*s);
+		s += n > 0 ? n : 1;
+	}
+	fprintf(out, end == ',' ? "\"," : "\"\r\n");
+}

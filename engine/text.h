@@ -32,6 +32,11 @@ void	text_show(FILE *, const char *s);
  * is not. */
 size_t	text_shown(const char *s);
 
+/* A field of CSV and what follows it, ',' or (for "\r\n") '\n': in quotes, what
+ * is no text for people as \xNN, and what a spreadsheet would take for a
+ * formula behind an apostrophe. */
+void	text_csv(FILE *, const char *s, char end);
+
 /* A mistake, as one line "WHERE: WHAT"; WHERE may be "". */
 void	complain(struct buf *errors, const char *where, const char *fmt, ...)
 	    __attribute__((format(printf, 3, 4)));

@@ -117,6 +117,12 @@ uids_begin(struct walk *w, struct folder_state *f, struct err *e)
 			derive(guid, w->l->account->name, w->p->src_key, "",
 			    0, "", 0);
 		u.guid = guid;
+		u.restart = true;
+		/* What was there once says nothing of the UIDs to come. */
+		if (w->row.extras > 0 && mailbox_void(w->l->run->state,
+		    w->p->id, e) == -1)
+			return -1;
+		w->row.extras = 0;
 		if (set_uids(w, &u, f, true, e) == -1)
 			return -1;
 	}

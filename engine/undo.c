@@ -1,4 +1,4 @@
-/* Undo: looking at the target, and taking back. */
+/* Undo: looking at the target, and mailbox by mailbox what becomes of it. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,40 +10,12 @@
 #include "same.h"
 #include "undo_impl.h"
 
-#define BATCH		500	/* messages taken back at once */
-
-/* One mailbox in work. */
-struct box {
-	struct box	*next;
-	struct pair	 pair;		/* for looking */
-	struct row_mailbox row;
-	struct undo_box	 told;
-	bool		 begun;		/* its creation was, maybe not ended */
-	bool		 implied;	/* made with one below it */
-	struct folder_info f;		/* as listed last */
-	uint64_t	 there;		/* messages */
-	struct uids	 go, uids;	/* to take back; all that are there */
-	struct uids	 marked;	/* that we may have marked \Deleted */
-	struct uids	 stored_so;	/* that were stored as \Deleted */
-	struct uids	 unmark;	/* marked by us, then changed by others */
-};
-
-struct undo {
-	struct lane	*l;
-	struct account	*a;
-	bool		 apply;
-	struct arena	 arena;
-	struct folder_info *folders;	/* of the target, when it began */
-	size_t		 nfolders;
-	struct uids	 deleted;	/* indexes into folders */
-	struct box	*parents;	/* of mailboxes that we made */
-};
-
 static void
 box_release(struct box *b)
 {
 	buf_release(&b->row.token);
 	free(b->go.v);
+	free(b->as);
 	free(b->uids.v);
 	free(b->marked.v);
 	free(b->stored_so.v);
@@ -94,6 +66,25 @@ has_children(const struct undo *u, const struct folder_info *f)
 			return true;
 	}
 	return false;
+}
+
+/* Some servers would make the one above it, were it renamed without. */
+static bool
+has_parent(const struct undo *u, const struct folder_info *f)
+{
+	for (size_t i = 0; i < u->nfolders; i++) {
+		const struct folder_info *p = &u->folders[i];
+		size_t k = 0;
+
+		if (p->npath + 1 != f->npath ||
+		    uids_has(&u->deleted, (uint32_t)i))
+			continue;
+		while (k < p->npath && strcmp(p->path[k], f->path[k]) == 0)
+			k++;
+		if (k == p->npath)
+			return true;
+	}
+	return f->npath == 1;
 }
 
 static void
@@ -168,8 +159,21 @@ unchanged(struct lane *l, const struct stored *s, const struct msg_meta *m,
 	return same_bytes(l, &s->digests, m, e);
 }
 
-static int
-open_box(struct lane *l, struct box *b, struct err *e)
+/* One more to take back. */
+static void
+add_to_go(struct box *b, const struct msg_meta *m)
+{
+	size_t cap = b->go.cap;
+
+	uids_add(&b->go, m->uid);
+	if (b->go.cap != cap)
+		b->as = xreallocarray(b->as, b->go.cap, sizeof *b->as);
+	b->as[b->go.n - 1] = undo_looks(m);
+}
+
+/* With the messages from this UID on. */
+int
+undo_open_box(struct lane *l, struct box *b, uint32_t from, struct err *e)
 {
 	enum delta delta;
 
@@ -180,7 +184,7 @@ open_box(struct lane *l, struct box *b, struct err *e)
 	b->f.npath = 1;
 	b->f.raw_name = b->f.name = b->told.tgt_name;
 	b->f.messages = b->f.bytes = UNKNOWN64;
-	if (source_folder_open(l->eyes, &b->f, NULL, 0, &delta, e) == -1)
+	if (source_folder_open(l->eyes, &b->f, NULL, from, &delta, e) == -1)
 		return err_ctx(e, "%.100s", b->told.tgt_name);
 	return 0;
 }
@@ -202,7 +206,7 @@ judge(struct lane *l, struct box *b, const struct stored *s,
 			return -1;
 		if (rc == 1) {
 			b->told.ours++;
-			uids_add(&b->go, m->uid);
+			add_to_go(b, m);
 			if (s->flags & MSG_DELETED)
 				uids_add(&b->stored_so, m->uid);
 		} else {
@@ -280,7 +284,7 @@ survey(struct undo *u, struct box *b, struct err *e)
 	b->unmark.n = 0;
 	b->told.ours = b->told.changed = b->told.present = 0;
 	b->told.foreign = b->told.gone = 0;
-	if (open_box(l, b, e) == -1)
+	if (undo_open_box(l, b, 0, e) == -1)
 		return -1;
 	if (undo_begun(l->reader, b->pair.id, &b->marked, e) == 0 &&
 	    undo_load(l, b->pair.id, b->f.uidvalidity, &stored, &unlocated,
@@ -330,103 +334,6 @@ look_for_doubts(struct undo *u, struct box *b, struct err *e)
 	return lane_target_again(l, e) == -1 ? -1 : 0;
 }
 
-/* Taking back */
-
-/* The target is open for writing, also where it allows one session only. */
-static int
-writer(struct lane *l, struct err *e)
-{
-	return lane_target_again(l, e) == -1 ? -1 : lane_open_target(l, e);
-}
-
-/* They are not to be expunged after all. */
-static int
-unmark(struct lane *l, const uint32_t *uids, size_t n, struct err *e)
-{
-	struct flag_change *c = xcalloc(n + 1, sizeof *c);
-	int rc;
-
-	for (size_t i = 0; i < n; i++) {
-		c[i].uid = uids[i];
-		c[i].del = MSG_DELETED;
-	}
-	rc = n > 0 ? target_change_flags(l->tgt, c, n, e) : 0;
-	free(c);
-	return rc;
-}
-
-/* Marks those that nobody changes meanwhile, and expunges these. */
-static int
-expunge(struct undo *u, struct box *b, const uint32_t *uids, size_t n,
-    struct err *e)
-{
-	struct flag_change *c = xcalloc(n, sizeof *c);
-	uint32_t *marked = xcalloc(n, sizeof *marked);
-	struct err broken;
-	size_t k = 0;
-	int rc;
-
-	for (size_t i = 0; i < n; i++) {
-		c[i].uid = uids[i];
-		c[i].add = MSG_DELETED;
-		c[i].unchanged_since = b->f.modseq;
-	}
-	rc = target_change_flags(u->l->tgt, c, n, e);
-	for (size_t i = 0; i < n && rc == 0; i++)
-		if (c[i].result == FLAG_DONE)
-			marked[k++] = uids[i];
-	if (rc == 0 && k > 0)
-		rc = target_expunge(u->l->tgt, marked, k, e);
-	if (rc == -1 && target_broken(u->l->tgt, &broken) == 0) {
-		/* The server does not want to: as they were. */
-		for (size_t i = k = 0; i < n; i++)
-			if (!uids_has(&b->stored_so, uids[i]))
-				marked[k++] = uids[i];
-		if (unmark(u->l, marked, k, &broken) == 0)
-			rc = -2;
-	}
-	free(c);
-	free(marked);
-	return rc;
-}
-
-static int
-take_back_messages(struct undo *u, struct box *b, struct err *e)
-{
-	struct lane *l = u->l;
-	struct folder_state st;
-	int64_t op;
-	int rc;
-
-	if (writer(l, e) == -1)
-		return -1;
-	rc = target_folder_open(l->tgt, b->told.tgt_name, &st, e);
-	if (rc == 0 || (rc == 1 && st.uidvalidity != b->f.uidvalidity))
-		rc = err_retry(e, ERR_MAILBOX, "%.100s: is another mailbox "
-		    "since a moment ago", b->told.tgt_name);
-	/* What they are marked for is an op that was begun. */
-	if (rc == 1 && unmark(l, b->unmark.v, b->unmark.n, e) == -1)
-		rc = -1;
-	for (size_t i = 0; i < b->go.n && rc != -1; i += BATCH) {
-		size_t n = b->go.n - i < BATCH ? b->go.n - i : BATCH;
-
-		if (undo_begin(l, &b->told, b->pair.id, b->go.v + i, n, &op,
-		    e) == -1) {
-			rc = -1;
-			break;
-		}
-		rc = expunge(u, b, b->go.v + i, n, e);
-		if (rc == -2) {
-			struct err ignored;
-
-			op_done(l->run->state, op, &ignored);
-			rc = -1;
-		}
-	}
-	target_folder_close(l->tgt);
-	return rc == -1 ? -1 : 0;
-}
-
 /* A list need not show all: is one that it does not show there?  1 or 0. */
 static int
 is_hidden(struct undo *u, const char *name, struct err *e)
@@ -437,10 +344,11 @@ is_hidden(struct undo *u, const char *name, struct err *e)
 	/* Of those that hold no mail a list is right. */
 	if (is_listed(u, name))
 		return 0;
-	if (writer(u->l, e) == -1)
+	if (undo_writer(u->l, e) == -1)
 		return -1;
 	rc = target_folder_open(u->l->tgt, name, &st, e);
 	target_folder_close(u->l->tgt);
+	u->hides = u->hides || rc == 1;
 	return rc;
 }
 
@@ -456,51 +364,38 @@ unsubscribe(struct undo *u, struct box *b, struct err *e)
 	return target_subscribe(u->l->tgt, b->told.tgt_name, false, e);
 }
 
-static int
-delete_mailbox(struct undo *u, struct box *b, const struct folder_info *f,
-    struct err *e)
+/* It was told that it goes. */
+static void
+tell_stays(struct box *b, undo_tell_fn *tell, void *ctx)
 {
-	struct lane *l = u->l;
-	struct folder_state inbox;
+	struct undo_box told = { .src_name = b->told.src_name,
+	    .tgt_name = b->told.tgt_name, .note = b->told.note,
+	    .made = true, .stays = true };
 
-	/* No server minds when the mailbox is not the open one. */
-	if (target_folder_open(l->tgt, "INBOX", &inbox, e) == -1)
-		return -1;
-	target_folder_close(l->tgt);
-	/* Cyrus deletes none that is marked. */
-	if (f->special_use != 0 && target_mark_use(l->tgt, b->told.tgt_name,
-	    0, e) == -1)
-		return -1;
-	return target_folder_delete(l->tgt, b->told.tgt_name, e);
+	b->told.vanishes = false;
+	tell(ctx, &told);
 }
 
 /* The mailbox that is empty now goes, unless something came in between. */
 static int
 take_back_mailbox(struct undo *u, struct box *b, struct folder_info *f,
-    struct err *e)
+    undo_tell_fn *tell, void *ctx, struct err *e)
 {
+	const struct going g = { b->told.tgt_name, b->pair.id,
+	    b->f.uidvalidity, f->special_use,
+	    u->hides || !has_parent(u, f) };
 	struct lane *l = u->l;
-	struct folder_state st;
-	int64_t op;
 	int rc;
 
-	if (writer(l, e) == -1 || op_begin(l->run->state,
-	    u->a->row.id, b->pair.id, "undo-mailbox", b->told.tgt_name, NULL,
-	    &op, e) == -1)
+	if (undo_writer(l, e) == -1)
 		return -1;
-	rc = target_folder_open(l->tgt, b->told.tgt_name, &st, e);
-	target_folder_close(l->tgt);
-	if (rc == -1)
-		return -1;
-	if (rc == 1 && (st.messages > 0 || st.uidvalidity !=
-	    b->f.uidvalidity)) {
-		b->told.vanishes = false;
-		b->told.note = "something came into it meanwhile: it stays";
-		return op_done(l->run->state, op, e);
+	rc = undo_mailbox(l, &g, &u->arena, &u->asides, &b->told.note,
+	    e);
+	if (rc != 1) {
+		if (rc == 0)
+			tell_stays(b, tell, ctx);
+		return rc;
 	}
-	if (unsubscribe(u, b, e) == -1 ||
-	    (rc == 1 && delete_mailbox(u, b, f, e) == -1))
-		return -1;
 	folder_gone(u, f);
 	return undo_reset(l->run->state, u->a->row.id, b->pair.id,
 	    b->told.tgt_name, true, e);
@@ -539,7 +434,7 @@ undo_there(struct undo *u, struct box *b, struct folder_info *f,
 		uint64_t planned = b->go.n;
 
 		fault_point("undo.planned");
-		if (take_back_messages(u, b, e) == -1)
+		if (undo_take_messages(u, b, e) == -1)
 			return -1;
 		fault_point("undo.taken");
 		/* Somebody else may have changed some at the last moment. */
@@ -556,7 +451,7 @@ undo_there(struct undo *u, struct box *b, struct folder_info *f,
 	if (undo_mark(l->run->state, b->pair.id, &b->uids, &rows, e) == -1)
 		return -1;
 	if (b->told.vanishes)
-		return take_back_mailbox(u, b, f, e);
+		return take_back_mailbox(u, b, f, tell, ctx, e);
 	if (rows > 0)
 		return 0;
 	return undo_reset(l->run->state, u->a->row.id, b->pair.id,
@@ -588,15 +483,16 @@ undo_box(struct undo *u, struct box *b, undo_tell_fn *tell, void *ctx,
 			tell(ctx, &b->told);
 		if (!u->apply)
 			return 0;
-		if (writer(l, e) == -1 || unsubscribe(u, b, e) == -1)
+		if (undo_writer(l, e) == -1 || unsubscribe(u, b, e) == -1)
 			return -1;
 		return undo_reset(l->run->state, u->a->row.id, b->pair.id,
 		    b->told.tgt_name, true, e);
 	}
-	if (open_box(l, b, e) == -1)
+	if (undo_open_box(l, b, 0, e) == -1)
 		return -1;
 	source_folder_close(l->eyes);
-	if (known && b->f.uidvalidity != b->row.target.uidvalidity) {
+	if ((known && b->f.uidvalidity != b->row.target.uidvalidity) ||
+	    (!known && b->made_as != 0 && b->f.uidvalidity != b->made_as)) {
 		b->told.note = "is another mailbox than the one that was "
 		    "copied into (UIDVALIDITY): left alone";
 		*left += b->row.rows;
@@ -612,58 +508,59 @@ undo_box(struct undo *u, struct box *b, undo_tell_fn *tell, void *ctx,
  * copied into: they go when they are empty.
  */
 static int
-undo_parents(struct undo *u, undo_tell_fn *tell, void *ctx, struct err *e)
+undo_parent(struct undo *u, struct box *b, undo_tell_fn *tell, void *ctx,
+    struct err *e)
 {
+	struct folder_info *f = find_folder(u, b->told.tgt_name);
 	struct lane *l = u->l;
-	struct folder_state st;
-	struct box *b;
-	int64_t op;
-	int rc = 0;
+	struct going g = { b->told.tgt_name, b->pair.id, 0, 0, false };
+	int rc = f == NULL && u->apply ? is_hidden(u, b->told.tgt_name, e) :
+	    f == NULL;
 
-	for (b = u->parents; b != NULL && rc == 0; b = b->next) {
-		struct folder_info *f = find_folder(u, b->told.tgt_name);
-
-		if (f == NULL && u->apply) {
-			rc = is_hidden(u, b->told.tgt_name, e);
-			if (rc == 0)
-				rc = undo_parent_gone(l->run->state,
-				    u->a->row.id, b->told.tgt_name, e);
-			if (rc == -1)
-				return -1;
-			rc = 0;
-		}
-		if (f == NULL || has_children(u, f))
-			continue;
-		if (open_box(l, b, e) == -1)
-			return -1;
-		source_folder_close(l->eyes);
-		if (b->f.messages > 0 || (b->begun && b->f.uidnext != 1))
-			continue;
-		b->told.made = b->told.vanishes = true;
-		tell(ctx, &b->told);
+	if (rc == -1)
+		return -1;
+	if (f == NULL)
+		return rc == 1 ? 0 : undo_parent_gone(l->run->state,
+		    u->a->row.id, b->told.tgt_name, e);
+	if (undo_open_box(l, b, 0, e) == -1)
+		return -1;
+	source_folder_close(l->eyes);
+	/* One that its user has deleted and made anew is his own. */
+	if (b->made_as != 0 && b->f.uidvalidity != b->made_as)
+		return u->apply ? undo_parent_gone(l->run->state,
+		    u->a->row.id, b->told.tgt_name, e) : 0;
+	if (has_children(u, f) || b->f.messages > 0 || (b->made_as == 0 &&
+	    b->f.uidnext != 1))
+		return 0;
+	b->told.made = b->told.vanishes = true;
+	tell(ctx, &b->told);
+	if (!u->apply) {
 		folder_gone(u, f);
-		if (!u->apply)
-			continue;
-		if (writer(l, e) == -1 || op_begin(l->run->state,
-		    u->a->row.id, b->pair.id, "undo-mailbox",
-		    b->told.tgt_name, NULL, &op, e) == -1)
-			return -1;
-		rc = target_folder_open(l->tgt, b->told.tgt_name, &st, e);
-		target_folder_close(l->tgt);
-		if (rc == 1 && st.messages == 0)
-			rc = delete_mailbox(u, b, f, e);
-		if (rc != -1)
-			rc = undo_parent_gone(l->run->state, u->a->row.id,
-			    b->told.tgt_name, e);
+		return 0;
 	}
-	return rc == -1 ? -1 : 0;
+	g.uidvalidity = b->f.uidvalidity;
+	g.special_use = f->special_use;
+	g.in_place = u->hides || !has_parent(u, f);
+	if (undo_writer(l, e) == -1)
+		return -1;
+	rc = undo_mailbox(l, &g, &u->arena, &u->asides, &b->told.note,
+	    e);
+	if (rc == 0)
+		tell_stays(b, tell, ctx);
+	if (rc != 1)
+		return rc;
+	folder_gone(u, f);
+	return undo_parent_gone(l->run->state, u->a->row.id,
+	    b->told.tgt_name, e);
 }
 
 static int
 load_parents(struct undo *u, struct err *e)
 {
-	sqlite3_stmt *st = db_query(u->l->reader, e, "SELECT name, max(state),"
-	    " min(mailbox_id) FROM op WHERE account_id = ?1 AND kind ="
+	sqlite3_stmt *st = db_query(u->l->reader, e, "SELECT name,"
+	    " min(mailbox_id), (SELECT arg FROM op AS last WHERE last.account_id"
+	    " = ?1 AND last.kind = 'create-parent' AND last.name = op.name"
+	    " ORDER BY last.id DESC LIMIT 1) FROM op WHERE account_id = ?1 AND kind ="
 	    " 'create-parent' AND NOT EXISTS (SELECT 1 FROM mailbox WHERE"
 	    " account_id = ?1 AND tgt_name = name) GROUP BY name ORDER BY name"
 	    " DESC", "i", u->a->row.id);
@@ -677,8 +574,8 @@ load_parents(struct undo *u, struct err *e)
 
 		b->told.src_name = b->told.tgt_name = arena_strdup(&u->arena,
 		    db_text(st, 0));
-		b->begun = sqlite3_column_int(st, 1) == 0;
-		b->pair.id = sqlite3_column_int64(st, 2);
+		b->pair.id = sqlite3_column_int64(st, 1);
+		b->made_as = (uint32_t)strtoul(db_text(st, 2), NULL, 10);
 		*last = b;
 		last = &b->next;
 	}
@@ -695,7 +592,9 @@ load_boxes(struct undo *u, struct box **boxes, struct err *e)
 	    " mailbox.id AND kind = 'create'), (SELECT count(*) FROM intent"
 	    " WHERE intent.mailbox_id = mailbox.id), (SELECT max(state) FROM"
 	    " op WHERE account_id = ?1 AND kind = 'create-parent' AND name ="
-	    " tgt_name) FROM mailbox WHERE"
+	    " tgt_name), (SELECT arg FROM op WHERE account_id = ?1 AND kind ="
+	    " 'create-parent' AND name = tgt_name ORDER BY op.id DESC LIMIT 1)"
+	    " FROM mailbox WHERE"
 	    " account_id = ?1 AND tgt_name <> '' ORDER BY tgt_name DESC", "i",
 	    u->a->row.id);
 	int rc;
@@ -715,6 +614,8 @@ load_boxes(struct undo *u, struct box **boxes, struct err *e)
 		if (sqlite3_column_type(st, 5) != SQLITE_NULL) {
 			b->implied = sqlite3_column_int(st, 5) != 0;
 			b->begun = true;
+			b->made_as = (uint32_t)strtoul(db_text(st, 6), NULL,
+			    10);
 		}
 		*boxes = b;
 		boxes = &b->next;
@@ -738,10 +639,36 @@ open_account(struct undo *u, struct err *e)
 		    "single messages (no UIDPLUS): nothing can be undone");
 	if (target_account_ensure(l->tgt, false, e) == -1)
 		return err_ctx(e, "target");
+	if (u->apply && undo_asides(l, &u->arena, &u->asides, e) == -1)
+		return -1;
 	if (lane_open_eyes(l, false, e) == -1 || source_list(l->eyes,
 	    &u->arena, &u->folders, &u->nfolders, e) == -1)
 		return err_ctx(e, "look at the target");
 	return lane_target_again(l, e) == -1 ? -1 : 0;
+}
+
+/* Both lists, those below others first. */
+static int
+undo_all(struct undo *u, struct box *b, undo_tell_fn *tell, void *ctx,
+    uint64_t *left, struct err *e)
+{
+	struct box *up = u->parents;
+
+	while (b != NULL || up != NULL)
+		if (up == NULL || (b != NULL && strcmp(b->told.tgt_name,
+		    up->told.tgt_name) > 0)) {
+			if (undo_box(u, b, tell, ctx, left, e) == -1)
+				return -1;
+			b = b->next;
+		} else {
+			if (undo_parent(u, up, tell, ctx, e) == -1)
+				return -1;
+			up = up->next;
+		}
+	if (u->asides == NULL)
+		return 0;
+	return undo_writer(u->l, e) == -1 ? -1 : undo_strays(u->l, &u->arena,
+	    u->asides, e);
 }
 
 int
@@ -764,10 +691,8 @@ undo_account(struct lane *l, struct account *a, bool apply,
 	if (apply)
 		rc = account_outcome(l->run->state, a->row.id, "running", NULL,
 		    e);
-	for (b = boxes; b != NULL && rc == 0; b = b->next)
-		rc = undo_box(&u, b, tell, ctx, left, e);
 	if (rc == 0)
-		rc = undo_parents(&u, tell, ctx, e);
+		rc = undo_all(&u, boxes, tell, ctx, left, e);
 	if (rc == 0 && apply)
 		rc = undo_end(l->run->state, a->row.id, e);
 	if (rc == 0 && apply)

@@ -34,6 +34,7 @@ struct undo_box {
 					 * before anything is taken back */
 	bool		 made;		/* the mailbox is ours */
 	bool		 vanishes;	/* and would be empty; or has gone */
+	bool		 stays;		/* told once more: it did not go */
 	const char	*note;		/* why nothing is done, or NULL */
 };
 

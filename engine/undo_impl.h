@@ -3,6 +3,7 @@
 #define ENGINE_UNDO_IMPL_H
 
 #include "base/spill.h"
+#include "pair.h"
 #include "undo.h"
 
 struct uids {
@@ -33,7 +34,78 @@ struct stored {
  * nothing was touched. */
 int	undo_check(struct db *, struct account *, struct err *);
 
+/* One mailbox in work. */
+struct box {
+	struct box	*next;
+	struct pair	 pair;		/* for looking */
+	struct row_mailbox row;
+	struct undo_box	 told;
+	bool		 begun;		/* its creation was, maybe not ended */
+	bool		 implied;	/* made with one below it, and then */
+	uint32_t	 made_as;	/* had this UIDVALIDITY; 0: not known */
+	struct folder_info f;		/* as listed last */
+	uint64_t	 there;		/* messages */
+	struct uids	 go, uids;	/* to take back; all that are there */
+	uint64_t	*as;		/* what those to take back looked like */
+	struct uids	 marked;	/* that we may have marked \Deleted */
+	struct uids	 stored_so;	/* that were stored as \Deleted */
+	struct uids	 unmark;	/* marked by us, then changed by others */
+};
+
+struct undo {
+	struct lane	*l;
+	struct account	*a;
+	bool		 apply;
+	struct arena	 arena;
+	struct folder_info *folders;	/* of the target, when it began */
+	size_t		 nfolders;
+	struct uids	 deleted;	/* indexes into folders */
+	struct box	*parents;	/* of mailboxes that we made */
+	struct aside	*asides;	/* put aside before they went */
+	bool		 hides;		/* the target does not list all */
+};
+
+/* undo.c: opens the mailbox to be read, with the messages from this UID on. */
+int	undo_open_box(struct lane *, struct box *, uint32_t from,
+	    struct err *);
+/* undo_messages.c */
+/* Flags and keywords, in any order and case, as a number. */
+uint64_t undo_looks(const struct msg_meta *);
+/* The target is open for writing, also where it allows one session only. */
+int	undo_writer(struct lane *, struct err *);
+/* Takes back what is to go, unless somebody changes it meanwhile. */
+int	undo_take_messages(struct undo *, struct box *, struct err *);
+
+/* undo_mailbox.c */
+struct going {
+	const char	*name;
+	int64_t		 mailbox_id;	/* of the op */
+	uint32_t	 uidvalidity;
+	unsigned	 special_use;
+	bool		 in_place;	/* it cannot be put aside: what lies
+					 * below it would go along */
+};
+
+/* One that was put aside, in an arena. */
+struct aside {
+	struct aside	*next;
+	const char	*name, *at;
+};
+
+/* The target is open; mailboxes below it are gone.  1: it is gone, and the op
+ * is left for who tells the state; 0: it stays, *note says why. */
+int	undo_mailbox(struct lane *, const struct going *, struct arena *,
+	    struct aside **, const char **note, struct err *);
+/* Before anything else: those that an undo put aside that was cut off. */
+int	undo_asides(struct lane *, struct arena *, struct aside **,
+	    struct err *);
+/* After all: what was made below one of them at the last moment comes back. */
+int	undo_strays(struct lane *, struct arena *, const struct aside *,
+	    struct err *);
+
 /* undo_rows.c: the state. */
+int	undo_load_asides(struct db *, int64_t account_id, struct arena *,
+	    struct aside **, struct err *);
 /* What the rows and the open intents of a mailbox say of the target's UIDs,
  * sorted by UID; *gone counts copies whose UID nobody knows. */
 int	undo_load(struct lane *, int64_t mailbox_id, uint32_t uidvalidity,

@@ -285,6 +285,30 @@ undo_begun(struct db *db, int64_t mailbox_id, struct uids *u, struct err *e)
 }
 
 int
+undo_load_asides(struct db *db, int64_t account_id, struct arena *a,
+    struct aside **list, struct err *e)
+{
+	sqlite3_stmt *st;
+	int rc;
+
+	st = db_query(db, e, "SELECT name, arg FROM op WHERE account_id = ?1"
+	    " AND kind = 'undo-mailbox' AND state = 0 AND arg IS NOT NULL",
+	    "i", account_id);
+	if (st == NULL)
+		return -1;
+	while ((rc = db_step(db, st, e)) == 1) {
+		struct aside *x = arena_zalloc(a, sizeof *x);
+
+		x->name = arena_strdup(a, db_text(st, 0));
+		x->at = arena_strdup(a, db_text(st, 1));
+		x->next = *list;
+		*list = x;
+	}
+	db_done(st);
+	return rc == -1 ? -1 : 0;
+}
+
+int
 undo_pending(struct db *db, int64_t account_id, bool *pending, struct err *e)
 {
 	int64_t n;
@@ -468,8 +492,11 @@ apply_reset(struct db *db, void *arg, struct err *e)
 	/* What was done once for the mailbox is done again for a new one. */
 	if (r->deleted && db_run(db, e, "DELETE FROM op WHERE account_id = ?1"
 	    " AND name = ?2 AND kind IN ('create', 'create-parent',"
-	    " 'subscribe', 'mark')", "is",
+	    " 'subscribe', 'mark', 'acl-looked')", "is",
 	    r->account_id, r->tgt_name) == -1)
+		return -1;
+	if (r->deleted && db_run(db, e, "DELETE FROM access WHERE mailbox_id ="
+	    " ?1", "i", r->mailbox_id) == -1)
 		return -1;
 	return apply_close(db, &r->mailbox_id, e) == -1 ? -1 :
 	    begin_anew(db, r->account_id, e);

@@ -93,6 +93,13 @@ struct msg_meta {
 
 enum folder_class { FOLDER_MAIL, FOLDER_OTHER };	/* contacts, notes... */
 
+/* What somebody may do with a mailbox. */
+struct acl_entry {
+	const char	*who;		/* an account as the source calls it,
+					 * "anyone"; of a target: its own way */
+	const char	*rights;	/* letters of RFC 4314 (acl.h) */
+};
+
 struct folder_info {
 	const char *const *path;	/* UTF-8 levels; INBOX is {"INBOX"} */
 	size_t		 npath;
@@ -109,9 +116,18 @@ struct folder_info {
 	bool		 subscribed;
 	bool		 noselect;	/* a level without messages */
 	const char	*refused;	/* why it cannot be read, else NULL */
+	const struct acl_entry *acl;	/* of others than the owner */
+	size_t		 nacl;
 	bool		 stable;	/* set by the caller: it changed while it
 					 * was read; now let it not */
 	uint64_t	 cookie;	/* the source's own */
+};
+
+/* A subscription to a mailbox of another account. */
+struct foreign_box {
+	const char	*name;		/* as the source spells it */
+	const char	*owner;		/* the account */
+	const char	*box;		/* its mailbox, as folder_info.name */
 };
 
 struct account_info {
@@ -119,6 +135,8 @@ struct account_info {
 	bool		 has_subscriptions;	/* a list was found */
 	const char *const *subscriptions;	/* display names, all of it */
 	size_t		 nsubscriptions;
+	const struct foreign_box *foreign;
+	size_t		 nforeign;
 };
 
 #endif

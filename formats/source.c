@@ -27,6 +27,16 @@ find_ops(struct uri *uri, struct err *e)
 	return uri_check_opts(uri, (*ops)->options, e) == -1 ? NULL : *ops;
 }
 
+/* What comes back from a back end; a failure is that of the side the store is
+ * on. */
+static int
+told(const struct store_conf *conf, int rc, struct err *e)
+{
+	if (rc == -1 && conf->at_target)
+		e->at_target = true;
+	return rc;
+}
+
 int
 source_check(struct uri *uri, struct err *e)
 {
@@ -45,7 +55,7 @@ source_open(struct source **sp, const struct store_conf *conf, struct err *e)
 	assert(conf->warn != NULL);
 	*sp = NULL;
 	if ((ops = find_ops(conf->uri, e)) == NULL ||
-	    ops->open(sp, conf, e) == -1)
+	    told(conf, ops->open(sp, conf, e), e) == -1)
 		return -1;
 	(*sp)->ops = ops;
 	(*sp)->conf = *conf;
@@ -70,7 +80,7 @@ source_account_facts(struct source *s, struct arena *a,
 	info->quota_bytes = UNKNOWN64;
 	if (s->ops->account_facts == NULL)
 		return 0;
-	return s->ops->account_facts(s, a, info, e);
+	return told(&s->conf, s->ops->account_facts(s, a, info, e), e);
 }
 
 int
@@ -78,7 +88,7 @@ source_list(struct source *s, struct arena *a, struct folder_info **folders,
     size_t *n, struct err *e)
 {
 	assert(!s->in_folder);
-	return s->ops->list(s, a, folders, n, e);
+	return told(&s->conf, s->ops->list(s, a, folders, n, e), e);
 }
 
 int
@@ -88,7 +98,8 @@ source_folder_open(struct source *s, struct folder_info *f,
 	assert(!s->in_folder && !f->noselect);
 	*d = DELTA_FULL;
 	s->folder = f;
-	if (s->ops->folder_open(s, f, token, from_uid, d, e) == -1) {
+	if (told(&s->conf, s->ops->folder_open(s, f, token, from_uid, d, e),
+	    e) == -1) {
 		s->folder = NULL;
 		return -1;
 	}
@@ -104,7 +115,7 @@ source_next(struct source *s, struct arena *a, struct msg_meta *m,
 	memset(m, 0, sizeof *m);
 	m->date = m->save_date = NO_DATE;
 	m->size = UNKNOWN64;
-	return s->ops->next(s, a, m, e);
+	return told(&s->conf, s->ops->next(s, a, m, e), e);
 }
 
 int
@@ -123,7 +134,7 @@ source_want(struct source *s, const struct msg_meta *const *m, size_t n,
 	assert(s->in_folder);
 	if (s->ops->want == NULL || n == 0)
 		return 0;
-	return s->ops->want(s, m, n, e);
+	return told(&s->conf, s->ops->want(s, m, n, e), e);
 }
 
 int
@@ -134,14 +145,14 @@ source_content(struct source *s, const struct msg_meta *m,
 	*c = NULL;
 	if (fault_fails("source.content"))
 		return err_retry(e, ERR_MESSAGE, "injected read error");
-	return s->ops->content(s, m, c, e);
+	return told(&s->conf, s->ops->content(s, m, c, e), e);
 }
 
 int
 source_folder_count(struct source *s, uint64_t *n, struct err *e)
 {
 	assert(s->in_folder);
-	return s->ops->folder_count(s, n, e);
+	return told(&s->conf, s->ops->folder_count(s, n, e), e);
 }
 
 int
@@ -151,7 +162,7 @@ source_folder_token(struct source *s, struct buf *token, struct err *e)
 	buf_reset(token);
 	if (s->ops->folder_token == NULL)
 		return 0;
-	return s->ops->folder_token(s, token, e);
+	return told(&s->conf, s->ops->folder_token(s, token, e), e);
 }
 
 void

@@ -47,6 +47,8 @@ struct store_conf {
 	int		 cancel_fd;	/* readable: stop waiting; or -1 */
 	unsigned	 timeout_s;	/* per wait on the network; 0: 60 */
 	bool		 look_only;	/* a target that must not be changed */
+	bool		 at_target;	/* a source that is a target, looked
+					 * at: its errors are the target's */
 };
 
 enum delta {

@@ -120,7 +120,7 @@ target_name(struct target *t, struct arena *a, const char *const *path,
 {
 	assert(npath > 0);
 	*encoded = false;
-	return t->ops->name(t, a, path, npath, name, encoded, e);
+	return told(t->ops->name(t, a, path, npath, name, encoded, e), e);
 }
 
 int
@@ -131,7 +131,7 @@ target_name_key(struct target *t, struct arena *a, const char *name,
 		*key = name;
 		return 0;
 	}
-	return t->ops->name_key(t, a, name, key, e);
+	return told(t->ops->name_key(t, a, name, key, e), e);
 }
 
 /* For targets that cannot list: the names are opened. */
@@ -145,7 +145,7 @@ survey_by_opening(struct target *t, struct arena *a, const char *const *names,
 	for (size_t i = 0; i < n; i++) {
 		struct target_box *b = &v->boxes[v->n];
 
-		rc = t->ops->folder_open(t, names[i], &b->st, e);
+		rc = told(t->ops->folder_open(t, names[i], &b->st, e), e);
 		if (rc == -1)
 			return -1;
 		if (rc == 0)
@@ -166,7 +166,7 @@ target_survey(struct target *t, struct arena *a, const char *const *names,
 	v->quota_bytes = v->quota_used = UNKNOWN64;
 	if (t->ops->survey == NULL)
 		return survey_by_opening(t, a, names, n, v, e);
-	return t->ops->survey(t, a, names, n, quota, v, e);
+	return told(t->ops->survey(t, a, names, n, quota, v, e), e);
 }
 
 int
@@ -232,7 +232,7 @@ target_set_uids(struct target *t, const struct folder_uids *u,
 	if (t->ops->set_uids == NULL)
 		return cannot(e, "be told UIDs");
 	memset(st, 0, sizeof *st);
-	rc = t->ops->set_uids(t, u, st, e);
+	rc = told(t->ops->set_uids(t, u, st, e), e);
 	fault_point("uids.set");
 	return rc;
 }
@@ -292,7 +292,7 @@ target_subscribe_many(struct target *t, const char *const *names, size_t n,
 	if (may_change(t, "subscribe", e) == -1)
 		return -1;
 	if (t->ops->subscribe_many != NULL) {
-		rc = t->ops->subscribe_many(t, names, n, results, e);
+		rc = told(t->ops->subscribe_many(t, names, n, results, e), e);
 		fault_point("subscribe.after");
 		return rc;
 	}
@@ -337,6 +337,43 @@ target_set_quota(struct target *t, uint64_t bytes, bool *changed,
 }
 
 int
+target_acl(struct target *t, struct arena *a, const char *name,
+    struct acl_entry **acl, size_t *n, struct err *e)
+{
+	*acl = NULL;
+	*n = 0;
+	if (t->ops->acl == NULL) {
+		err_set(e, ERR_ACCOUNT, "this kind of target has no access "
+		    "rights");
+		return 0;
+	}
+	return told(t->ops->acl(t, a, name, acl, n, e), e);
+}
+
+int
+target_set_acl(struct target *t, const char *name, const char *who,
+    const char *rights, struct err *e)
+{
+	int rc;
+
+	if (may_change(t, "set access rights", e) == -1)
+		return -1;
+	fault_point("acl.before");
+	rc = told(t->ops->set_acl(t, name, who, rights, e), e);
+	fault_point("acl.set");
+	return rc;
+}
+
+int
+target_foreign_name(struct target *t, struct arena *a, const char *owner,
+    const char *name, const char **foreign)
+{
+	if (t->ops->foreign_name == NULL)
+		return 0;
+	return t->ops->foreign_name(t, a, owner, name, foreign);
+}
+
+int
 target_submit(struct target *t, struct store_batch *b, struct err *e)
 {
 	assert(t->in_folder && b->n > 0);
@@ -377,7 +414,11 @@ target_reap(struct target *t, bool wait, struct store_batch **b,
 int
 target_broken(struct target *t, struct err *e)
 {
-	return t->ops->broken(t, e);
+	int rc = t->ops->broken(t, e);
+
+	if (rc == 1)
+		e->at_target = true;
+	return rc;
 }
 
 int

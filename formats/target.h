@@ -65,6 +65,8 @@ struct folder_uids {
 	uint32_t	 uidvalidity;	/* 0: as it is, or the target's own */
 	uint32_t	 uidnext;	/* at least; 0: as it is */
 	const char	*guid;		/* 32 hex digits; NULL: as it is */
+	bool		 restart;	/* UIDs may begin anew, with another
+					 * UIDVALIDITY, if it holds no mail */
 };
 
 enum store_result {
@@ -197,6 +199,19 @@ int	target_mark_use(struct target *, const char *name, unsigned special_use,
  * login may not: *e says why. */
 int	target_set_quota(struct target *, uint64_t bytes, bool *changed,
 	    struct err *);
+
+/* Rights over a mailbox, with the owner's own.  1; 0: this target keeps none, or
+ * the login may not see them: *e says why. */
+int	target_acl(struct target *, struct arena *, const char *name,
+	    struct acl_entry **, size_t *n, struct err *);
+/* Gives who these rights over it in place of what they had.  1; 0: the target
+ * says no, *e says why. */
+int	target_set_acl(struct target *, const char *name, const char *who,
+	    const char *rights, struct err *);
+/* What this user calls a mailbox that owner calls name (owner NULL: a shared one,
+ * which its admin calls that): 1; 0: there is no way to name it. */
+int	target_foreign_name(struct target *, struct arena *, const char *owner,
+	    const char *name, const char **foreign);
 
 /*
  * Hand a batch over; it may return before the batch is durable.  Every batch

@@ -46,6 +46,12 @@ struct target_ops {
 		    struct err *);			/* optional */
 	int	(*set_quota)(struct target *, uint64_t, bool *,
 		    struct err *);			/* optional */
+	int	(*acl)(struct target *, struct arena *, const char *,
+		    struct acl_entry **, size_t *, struct err *);
+	int	(*set_acl)(struct target *, const char *, const char *,
+		    const char *, struct err *);	/* both or none */
+	int	(*foreign_name)(struct target *, struct arena *, const char *,
+		    const char *, const char **);	/* optional: 0 */
 	int	(*submit)(struct target *, struct store_batch *, struct err *);
 	int	(*reap)(struct target *, bool, struct store_batch **,
 		    struct err *);

@@ -184,7 +184,7 @@ single_mailbox(struct walk *w, int dirfd, const char *dir, const char *name,
 		return 0;
 	}
 	if ((fd = cgp_open_dir(dirfd, ".")) == -1)
-		return err_sys(e, cgp_scope(errno, ERR_ACCOUNT), "%s", dir);
+		return err_sys(e, quiet_scope(errno, ERR_ACCOUNT), "%s", dir);
 	return call(w, fd, stem, arena_printf(w->a, "%s/%s", dir, name), stem,
 	    e);
 }
@@ -233,7 +233,7 @@ walk_entry(struct walk *w, int dirfd, const char *dir, const char *name,
 		if (!account && (errno == ENOTDIR || errno == ENOENT))
 			return 0;
 		if (w->only != NULL && account)
-			return err_sys(e, cgp_scope(errno, ERR_ACCOUNT), "%s",
+			return err_sys(e, quiet_scope(errno, ERR_ACCOUNT), "%s",
 			    path);
 		tell(w, dir, name, arena_printf(w->a, "cannot be read: %s",
 		    strerrordesc_np(errno)));
@@ -351,7 +351,7 @@ cgp_find(int basefd, const char *account, const char *main_domain,
 		    "has to be NAME or NAME@DOMAIN", account);
 	if ((fd = open_domain(basefd, domain, a, &dir)) == -1) {
 		if (errno != ENOENT)
-			return err_sys(e, cgp_scope(errno, ERR_ACCOUNT), "%s",
+			return err_sys(e, quiet_scope(errno, ERR_ACCOUNT), "%s",
 			    dir);
 		if (domain == NULL)
 			return missing(e, "there is no Accounts/ in the base "

@@ -15,41 +15,16 @@
 
 #define DICT_MAX	((size_t)64 << 20)
 
-static int
-open_quietly(int dirfd, const char *name, int flags)
-{
-	int fd;
-
-	flags |= O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY;
-	fd = openat(dirfd, name, flags | O_NOATIME);
-	/* Only the owner and root may ask for O_NOATIME. */
-	if (fd == -1 && errno == EPERM)
-		fd = openat(dirfd, name, flags);
-	return fd;
-}
-
 int
 cgp_open_dir(int dirfd, const char *name)
 {
-	return open_quietly(dirfd, name, O_DIRECTORY);
+	return quiet_open(dirfd, name, O_DIRECTORY);
 }
 
 int
 cgp_open(int dirfd, const char *name, struct stat *st)
 {
-	int fd, saved;
-
-	if ((fd = open_quietly(dirfd, name, 0)) == -1)
-		return -1;
-	if (fstat(fd, st) == 0) {
-		if (S_ISREG(st->st_mode))
-			return fd;
-		errno = EINVAL;
-	}
-	saved = errno;
-	close(fd);
-	errno = saved;
-	return -1;
+	return quiet_file(quiet_open(dirfd, name, 0), st, EINVAL);
 }
 
 int
@@ -86,23 +61,6 @@ cgp_exists(int dirfd, const char *name)
 	return fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-enum err_scope
-cgp_scope(int sys, enum err_scope least)
-{
-	switch (sys) {
-	case EIO:
-	case ESTALE:
-	case ETIMEDOUT:
-		return ERR_HOST;
-	case EMFILE:
-	case ENFILE:
-	case ENOMEM:
-		return least > ERR_MAILBOX ? least : ERR_MAILBOX;
-	default:
-		return least;
-	}
-}
-
 static int
 compare_names(const void *a, const void *b)
 {
@@ -122,7 +80,7 @@ cgp_names(int dirfd, struct arena *a, const char ***names, size_t *n,
 	*n = 0;
 	fd = cgp_open_dir(dirfd, ".");
 	if (fd == -1 || (dir = fdopendir(fd)) == NULL) {
-		err_sys(e, cgp_scope(errno, ERR_MAILBOX), "read directory");
+		err_sys(e, quiet_scope(errno, ERR_MAILBOX), "read directory");
 		if (fd != -1)
 			close(fd);
 		return -1;
@@ -142,7 +100,7 @@ cgp_names(int dirfd, struct arena *a, const char ***names, size_t *n,
 	if (sys != 0) {
 		free(list);
 		errno = sys;
-		return err_sys(e, cgp_scope(sys, ERR_MAILBOX),
+		return err_sys(e, quiet_scope(sys, ERR_MAILBOX),
 		    "read directory");
 	}
 	if (*n > 0)
@@ -193,7 +151,7 @@ slurp(int fd, struct buf *out, struct err *e)
 		if (n == -1 && errno == EINTR)
 			continue;
 		if (n == -1)
-			return err_sys(e, cgp_scope(errno, ERR_MAILBOX),
+			return err_sys(e, quiet_scope(errno, ERR_MAILBOX),
 			    "read");
 		if (n == 0)
 			return 0;
@@ -216,7 +174,7 @@ cgp_read_dict(int dirfd, const char *name, struct arena *a,
 		if (errno == ELOOP || errno == EINVAL)
 			return err_set(e, ERR_MAILBOX, "%s: no plain file: not "
 			    "read", name);
-		return err_sys(e, cgp_scope(errno, ERR_MAILBOX), "%s", name);
+		return err_sys(e, quiet_scope(errno, ERR_MAILBOX), "%s", name);
 	}
 	buf_init(&text, DICT_MAX);
 	rc = slurp(fd, &text, e);

@@ -1,6 +1,4 @@
-/* Opening what lies in a server's tree without trusting it, and leaving no
- * trace: no link is followed, no access time is changed where that may be
- * asked, no fifo is waited for. */
+/* Opening what lies in a server's tree, as in base/quiet.h. */
 #ifndef CGP_FILE_H
 #define CGP_FILE_H
 
@@ -11,6 +9,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/quiet.h"
 #include "cgp/cgp_dict.h"
 
 /* One level below dirfd.  -1 with errno; cgp_open() gives EINVAL for what is
@@ -21,8 +20,6 @@ int	cgp_open(int dirfd, const char *name, struct stat *);
 int	cgp_open_dir_at(int dirfd, const char *path);
 /* Is there anything of that name? */
 bool	cgp_exists(int dirfd, const char *name);
-/* How far the damage of an errno reaches. */
-enum err_scope cgp_scope(int sys, enum err_scope least);
 
 /* All names of a directory but "." and "..", sorted, in the arena. */
 int	cgp_names(int dirfd, struct arena *, const char ***names, size_t *n,

@@ -5,6 +5,7 @@
  *	cgp_open.c	options; opening an account
  *	cgp_tree.c	the mailboxes of an account, by what lies there
  *	cgp_info.c	what account.info and settings tell of them
+ *	cgp_left.c	what an account has that is not moved
  *	cgp_mdir.c	the listing of a MailDir mailbox
  *	cgp_mbox.c	that of a text mailbox
  *	cgp_message.c	messages of either listing, and their contents
@@ -48,6 +49,8 @@ struct cgp_folder {
 	unsigned	 use;
 	bool		 other;		/* no mail: calendar, contacts... */
 	bool		 subscribed;
+	const struct acl_entry *acl;
+	size_t		 nacl;
 };
 
 /* A message of a listing. */
@@ -115,6 +118,8 @@ struct cgp {
 	bool		 has_subs;
 	const char	**subs;
 	size_t		 nsubs;
+	struct foreign_box *foreign;
+	size_t		 nforeign, foreign_room;
 	struct cgp_box	 box;
 };
 
@@ -141,8 +146,9 @@ void	cgp_info_read(struct cgp *);
 void	cgp_info_apply(struct cgp *);
 /* The account: quota, subscriptions, what is not moved. */
 void	cgp_info_account(struct cgp *, struct arena *, struct account_info *);
-/* Letters of RFC 2086 as those of RFC 4314, "" when one is unknown. */
-void	cgp_acl_rights(const char *letters, char out[16]);
+
+/* cgp_left.c: tells what the account has and nobody moves. */
+void	cgp_left_tell(struct cgp *);
 
 /* Records of entries.  put() copies everything. */
 int	cgp_entry_put(struct spill *, uint64_t key, const struct cgp_entry *,

@@ -21,6 +21,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "acl.h"
 #include "base/mutf7.h"
 #include "base/xmalloc.h"
 #include "cgp/cgp_file.h"
@@ -28,6 +29,7 @@
 #include "cgp/cgp_name.h"
 
 #define SUBS_MAX	((size_t)50000)
+#define ACCESS_MAX	((size_t)10000)	/* of a mailbox */
 
 /* NAME.EXT of a single-mailbox account, else account.EXT. */
 static struct dict_value *
@@ -83,60 +85,49 @@ uid_key(const struct dict_value *v, const char *key)
 	    (uint32_t)n : 0;
 }
 
-void
-cgp_acl_rights(const char *letters, char out[16])
+/* An account by its whole name; "anyone" and the like stay what they are. */
+static const char *
+whole_name(struct cgp *c, const char *name, size_t len)
 {
-	static const char order[] = "lrswipkxtea";
-	bool has[sizeof order] = { false };
-	size_t i, n = 0;
-	const char *p;
+	const char *s = arena_memdup0(&c->tree, name, len);
 
-	out[0] = '\0';
-	for (; *letters != '\0'; letters++) {
-		/* Creating and deleting were one right each, now they are
-		 * two. */
-		const char *means = *letters == 'c' ? "kx" :
-		    *letters == 'd' ? "te" : NULL;
-		char one[2] = { *letters, '\0' };
-
-		for (means = means != NULL ? means : one; *means != '\0';
-		    means++) {
-			if ((p = strchr(order, *means)) == NULL)
-				return;
-			has[p - order] = true;
-		}
-	}
-	for (i = 0; order[i] != '\0'; i++)
-		if (has[i])
-			out[n++] = order[i];
-	out[n] = '\0';
+	if (c->place.domain == NULL || strchr(s, '@') != NULL ||
+	    strcasecmp(s, "anyone") == 0 || strchr("+-#", s[0]) != NULL)
+		return s;
+	return arena_printf(&c->tree, "%s@%s", s, c->place.domain);
 }
 
-/* Targets cannot be given rights yet: they are listed. */
+/* Rights of others over a mailbox; what cannot be read is told. */
 static void
-tell_access(struct cgp *c, const struct cgp_folder *f,
+take_access(struct cgp *c, struct cgp_folder *f,
     const struct dict_value *access)
 {
-	char rights[16];
-	struct buf b;
+	struct acl_entry *acl;
+	char rights[ACL_MAX];
 	size_t i;
 
 	if (access == NULL || access->type != DICT_DICT || access->n == 0)
 		return;
-	buf_init(&b, 300);
-	for (i = 0; i < access->n; i++) {
+	acl = arena_alloc(&c->tree, access->n * sizeof *acl);
+	for (i = 0; i < access->n && f->nacl < ACCESS_MAX; i++) {
 		const struct dict_value *v = &access->items[i].value;
+		const char *who = access->items[i].key;
 
 		rights[0] = '\0';
-		if (v->type == DICT_STRING)
-			cgp_acl_rights(v->p, rights);
-		buf_addf(&b, "%s%s %s", i > 0 ? ", " : "",
-		    cgp_show(&c->tree, access->items[i].key),
-		    rights[0] != '\0' ? rights : "(not understood)");
+		if (v->type == DICT_STRING && strlen(v->p) == v->len)
+			acl_rights(v->p, rights);
+		if (rights[0] == '\0' || who[0] == '\0') {
+			source_warn(&c->s, arena_printf(&c->tree,
+			    "access rights of %s", f->name), "of %s: not "
+			    "understood, not carried over: %s",
+			    cgp_show(&c->tree, who), v->type == DICT_STRING ?
+			    cgp_show(&c->tree, v->p) : "no letters");
+			continue;
+		}
+		acl[f->nacl].who = whole_name(c, who, strlen(who));
+		acl[f->nacl++].rights = arena_strdup(&c->tree, rights);
 	}
-	source_warn(&c->s, arena_printf(&c->tree, "access rights of %s",
-	    f->name), "not carried over: %s%s", b.ptr, b.full ? ", ..." : "");
-	buf_release(&b);
+	f->acl = acl;
 }
 
 static void
@@ -153,7 +144,7 @@ apply_entry(struct cgp *c, struct cgp_folder *f)
 	if (class != NULL && class[0] != '\0')
 		f->other = strncasecmp(class, "IPF.Note", 8) != 0;
 	if (!f->noselect && f->refused == NULL)
-		tell_access(c, f, dict_get(v, "Access"));
+		take_access(c, f, dict_get(v, "Access"));
 }
 
 /* The folder of a name as settings spell it; NULL: there is none. */
@@ -261,28 +252,83 @@ decoded(struct cgp *c, const char *name)
 	return s;
 }
 
+/* "~ACCOUNT/MAILBOX": one of another account, once. */
+static void
+add_foreign(struct cgp *c, const char *name)
+{
+	size_t len = strcspn(name + 1, "/"), i;
+	const char *rest = name + 1 + len;
+	struct foreign_box *f;
+
+	for (i = 0; i < c->nforeign; i++)
+		if (strcmp(c->foreign[i].name, name) == 0)
+			return;
+	if (len == 0 || c->nforeign == c->foreign_room)
+		return;
+	f = &c->foreign[c->nforeign++];
+	f->name = arena_strdup(&c->tree, name);
+	f->owner = whole_name(c, name + 1, len);
+	f->box = *rest == '\0' || rest[1] == '\0' ? "INBOX" :
+	    decoded(c, rest + 1);
+}
+
+static bool
+is_name(const struct dict_value *v)
+{
+	return v->type == DICT_STRING && v->len > 0 &&
+	    strlen(v->p) == v->len;
+}
+
+/* Aliases are mailboxes that a user sees under a name of his own; those of
+ * other accounts count as subscriptions. */
+static void
+apply_aliases(struct cgp *c, const struct dict_value *aliases)
+{
+	size_t i, own = 0;
+
+	if (aliases == NULL || aliases->type != DICT_DICT)
+		return;
+	for (i = 0; i < aliases->n; i++) {
+		const struct dict_value *v = &aliases->items[i].value;
+
+		if (is_name(v) && v->p[0] == '~')
+			add_foreign(c, v->p);
+		else
+			own++;
+	}
+	if (own > 0)
+		source_warn(&c->s, "MailboxAliases", "%zu other names of "
+		    "mailboxes are not carried over", own);
+}
+
 static void
 apply_subscriptions(struct cgp *c)
 {
 	const struct dict_value *v = find_subscriptions(c);
+	const struct dict_value *aliases = dict_get(c->info,
+	    "#MailboxAliases");
 	struct cgp_folder *f;
 	size_t i;
 
-	c->nsubs = 0;
+	c->nsubs = c->nforeign = 0;
 	c->has_subs = v != NULL;
+	c->foreign_room = (v != NULL ? v->n : 0) +
+	    (aliases != NULL ? aliases->n : 0);
+	if (c->foreign_room > SUBS_MAX)
+		c->foreign_room = SUBS_MAX;
+	c->foreign = arena_alloc(&c->tree, c->foreign_room *
+	    sizeof *c->foreign + 1);
+	apply_aliases(c, aliases);
 	if (v == NULL)
 		return;
 	c->subs = arena_alloc(&c->tree, v->n * sizeof *c->subs + 1);
 	for (i = 0; i < v->n && c->nsubs < SUBS_MAX; i++) {
 		const struct dict_value *x = &v->items[i].value;
 
-		if (x->type != DICT_STRING || x->len == 0 ||
-		    strlen(x->p) != x->len)
+		if (!is_name(x))
 			continue;
 		if (x->p[0] == '~') {
-			source_warn(&c->s, arena_printf(&c->tree,
-			    "subscription %s", cgp_show(&c->tree, x->p)),
-			    "a mailbox of another account: not carried over");
+			add_foreign(c, x->p);
 			continue;
 		}
 		f = folder_named(c, x->p);
@@ -308,43 +354,11 @@ cgp_info_apply(struct cgp *c)
 
 /* The account */
 
-static void
-tell_left_behind(struct cgp *c)
-{
-	static const struct { const char *key, *what; } timers[] = {
-		{ "DeleteMessagesAfter", "deletes old mail" },
-		{ "ArchiveMessagesAfter", "moves old mail" },
-		{ "EmptyTrash", "empties the trash" },
-		{ "EmptyJunk", "empties the junk" }
-	};
-	const struct dict_value *v, *at;
-	const char *value;
-	size_t i;
-
-	v = dict_get(c->settings, "Rules");
-	if (v != NULL && v->type == DICT_ARRAY && v->n > 0)
-		source_warn(&c->s, "Rules", "%zu mail rules are not carried "
-		    "over", v->n);
-	v = dict_get(c->info, "#MailboxAliases");
-	if (v != NULL && v->n > 0)
-		source_warn(&c->s, "MailboxAliases", "%zu mailbox aliases are "
-		    "not carried over", v->n);
-	for (i = 0; i < sizeof timers / sizeof timers[0]; i++) {
-		at = cgp_setting(&c->defaults, timers[i].key);
-		value = dict_string(at, timers[i].key);
-		if (value != NULL && strcasecmp(value, "never") != 0 &&
-		    strcasecmp(value, "NO") != 0 && strcmp(value, "0") != 0)
-			source_warn(&c->s, timers[i].key, "the server %s by "
-			    "itself (%s): switch it off until the move is "
-			    "over, else counts drift", timers[i].what,
-			    cgp_show(&c->tree, value));
-	}
-}
-
 void
 cgp_info_account(struct cgp *c, struct arena *a, struct account_info *info)
 {
 	const struct dict_value *v;
+	struct foreign_box *foreign;
 	const char **subs;
 	uint64_t bytes;
 	size_t i;
@@ -358,5 +372,13 @@ cgp_info_account(struct cgp *c, struct arena *a, struct account_info *info)
 	for (i = 0; i < c->nsubs; i++)
 		subs[i] = arena_strdup(a, c->subs[i]);
 	info->subscriptions = subs;
-	tell_left_behind(c);
+	foreign = arena_alloc(a, c->nforeign * sizeof *foreign + 1);
+	for (i = 0; i < c->nforeign; i++) {
+		foreign[i].name = arena_strdup(a, c->foreign[i].name);
+		foreign[i].owner = arena_strdup(a, c->foreign[i].owner);
+		foreign[i].box = arena_strdup(a, c->foreign[i].box);
+	}
+	info->foreign = foreign;
+	info->nforeign = c->nforeign;
+	cgp_left_tell(c);
 }

@@ -70,7 +70,7 @@ load(struct scan *s, uint64_t base, struct err *e)
 			continue;
 		}
 		if (n == -1)
-			return err_sys(e, cgp_scope(errno, ERR_MAILBOX),
+			return err_sys(e, quiet_scope(errno, ERR_MAILBOX),
 			    "read");
 		if (n == 0) {
 			err_retry(e, ERR_MAILBOX, "the file was rewritten "
@@ -427,8 +427,8 @@ copy_once(int from, int to, struct stat *st, struct err *e)
 	}
 	free(chunk);
 	if (n != 0 || fstat(from, &after) == -1)
-		return err_sys(e, cgp_scope(errno, ERR_MAILBOX), "copy into a "
-		    "temporary file");
+		return err_sys(e, quiet_scope(errno, ERR_MAILBOX), "copy into "
+		    "a temporary file");
 	return off == st->st_size && same_state(&after, st);
 }
 
@@ -443,8 +443,8 @@ cgp_mbox_hold(struct cgp *c, struct err *e)
 	for (i = 0; i < COPIES_MAX && rc == 0; i++) {
 		if (c->live && cgp_mbox_quiet(c, e) == -1)
 			rc = -1;
-		else if (fstat(b->fd, &b->st) == -1 || ftruncate(tmp, 0) == -1 ||
-		    lseek(tmp, 0, SEEK_SET) == -1)
+		else if (fstat(b->fd, &b->st) == -1 ||
+		    ftruncate(tmp, 0) == -1 || lseek(tmp, 0, SEEK_SET) == -1)
 			rc = err_sys(e, ERR_MAILBOX, "copy into a temporary "
 			    "file");
 		else

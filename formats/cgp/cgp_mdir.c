@@ -238,7 +238,7 @@ scan_name(struct cgp *c, struct spill *out, const char *name, char *told,
 	if (fstatat(c->box.fd, name, &st, AT_SYMLINK_NOFOLLOW) == -1) {
 		if (errno == ENOENT)
 			return 0;	/* renamed: the next scan has it */
-		return err_sys(e, cgp_scope(errno, ERR_MAILBOX), "%s", name);
+		return err_sys(e, quiet_scope(errno, ERR_MAILBOX), "%s", name);
 	}
 	if (!S_ISREG(st.st_mode)) {
 		cgp_tell(c, W_TYPE, name, S_ISLNK(st.st_mode) ? "a symbolic "
@@ -271,7 +271,7 @@ scan_once(struct cgp *c, struct spill *out, struct err *e)
 
 	fd = cgp_open_dir(c->box.fd, ".");
 	if (fd == -1 || (dir = fdopendir(fd)) == NULL) {
-		err_sys(e, cgp_scope(errno, ERR_MAILBOX), "read directory");
+		err_sys(e, quiet_scope(errno, ERR_MAILBOX), "read directory");
 		if (fd != -1)
 			close(fd);
 		return -1;
@@ -280,7 +280,7 @@ scan_once(struct cgp *c, struct spill *out, struct err *e)
 		errno = 0;
 		if ((d = readdir(dir)) == NULL) {
 			if (errno != 0)
-				rc = err_sys(e, cgp_scope(errno, ERR_MAILBOX),
+				rc = err_sys(e, quiet_scope(errno, ERR_MAILBOX),
 				    "read directory");
 			break;
 		}

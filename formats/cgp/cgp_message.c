@@ -120,10 +120,10 @@ mdir_content(struct cgp *c, const struct msg_meta *m, struct content **out,
 		if (errno == ELOOP || errno == EINVAL)
 			return err_set(e, ERR_MESSAGE, "no plain file: not "
 			    "read");
-		return err_sys(e, cgp_scope(errno, ERR_MESSAGE), "open");
+		return err_sys(e, quiet_scope(errno, ERR_MESSAGE), "open");
 	}
 	if ((skip = cgp_head_preamble(fd)) == -1) {
-		err_sys(e, cgp_scope(errno, ERR_MESSAGE), "read");
+		err_sys(e, quiet_scope(errno, ERR_MESSAGE), "read");
 		close(fd);
 		return -1;
 	}

@@ -109,6 +109,7 @@ list(struct source *s, struct arena *a, struct folder_info **folders,
     size_t *n, struct err *e)
 {
 	struct cgp *c = (struct cgp *)s;
+	struct acl_entry *acl;
 	const char **path;
 	size_t i, k;
 
@@ -138,6 +139,13 @@ list(struct source *s, struct arena *a, struct folder_info **folders,
 		    FOLDER_MAIL;
 		f->subscribed = have->subscribed;
 		f->noselect = have->noselect;
+		acl = arena_alloc(a, have->nacl * sizeof *acl + 1);
+		for (k = 0; k < have->nacl; k++) {
+			acl[k].who = arena_strdup(a, have->acl[k].who);
+			acl[k].rights = arena_strdup(a, have->acl[k].rights);
+		}
+		f->acl = acl;
+		f->nacl = have->nacl;
 		if (have->refused != NULL)
 			f->refused = arena_strdup(a, have->refused);
 	}
@@ -190,12 +198,12 @@ open_box(struct cgp *c, const struct cgp_folder *f, struct err *e)
 	dir = cgp_open_dir_at(c->place.dirfd, slash == NULL ? "" :
 	    arena_memdup0(&c->tree, f->file, (size_t)(slash - f->file)));
 	if (dir == -1)
-		return err_sys(e, cgp_scope(errno, ERR_MAILBOX), "%s",
+		return err_sys(e, quiet_scope(errno, ERR_MAILBOX), "%s",
 		    f->file);
 	c->box.fd = f->kind == CGP_MDIR ? cgp_open_dir(dir, name) :
 	    cgp_open(dir, name, &st);
 	if (c->box.fd == -1)
-		err_sys(e, cgp_scope(errno, ERR_MAILBOX), "%s", f->file);
+		err_sys(e, quiet_scope(errno, ERR_MAILBOX), "%s", f->file);
 	close(dir);
 	return c->box.fd == -1 ? -1 : 0;
 }
@@ -208,7 +216,7 @@ watch(struct cgp *c, struct err *e)
 	struct timespec now;
 
 	if (fstat(c->box.fd, st) == -1)
-		return err_sys(e, cgp_scope(errno, ERR_MAILBOX), "stat");
+		return err_sys(e, quiet_scope(errno, ERR_MAILBOX), "stat");
 	clock_gettime(CLOCK_REALTIME, &now);
 	c->box.size = (uint64_t)st->st_size;
 	/* Times tick coarsely: what changed within this second may change

@@ -8,8 +8,10 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/fault.h"
@@ -17,6 +19,8 @@
 #include "dovecot/dovecot_impl.h"
 #include "maildir/maildir_dir.h"
 #include "maildir/maildir_name.h"
+
+#define STAY_TRIES	500	/* of 20 ms */
 
 void
 box_init(struct box *b)
@@ -142,6 +146,7 @@ static int
 scan(struct box *b, int dirfd, const char *which, struct loose_list *loose,
     struct err *e)
 {
+	struct maildir_flags flags;
 	struct maildir_name mn;
 	struct dirent *d;
 	uint64_t h;
@@ -163,6 +168,10 @@ scan(struct box *b, int dirfd, const char *which, struct loose_list *loose,
 		    d->d_type != DT_LNK && d->d_type != DT_UNKNOWN))
 			continue;
 		maildir_name_parse(&mn, d->d_name, strlen(d->d_name));
+		if (mn.raw != NULL) {
+			maildir_flags_parse(&flags, mn.raw, mn.nflags);
+			b->letters_used |= flags.keywords;
+		}
 		h = hash_name(d->d_name, mn.base);
 		if (hashes_has(&b->files, h))
 			continue;
@@ -195,6 +204,30 @@ scan_all(struct dovecot *dv, struct loose_list *loose, struct err *e)
 	    scan(b, b->new, "new", loose, e) == -1))
 		return -1;
 	return scan(b, b->cur, "cur", loose, e);
+}
+
+bool
+box_is_empty(const struct box *b)
+{
+	const int parts[] = { b->new, b->cur };
+	struct dirent *d;
+	bool empty = true;
+	DIR *dir;
+	int fd;
+
+	for (size_t i = 0; i < 2 && empty; i++) {
+		fd = openat(parts[i], ".", O_RDONLY | O_DIRECTORY |
+		    O_CLOEXEC);
+		if (fd == -1 || (dir = fdopendir(fd)) == NULL) {
+			if (fd != -1)
+				close(fd);
+			return false;
+		}
+		while (empty && (d = readdir(dir)) != NULL)
+			empty = d->d_name[0] == '.';
+		closedir(dir);
+	}
+	return empty;
 }
 
 /* Is there anything of ours in tmp/? */
@@ -271,6 +304,10 @@ take_stock(struct dovecot *dv, struct err *e)
 			rc = -1;
 		else {
 			rc = scan_all(dv, &loose, e);
+			/* A million names may have taken too long. */
+			if (rc == 0 && !dotlock_ours(&lk))
+				rc = err_retry(e, ERR_MAILBOX, "%s was taken "
+				    "away while it was held", lk.name);
 			if (rc == 0)
 				rc = number_all(dv, &loose, e);
 			b->loose = rc == -1;
@@ -293,6 +330,29 @@ open_part(struct dovecot *dv, const char *name, int *fd, struct err *e)
 	if (*fd == -1 && errno == ENOENT)
 		*fd = dovecot_dir_make(dv, dv->box.fd, name);
 	return *fd == -1 ? dovecot_sys(e, "%s/", name) : 0;
+}
+
+/* Says to other writers that what lies in tmp/ may be ours: they share this
+ * lock, and who sweeps has it alone.  A file system without it, or an owner who
+ * holds it for ever, costs a batch at most, which is sent again. */
+static int
+stay(struct dovecot *dv, struct err *e)
+{
+	struct pollfd p = { .fd = dv->t.conf.cancel_fd, .events = POLLIN };
+
+	if (dv->t.conf.look_only)
+		return 0;
+	for (int tries = 0; tries < STAY_TRIES; tries++) {
+		if (flock(dv->box.tmp, LOCK_SH | LOCK_NB) == 0 ||
+		    errno != EWOULDBLOCK)
+			break;
+		if (poll(&p, p.fd >= 0 ? 1 : 0, 20) > 0) {
+			err_retry(e, ERR_RUN, "stopped");
+			e->cause = CAUSE_CANCELLED;
+			return -1;
+		}
+	}
+	return 0;
 }
 
 int
@@ -319,7 +379,9 @@ box_open(struct dovecot *dv, const char *name, struct err *e)
 		dovecot_sys(e, "cur/");
 	else if (open_part(dv, "new", &b->new, e) == 0 &&
 	    open_part(dv, "tmp", &b->tmp, e) == 0 &&
-	    take_stock(dv, e) == 0 && keywords_read(b, e) == 0) {
+	    stay(dv, e) == 0 && take_stock(dv, e) == 0 &&
+	    keywords_read(b, e) == 0) {
+		b->uidvalidity = b->list.head.uidvalidity;
 		b->name = xstrdup(name);
 		return 1;
 	}

@@ -75,7 +75,8 @@ find_lines(struct dovecot *dv, struct search *s, struct err *e)
 	int fd, rc;
 
 	qsort(s->v, s->n, sizeof *s->v, cmp_uid);
-	fd = openat(dv->box.fd, UIDLIST, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	fd = openat(dv->box.fd, UIDLIST, O_RDONLY | O_NOFOLLOW | O_NONBLOCK |
+	    O_CLOEXEC);
 	if (fd == -1)
 		return errno == ENOENT ? 0 : dovecot_sys(e, UIDLIST);
 	maildir_lines_fd(&lines, fd);
@@ -84,16 +85,52 @@ find_lines(struct dovecot *dv, struct search *s, struct err *e)
 	close(fd);
 	if (rc == 0)
 		return err_set(e, ERR_MAILBOX, UIDLIST " is broken");
-	return rc == -1 ? -1 : 0;
+	if (rc == -1)
+		return -1;
+	/* Other mail may have these UIDs by now. */
+	if (dv->box.uidvalidity != 0 && head.uidvalidity !=
+	    dv->box.uidvalidity)
+		return err_retry(e, ERR_MAILBOX, UIDLIST " has another "
+		    "UIDVALIDITY than when the mailbox was opened");
+	return 0;
+}
+
+static int
+cmp_hash(const void *va, const void *vb)
+{
+	const struct wanted *a = *(struct wanted *const *)va;
+	const struct wanted *b = *(struct wanted *const *)vb;
+
+	return a->hash < b->hash ? -1 : a->hash > b->hash;
+}
+
+/* Those that the hash of a file's base is of get its name. */
+static void
+take_name(struct wanted *const *by_hash, size_t n, uint64_t h,
+    const char *name, bool in_new)
+{
+	const struct wanted key = { .hash = h }, *keyp = &key;
+	struct wanted *const *w;
+
+	w = bsearch(&keyp, by_hash, n, sizeof *by_hash, cmp_hash);
+	if (w == NULL)
+		return;
+	while (w > by_hash && w[-1]->hash == h)
+		w--;
+	for (; w < by_hash + n && (*w)->hash == h; w++)
+		if ((*w)->name == NULL) {
+			(*w)->name = xstrdup(name);
+			(*w)->in_new = in_new;
+		}
 }
 
 static int
 find_files(struct search *s, int dirfd, bool in_new, struct err *e)
 {
-	struct hashes set = { NULL, 0, 0 };
+	struct wanted **by_hash;
 	struct maildir_name mn;
+	size_t n = 0;
 	struct dirent *d;
-	uint64_t h;
 	DIR *dir;
 	int fd;
 
@@ -104,24 +141,20 @@ find_files(struct search *s, int dirfd, bool in_new, struct err *e)
 			close(fd);
 		return -1;
 	}
+	by_hash = xcalloc(s->n + 1, sizeof *by_hash);
 	for (size_t i = 0; i < s->n; i++)
 		if (s->v[i].hash != 0 && s->v[i].name == NULL)
-			hashes_add(&set, s->v[i].hash);
+			by_hash[n++] = &s->v[i];
+	qsort(by_hash, n, sizeof *by_hash, cmp_hash);
 	while ((d = readdir(dir)) != NULL) {
 		if (d->d_name[0] == '.')
 			continue;
 		maildir_name_parse(&mn, d->d_name, strlen(d->d_name));
-		h = hash_name(d->d_name, mn.base);
-		if (!hashes_has(&set, h))
-			continue;
-		for (size_t i = 0; i < s->n; i++)
-			if (s->v[i].hash == h && s->v[i].name == NULL) {
-				s->v[i].name = xstrdup(d->d_name);
-				s->v[i].in_new = in_new;
-			}
+		take_name(by_hash, n, hash_name(d->d_name, mn.base),
+		    d->d_name, in_new);
 	}
 	closedir(dir);
-	hashes_release(&set);
+	free(by_hash);
 	return 0;
 }
 
@@ -226,9 +259,12 @@ dovecot_expunge(struct target *t, const uint32_t *uids, size_t n,
 	rc = find_all(dv, &s, e);
 	if (rc == 0)
 		rc = dotlock_take(dv, &lk, dv->box.fd, UIDLIST ".lock", e);
-	if (rc == 0)
-		rc = drop_lock(&lk, act_on_all(dv, &s, remove_one, NULL, e),
-		    e);
+	if (rc == 0) {
+		rc = list_again(dv, &dv->box, e);
+		if (rc == 0)
+			rc = act_on_all(dv, &s, remove_one, NULL, e);
+		rc = drop_lock(&lk, rc, e);
+	}
 	if (rc == 0 && (fsync(dv->box.cur) == -1 ||
 	    fsync(dv->box.new) == -1))
 		rc = dovecot_sys(e, "sync cur/");
@@ -245,6 +281,7 @@ new_name(struct box *b, const struct wanted *w, const struct flag_change *c,
 	struct maildir_flags f;
 	struct maildir_name mn;
 	const char *words[DOVECOT_KEYWORDS];
+	uint32_t nameless = 0;
 	size_t n = 0;
 	bool ignored = false;
 
@@ -256,8 +293,10 @@ new_name(struct box *b, const struct wanted *w, const struct flag_change *c,
 		bool set = (f.keywords & UINT32_C(1) << i) != 0;
 		const char *word = b->letters[i];
 
-		if (word == NULL)
+		if (word == NULL) {
+			nameless |= f.keywords & UINT32_C(1) << i;
 			continue;
+		}
 		for (size_t k = 0; k < c->nkw_add; k++)
 			set = set || strcasecmp(c->kw_add[k], word) == 0;
 		for (size_t k = 0; k < c->nkw_del; k++)
@@ -267,10 +306,13 @@ new_name(struct box *b, const struct wanted *w, const struct flag_change *c,
 	}
 	buf_reset(out);
 	buf_add(out, w->name, mn.base);
-	keywords_info(b, (f.flags | c->add) & ~c->del, words, n, out,
-	    &ignored);
-	if (f.passed)
-		buf_addc(out, 'P');
+	keywords_info(b, (f.flags | c->add) & ~c->del, words, n, nameless,
+	    out, &ignored);
+	/* Dovecot keeps those that it does not know, too. */
+	for (size_t i = 0; mn.raw != NULL && i < mn.nflags; i++)
+		if (strchr("DFRST", mn.raw[i]) == NULL &&
+		    (mn.raw[i] < 'a' || mn.raw[i] > 'z'))
+			buf_addc(out, mn.raw[i]);
 	if (mn.raw != NULL && mn.nraw > mn.nflags)
 		buf_add(out, mn.raw + mn.nflags, mn.nraw - mn.nflags);
 }
@@ -294,10 +336,11 @@ change_one(struct dovecot *dv, const struct wanted *w, void *ctx,
 		return 0;
 	new_name(&dv->box, w, c, &ch->to);
 	if ((strcmp(ch->to.ptr, w->name) != 0 || w->in_new) &&
-	    renameat(from, w->name, dv->box.cur, ch->to.ptr) == -1) {
-		if (errno != ENOENT)
+	    dovecot_move(from, w->name, dv->box.cur, ch->to.ptr) == -1) {
+		if (errno != ENOENT && errno != EEXIST)
 			return dovecot_sys(e, "change flags");
-		/* Somebody else renamed it just now. */
+		/* Somebody else renamed it just now; or there are two of that
+		 * name, which only Dovecot may sort out. */
 		c->result = FLAG_CHANGED;
 		return 0;
 	}
@@ -339,7 +382,9 @@ dovecot_change_flags(struct target *t, struct flag_change *c, size_t n,
 	if (rc == 0)
 		rc = dotlock_take(dv, &lk, dv->box.fd, UIDLIST ".lock", e);
 	if (rc == 0) {
-		rc = learn(dv, c, n, e);
+		rc = list_again(dv, &dv->box, e);
+		if (rc == 0)
+			rc = learn(dv, c, n, e);
 		if (rc == 0)
 			rc = act_on_all(dv, &s, change_one, &ch, e);
 		rc = drop_lock(&lk, rc, e);

@@ -45,7 +45,7 @@
 #include "target_impl.h"
 
 #define OURS		"mailhaul."	/* names of ours in tmp/ */
-#define JOURNAL		OURS "journal"
+#define JOURNAL		"journal"	/* they end so */
 #define UIDLIST		"dovecot-uidlist"
 #define UID_LAST	UINT32_C(4294967294)
 #define GUID_HEX	32
@@ -77,6 +77,8 @@ struct list {
 struct dotlock {
 	int		 dirfd;		/* not owned */
 	const char	*name;		/* of the lock file */
+	int		 fd;		/* of it: as long as it is open no
+					 * other file has its number */
 	dev_t		 dev;
 	ino_t		 ino;
 };
@@ -85,21 +87,24 @@ struct box {
 	char		*name;
 	int		 fd, cur, new, tmp;	/* directories; -1 */
 	struct list	 list;
+	uint32_t	 uidvalidity;	/* that the caller was told; 0: none */
 	struct hashes	 files;		/* bases in cur/ and new/ */
 	uint64_t	 messages;
 	char		*letters[DOVECOT_KEYWORDS];
 	struct stat	 letters_st;	/* of the file they are from */
 	bool		 letters_there;
-	unsigned	 seq;		/* of names in tmp/ */
+	uint32_t	 letters_used;	/* in names of files */
 	bool		 journal;	/* there is one */
 	bool		 loose;		/* some files have no UID */
 };
+
+#define OWN_NAME	48	/* room for a name in tmp/ */
 
 enum link_mode { LINK_COPY, LINK_HARD, LINK_REFLINK };
 
 /* One message on its way: beside the store_item of the same number. */
 struct piece {
-	char		 tmp[40];	/* name in tmp/; "": none */
+	char		 tmp[OWN_NAME];	/* name in tmp/; "": none */
 	char		*base;		/* of its name; NULL: not chosen yet */
 	int64_t		 date;		/* mtime; NO_DATE: now */
 	uint64_t	 size, vsize;	/* S= and W= */
@@ -121,6 +126,8 @@ struct dovecot {
 	char		*path;		/* of the root */
 	int		 rootfd;	/* -1: not open yet */
 	struct dovecot_names names;
+	uint64_t	 token;		/* in our names in tmp/; nobody else's */
+	unsigned	 seq;		/* likewise */
 	const char	*owner;		/* option, or NULL */
 	mode_t		 file_mode, dir_mode;
 	enum link_mode	 link;
@@ -146,6 +153,9 @@ int	dovecot_dir_make(struct dovecot *, int dirfd, const char *name);
 /* A new file in dirfd, to be written and read.  -1: errno. */
 int	dovecot_file_new(struct dovecot *, int dirfd, const char *name);
 int	dovecot_write(int fd, const void *p, size_t n, struct err *);
+/* A name in tmp/ that no other writer has. */
+void	dovecot_own_name(const struct dovecot *, const char *what,
+	    char name[OWN_NAME]);
 /* Replaces dirfd/name by text, over a file of ours in tmpfd; durable. */
 int	dovecot_replace(struct dovecot *, int tmpfd, int dirfd,
 	    const char *name, const char *text, size_t len, struct err *);
@@ -165,6 +175,9 @@ void	list_init(struct list *);
 void	list_release(struct list *);
 /* Reads what is new in the file (or all).  -1: *e. */
 int	list_read(struct dovecot *, struct box *, struct err *);
+/* Under the lock: reads what is new; it must still be the list that the caller
+ * knows.  -1: *e, the UIDs he has say nothing any more. */
+int	list_again(struct dovecot *, struct box *, struct err *);
 /* The lowest UID that a new message may have. */
 uint32_t list_next(const struct list *);
 /* One line; what is NULL or 0 is left out. */
@@ -178,6 +191,9 @@ int	list_append(struct dovecot *, struct box *, const struct buf *lines,
  * as it is). */
 int	list_rewrite(struct dovecot *, struct box *, uint32_t uidvalidity,
 	    uint32_t uidnext, const char *guid, struct err *);
+/* For the next list_rewrite(): the mailbox holds no mail, and gets another
+ * UIDVALIDITY, so the UIDs that were used are free. */
+void	list_restart(struct list *);
 /* 32 hex digits that nobody else has. */
 void	list_new_guid(char guid[GUID_HEX + 1]);
 
@@ -186,6 +202,8 @@ void	box_init(struct box *);
 void	box_close(struct box *);
 /* 1: it is open and everything in it has a UID; 0: there is none. */
 int	box_open(struct dovecot *, const char *name, struct err *);
+/* Does any file lie in cur/ or new/? */
+bool	box_is_empty(const struct box *);
 /* The directory path below the root; with make, made where it is missing. */
 int	box_walk(struct dovecot *, const char *dir, bool make, struct err *);
 void	box_state(const struct box *, struct folder_state *);
@@ -196,7 +214,7 @@ int	journal_write(struct dovecot *, const struct buf *lines, size_t n,
 /* Lines for files of the last run that have none; under the lock. */
 int	journal_recover(struct dovecot *, struct buf *lines, uint32_t *next,
 	    struct err *);
-/* Removes all of ours from tmp/. */
+/* Removes all of ours from tmp/, unless another writer is at work there. */
 int	journal_sweep(struct dovecot *, struct err *);
 
 /* dovecot_file.c */
@@ -209,6 +227,8 @@ void	piece_base(const struct store_item *, const struct piece *,
 	    const struct box *, unsigned n, struct buf *);
 
 /* dovecot_store.c */
+/* renameat() that overwrites nothing. */
+int	dovecot_move(int from, const char *old, int to, const char *new);
 int	dovecot_submit(struct target *, struct store_batch *, struct err *);
 int	dovecot_reap(struct target *, bool, struct store_batch **,
 	    struct err *);
@@ -221,11 +241,11 @@ int	keywords_read(struct box *, struct err *);
 void	keywords_learn(struct box *, const char *const *words, size_t n,
 	    bool *added);
 int	keywords_write(struct dovecot *, struct err *);
-/* The letters of an item in order, with the flags' before; *dropped: some
- * keyword has none. */
+/* The letters of an item in order, with the flags' before; letters of keep
+ * (bit 0: 'a') whatever they stand for; *dropped: some keyword has none. */
 void	keywords_info(const struct box *, unsigned flags,
-	    const char *const *words, size_t n, struct buf *out,
-	    bool *dropped);
+	    const char *const *words, size_t n, uint32_t keep,
+	    struct buf *out, bool *dropped);
 
 /* dovecot_subs.c */
 int	dovecot_subscribe(struct target *, const char *, bool, struct err *);

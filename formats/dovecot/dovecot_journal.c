@@ -1,5 +1,6 @@
 /*
- * What a run that was killed left in tmp/, and the journal.
+ * What a run that was killed left in tmp/, and its journal, a file whose name
+ * ends so.
  *
  * The journal says what dovecot-uidlist is going to hold:
  *
@@ -17,6 +18,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "dovecot/dovecot_impl.h"
@@ -29,17 +31,18 @@ journal_write(struct dovecot *dv, const struct buf *lines, size_t n,
     struct err *e)
 {
 	struct box *b = &dv->box;
+	char name[OWN_NAME];
 	struct buf text;
 	int fd, rc = -1;
 
+	dovecot_own_name(dv, JOURNAL, name);
+	unlinkat(b->tmp, name, 0);
 	buf_init(&text, JOURNAL_MAX + 4096);
 	buf_adds(&text, HEAD);
 	buf_add(&text, lines->ptr, lines->len);
 	buf_addf(&text, "end %zu\n", n);
-	fd = openat(b->tmp, JOURNAL, O_WRONLY | O_CREAT | O_TRUNC |
-	    O_NOFOLLOW | O_CLOEXEC, dv->file_mode);
-	if (fd == -1)
-		dovecot_sys(e, "tmp/" JOURNAL);
+	if ((fd = dovecot_file_new(dv, b->tmp, name)) == -1)
+		dovecot_sys(e, "tmp/%s", name);
 	else {
 		rc = dovecot_write(fd, text.ptr, text.len, e);
 		close(fd);
@@ -51,13 +54,13 @@ journal_write(struct dovecot *dv, const struct buf *lines, size_t n,
 
 /* Its whole text; 0: there is none, or it was not finished. */
 static int
-slurp(struct box *b, struct buf *text, struct err *e)
+slurp(struct box *b, const char *name, struct buf *text, struct err *e)
 {
 	struct stat st;
 	ssize_t n = 1;
 	int fd;
 
-	fd = openat(b->tmp, JOURNAL, O_RDONLY | O_NOFOLLOW | O_CLOEXEC |
+	fd = openat(b->tmp, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC |
 	    O_NONBLOCK);
 	if (fd == -1)
 		return 0;
@@ -76,7 +79,7 @@ slurp(struct box *b, struct buf *text, struct err *e)
 	}
 	close(fd);
 	if (n == -1)
-		return dovecot_sys(e, "read tmp/" JOURNAL);
+		return dovecot_sys(e, "read tmp/%s", name);
 	return 1;
 }
 
@@ -107,18 +110,17 @@ recover_line(struct box *b, const char *p, size_t len, struct buf *lines,
 	*next = (uint32_t)want + 1;
 }
 
-int
-journal_recover(struct dovecot *dv, struct buf *lines, uint32_t *next,
-    struct err *e)
+static int
+recover_one(struct box *b, const char *name, struct buf *lines,
+    uint32_t *next, struct err *e)
 {
-	struct box *b = &dv->box;
 	const char *p, *lf;
 	struct buf text;
 	size_t n = 0;
 	int rc;
 
 	buf_init(&text, JOURNAL_MAX + 65536 + 4096);
-	rc = slurp(b, &text, e);
+	rc = slurp(b, name, &text, e);
 	if (rc == 1 && strncmp(text.ptr, HEAD, strlen(HEAD)) == 0) {
 		/* Unfinished: then nothing was renamed either. */
 		for (p = text.ptr + strlen(HEAD); (lf = strchr(p, '\n')) !=
@@ -135,28 +137,84 @@ journal_recover(struct dovecot *dv, struct buf *lines, uint32_t *next,
 	return rc == -1 ? -1 : 0;
 }
 
-int
-journal_sweep(struct dovecot *dv, struct err *e)
+static bool
+is_ours(const char *name)
 {
-	struct box *b = &dv->box;
-	struct dirent *d;
+	return strncmp(name, OURS, strlen(OURS)) == 0;
+}
+
+static bool
+is_journal(const char *name)
+{
+	size_t len = strlen(name);
+
+	return is_ours(name) && len > strlen(JOURNAL) &&
+	    strcmp(name + len - strlen(JOURNAL), JOURNAL) == 0;
+}
+
+/* tmp/ to be read. */
+static DIR *
+open_tmp(struct box *b, struct err *e)
+{
 	DIR *dir;
 	int fd;
 
 	fd = openat(b->tmp, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd == -1 || (dir = fdopendir(fd)) == NULL) {
-		dovecot_sys(e, "tmp/");
-		if (fd != -1)
-			close(fd);
+	if (fd != -1 && (dir = fdopendir(fd)) != NULL)
+		return dir;
+	dovecot_sys(e, "tmp/");
+	if (fd != -1)
+		close(fd);
+	return NULL;
+}
+
+int
+journal_recover(struct dovecot *dv, struct buf *lines, uint32_t *next,
+    struct err *e)
+{
+	struct box *b = &dv->box;
+	struct dirent *d;
+	int rc = 0;
+	DIR *dir;
+
+	if ((dir = open_tmp(b, e)) == NULL)
 		return -1;
-	}
-	/* The journal last: without it what is in cur/ would be anybody's. */
+	while (rc == 0 && (d = readdir(dir)) != NULL)
+		if (is_journal(d->d_name))
+			rc = recover_one(b, d->d_name, lines, next, e);
+	closedir(dir);
+	return rc;
+}
+
+/* The journals last: without them what is in cur/ would be anybody's. */
+static int
+remove_ours(struct box *b, bool journals, struct err *e)
+{
+	struct dirent *d;
+	DIR *dir;
+
+	if ((dir = open_tmp(b, e)) == NULL)
+		return -1;
 	while ((d = readdir(dir)) != NULL)
-		if (strncmp(d->d_name, OURS, strlen(OURS)) == 0 &&
-		    strcmp(d->d_name, JOURNAL) != 0)
+		if (is_ours(d->d_name) && is_journal(d->d_name) == journals)
 			unlinkat(b->tmp, d->d_name, 0);
 	closedir(dir);
-	unlinkat(b->tmp, JOURNAL, 0);
-	b->journal = false;
 	return 0;
+}
+
+int
+journal_sweep(struct dovecot *dv, struct err *e)
+{
+	struct box *b = &dv->box;
+	int rc;
+
+	/* Every other writer has it shared; see stay() in dovecot_box.c. */
+	if (flock(b->tmp, LOCK_EX | LOCK_NB) == -1 && errno == EWOULDBLOCK)
+		rc = 0;
+	else if ((rc = remove_ours(b, false, e)) == 0 &&
+	    (rc = remove_ours(b, true, e)) == 0)
+		b->journal = false;
+	/* That it was shared before does not survive an attempt. */
+	(void)flock(b->tmp, LOCK_SH | LOCK_NB);
+	return rc;
 }

@@ -107,7 +107,8 @@ keywords_learn(struct box *b, const char *const *words, size_t n, bool *added)
 		if (!is_keyword(words[i]) || letter_of(b, words[i]) != -1)
 			continue;
 		for (int k = 0; k < DOVECOT_KEYWORDS; k++)
-			if (b->letters[k] == NULL) {
+			if (b->letters[k] == NULL && (b->letters_used &
+			    UINT32_C(1) << k) == 0) {
 				b->letters[k] = xstrdup(words[i]);
 				*added = true;
 				break;
@@ -137,7 +138,7 @@ keywords_write(struct dovecot *dv, struct err *e)
 
 void
 keywords_info(const struct box *b, unsigned flags, const char *const *words,
-    size_t n, struct buf *out, bool *dropped)
+    size_t n, uint32_t keep, struct buf *out, bool *dropped)
 {
 	bool set[DOVECOT_KEYWORDS] = { false };
 	int k;
@@ -162,6 +163,6 @@ keywords_info(const struct box *b, unsigned flags, const char *const *words,
 			set[k] = true;
 	}
 	for (k = 0; k < DOVECOT_KEYWORDS; k++)
-		if (set[k])
+		if (set[k] || (keep & UINT32_C(1) << k) != 0)
 			buf_addc(out, (char)('a' + k));
 }

@@ -20,12 +20,12 @@
 #include "base/fault.h"
 
 static bool
-as_wanted(const struct dovecot *dv, const struct store_item *it,
+as_wanted(const struct dovecot *dv, const struct piece *p,
     const struct stat *st)
 {
 	return st->st_uid == dv->ids.uid && st->st_gid == dv->ids.gid &&
 	    (st->st_mode & 07777) == dv->file_mode &&
-	    it->date != NO_DATE && st->st_mtim.tv_sec == it->date;
+	    p->date != NO_DATE && st->st_mtim.tv_sec == p->date;
 }
 
 static int
@@ -82,7 +82,7 @@ dovecot_link(struct dovecot *dv, const struct store_item *it,
 	}
 	p->size = (uint64_t)st.st_size;
 	p->vsize = it->size;
-	if (dv->link == LINK_HARD && as_wanted(dv, it, &st)) {
+	if (dv->link == LINK_HARD && as_wanted(dv, p, &st)) {
 		if (hard_link(dv, fd, p->tmp) == 0)
 			return 1;
 		if (errno == EXDEV)

@@ -246,7 +246,26 @@ list_read(struct dovecot *dv, struct box *b, struct err *e)
 	return rc;
 }
 
+int
+list_again(struct dovecot *dv, struct box *b, struct err *e)
+{
+	if (list_read(dv, b, e) == -1)
+		return -1;
+	if (b->uidvalidity == 0 || b->list.head.uidvalidity == b->uidvalidity)
+		return 0;
+	return err_retry(e, ERR_MAILBOX, UIDLIST " was made anew, with another "
+	    "UIDVALIDITY, while the mailbox was open");
+}
+
 /* Writing. */
+
+void
+list_restart(struct list *l)
+{
+	hashes_release(&l->bases);
+	l->there = false;
+	l->last = l->head.uidnext = 0;
+}
 
 void
 list_new_guid(char guid[GUID_HEX + 1])
@@ -308,7 +327,8 @@ copy_lines(struct box *b, int to, uint64_t head, struct err *e)
 	size_t room;
 	int from, rc = 0;
 
-	from = openat(b->fd, UIDLIST, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	from = openat(b->fd, UIDLIST, O_RDONLY | O_NOFOLLOW | O_NONBLOCK |
+	    O_CLOEXEC);
 	if (from == -1)
 		rc = dovecot_sys(e, "read " UIDLIST);
 	while (rc == 0 && off < b->list.size) {
@@ -342,7 +362,8 @@ head_length(struct box *b, uint64_t *len, struct err *e)
 	*len = 0;
 	if (!b->list.there)
 		return 0;
-	fd = openat(b->fd, UIDLIST, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	fd = openat(b->fd, UIDLIST, O_RDONLY | O_NOFOLLOW | O_NONBLOCK |
+	    O_CLOEXEC);
 	n = fd != -1 ? pread(fd, line, sizeof line, 0) : -1;
 	if (fd != -1)
 		close(fd);
@@ -363,16 +384,18 @@ write_anew(struct dovecot *dv, struct box *b, const char *more, size_t nmore,
 	struct list *l = &b->list;
 	struct stat st;
 	struct buf head;
+	char tmp[OWN_NAME];
 	uint64_t old;
 	int fd, rc = -1;
 
+	dovecot_own_name(dv, "uidlist", tmp);
 	if (head_length(b, &old, e) == -1)
 		return -1;
 	buf_init(&head, 4096);
 	put_head(&head, l);
-	unlinkat(b->tmp, OURS "uidlist", 0);
-	if ((fd = dovecot_file_new(dv, b->tmp, OURS "uidlist")) == -1) {
-		rc = dovecot_sys(e, "tmp/" OURS "uidlist");
+	unlinkat(b->tmp, tmp, 0);
+	if ((fd = dovecot_file_new(dv, b->tmp, tmp)) == -1) {
+		rc = dovecot_sys(e, "tmp/%s", tmp);
 		goto out;
 	}
 	rc = dovecot_write(fd, head.ptr, head.len, e);
@@ -385,10 +408,10 @@ write_anew(struct dovecot *dv, struct box *b, const char *more, size_t nmore,
 	clock_gettime(CLOCK_REALTIME, &times[1]);
 	if (rc == 0 && (futimens(fd, times) == -1 || fsync(fd) == -1 ||
 	    fstat(fd, &st) == -1))
-		rc = dovecot_sys(e, "tmp/" OURS "uidlist");
+		rc = dovecot_sys(e, "tmp/%s", tmp);
 	fault_point("list.written");
-	if (rc == 0 && (renameat(b->tmp, OURS "uidlist", b->fd, UIDLIST) ==
-	    -1 || fsync(b->fd) == -1))
+	if (rc == 0 && (renameat(b->tmp, tmp, b->fd, UIDLIST) == -1 ||
+	    fsync(b->fd) == -1))
 		rc = dovecot_sys(e, UIDLIST);
 	if (rc == 0) {
 		if (l->fd != -1)
@@ -399,7 +422,7 @@ write_anew(struct dovecot *dv, struct box *b, const char *more, size_t nmore,
 		l->size = (uint64_t)st.st_size;
 	} else {
 		close(fd);
-		unlinkat(b->tmp, OURS "uidlist", 0);
+		unlinkat(b->tmp, tmp, 0);
 	}
 out:
 	buf_release(&head);
@@ -436,7 +459,7 @@ list_append(struct dovecot *dv, struct box *b, const struct buf *lines,
 		return rc;
 	}
 	fd = openat(b->fd, UIDLIST, O_WRONLY | O_APPEND | O_NOFOLLOW |
-	    O_CLOEXEC);
+	    O_NONBLOCK | O_CLOEXEC);
 	if (fd == -1 || fstat(fd, &st) == -1) {
 		rc = dovecot_sys(e, UIDLIST);
 		if (fd != -1)

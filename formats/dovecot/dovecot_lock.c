@@ -118,7 +118,7 @@ make(struct dovecot *dv, struct dotlock *lk, struct err *e)
 		close(fd);
 		return -1;
 	}
-	close(fd);
+	lk->fd = fd;
 	lk->dev = st.st_dev;
 	lk->ino = st.st_ino;
 	return 1;
@@ -181,9 +181,12 @@ dotlock_ours(const struct dotlock *lk)
 int
 dotlock_drop(struct dotlock *lk, struct err *e)
 {
-	if (!dotlock_ours(lk))
-		return err_retry(e, ERR_MAILBOX, "%s was taken away while it "
-		    "was held", lk->name);
-	unlinkat(lk->dirfd, lk->name, 0);
-	return 0;
+	bool ours = dotlock_ours(lk);
+
+	if (ours)
+		unlinkat(lk->dirfd, lk->name, 0);
+	close(lk->fd);
+	lk->fd = -1;
+	return ours ? 0 : err_retry(e, ERR_MAILBOX, "%s was taken away while "
+	    "it was held", lk->name);
 }

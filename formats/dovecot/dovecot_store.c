@@ -151,6 +151,7 @@ static struct bundle *
 bundle_new(struct dovecot *dv, struct store_batch *b)
 {
 	struct bundle *bu = xcalloc(1, sizeof *bu);
+	char number[16];
 
 	bu->pieces = xcalloc(b->n, sizeof *bu->pieces);
 	bu->left = b->n;
@@ -158,7 +159,8 @@ bundle_new(struct dovecot *dv, struct store_batch *b)
 		struct store_item *it = &b->items[i];
 		struct piece *p = &bu->pieces[i];
 
-		snprintf(p->tmp, sizeof p->tmp, OURS "%08x", dv->box.seq++);
+		snprintf(number, sizeof number, "%08x", dv->seq++);
+		dovecot_own_name(dv, number, p->tmp);
 		p->date = it->date;
 		if (it->date != NO_DATE && (it->date < 0 ||
 		    it->date > DATE_MAX)) {
@@ -330,9 +332,8 @@ commit_intents(struct dovecot *dv, struct err *e)
 	}
 }
 
-/* renameat() that overwrites nothing. */
-static int
-move(int from, const char *old, int to, const char *new)
+int
+dovecot_move(int from, const char *old, int to, const char *new)
 {
 	if (renameat2(from, old, to, new, RENAME_NOREPLACE) == 0)
 		return 0;
@@ -358,10 +359,14 @@ place(struct group *g, struct store_item *it, struct piece *p, struct err *e)
 		return err_set(e, ERR_MAILBOX, "no UID is left");
 	buf_reset(&g->name);
 	buf_adds(&g->name, p->base);
-	keywords_info(b, it->flags, it->keywords, it->nkeywords, &g->name,
+	keywords_info(b, it->flags, it->keywords, it->nkeywords, 0, &g->name,
 	    &dropped);
-	if (move(b->tmp, p->tmp, b->cur, g->name.ptr) == -1)
-		return dovecot_sys(e, "rename to cur/");
+	if (dovecot_move(b->tmp, p->tmp, b->cur, g->name.ptr) == -1) {
+		dovecot_sys(e, "rename to cur/");
+		/* Somebody cleaned up in tmp/: it is written again. */
+		e->retry = e->retry || e->sys == ENOENT;
+		return -1;
+	}
 	fault_point("file.renamed");
 	p->tmp[0] = '\0';
 	h = hash_name(p->base, strlen(p->base));
@@ -429,7 +434,7 @@ publish(struct group *g, bool *doubt, struct err *e)
 	*doubt = false;
 	if (dotlock_take(dv, &lk, dv->box.fd, UIDLIST ".lock", e) == -1)
 		return -1;
-	if (list_read(dv, &dv->box, e) == -1 || learn_keywords(dv, e) == -1)
+	if (list_again(dv, &dv->box, e) == -1 || learn_keywords(dv, e) == -1)
 		goto out;
 	g->next = list_next(&dv->box.list);
 	rc = place_all(g, &first);
@@ -465,13 +470,18 @@ out:
 static void
 add_to_maildirsize(struct group *g)
 {
+	struct stat st;
 	char line[64];
 	int fd, n;
 
 	fd = openat(g->dv->rootfd, "maildirsize", O_WRONLY | O_APPEND |
-	    O_NOFOLLOW | O_CLOEXEC);
+	    O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd == -1)
 		return;
+	if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode)) {
+		close(fd);
+		return;
+	}
 	n = snprintf(line, sizeof line, "%" PRIu64 " %" PRIu64 "\n",
 	    g->bytes, g->stored);
 	/* Whoever keeps the quota counts anew from time to time. */
@@ -484,6 +494,8 @@ add_to_maildirsize(struct group *g)
 static void
 remove_pieces(struct dovecot *dv)
 {
+	char name[OWN_NAME];
+
 	for (struct store_batch *b = dv->first; b != NULL; b = b->next) {
 		struct bundle *bu = b->priv;
 
@@ -493,8 +505,10 @@ remove_pieces(struct dovecot *dv)
 				bu->pieces[i].tmp[0] = '\0';
 			}
 	}
-	if (dv->box.journal)
-		unlinkat(dv->box.tmp, JOURNAL, 0);
+	if (dv->box.journal) {
+		dovecot_own_name(dv, JOURNAL, name);
+		unlinkat(dv->box.tmp, name, 0);
+	}
 	dv->box.journal = false;
 }
 
@@ -534,7 +548,7 @@ commit_group(struct dovecot *dv)
 	if (rc == 0)
 		rc = write_journal(&g, &e);
 	if (rc == 0 && !fault_mutated("syncfs") &&
-	    syncfs(dv->rootfd) == -1)
+	    syncfs(dv->box.tmp) == -1)
 		rc = dovecot_sys(&e, "sync the file system");
 	fault_point("files.synced");
 	if (rc == 0) {

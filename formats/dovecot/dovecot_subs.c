@@ -15,6 +15,7 @@
 
 #define FILE_NAME	"subscriptions"
 #define FILE_LIMIT	((size_t)4 << 20)
+#define TRIES		5
 #define VERSION_2	"V\t2\n\n"
 
 static int
@@ -123,7 +124,13 @@ dovecot_subscribe(struct target *t, const char *name, bool on, struct err *e)
 		dovecot_sys(e, "tmp/");
 	else if (dotlock_take(dv, &lk, dv->rootfd, FILE_NAME ".lock", e) ==
 	    0) {
-		rc = change(dv, tmpfd, name, on, e);
+		/* Whoever opens INBOX may sweep tmp/ just now. */
+		for (int tries = 0; tries < TRIES && rc == -1; tries++) {
+			err_clear(e);
+			rc = change(dv, tmpfd, name, on, e);
+			if (e->sys != ENOENT)
+				break;
+		}
 		if (dotlock_drop(&lk, &dropped) == -1 && rc == 0) {
 			*e = dropped;
 			rc = -1;

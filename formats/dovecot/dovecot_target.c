@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -144,13 +145,21 @@ dovecot_file_new(struct dovecot *dv, int dirfd, const char *name)
 	return fd;
 }
 
+void
+dovecot_own_name(const struct dovecot *dv, const char *what,
+    char name[OWN_NAME])
+{
+	snprintf(name, OWN_NAME, OURS "%016" PRIx64 ".%s", dv->token, what);
+}
+
 int
 dovecot_replace(struct dovecot *dv, int tmpfd, int dirfd, const char *name,
     const char *text, size_t len, struct err *e)
 {
-	static const char tmp[] = OURS "new";
+	char tmp[OWN_NAME];
 	int fd, rc;
 
+	dovecot_own_name(dv, "new", tmp);
 	unlinkat(tmpfd, tmp, 0);
 	if ((fd = dovecot_file_new(dv, tmpfd, tmp)) == -1)
 		return dovecot_sys(e, "%s", name);
@@ -261,6 +270,8 @@ open_target(struct target **tp, const struct store_conf *conf, struct err *e)
 
 	dv->rootfd = -1;
 	box_init(&dv->box);
+	if (getrandom(&dv->token, sizeof dv->token, 0) != sizeof dv->token)
+		abort();
 	if (read_uri(dv, conf->uri, e) == -1) {
 		free(dv);
 		return -1;
@@ -488,7 +499,8 @@ make_parts(struct dovecot *dv, int boxfd, bool marker, struct err *e)
 	for (size_t i = 0; i < 3; i++) {
 		if (i == 2 && marker) {
 			fd = openat(boxfd, "maildirfolder", O_WRONLY |
-			    O_CREAT | O_NOFOLLOW | O_CLOEXEC, dv->file_mode);
+			    O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC,
+			    dv->file_mode);
 			if (fd == -1)
 				return dovecot_sys(e, "maildirfolder");
 			close(fd);
@@ -651,15 +663,23 @@ set_uids(struct target *t, const struct folder_uids *u,
 	fsids_enter(&dv->ids);
 	if (dotlock_take(dv, &lk, b->fd, UIDLIST ".lock", e) == 0) {
 		rc = list_read(dv, b, e);
+		if (rc == 0 && u->restart && u->uidvalidity != 0 &&
+		    u->uidvalidity != b->list.head.uidvalidity &&
+		    box_is_empty(b))
+			list_restart(&b->list);
 		if (rc == 0)
 			rc = list_rewrite(dv, b, u->uidvalidity, u->uidnext,
 			    u->guid, e);
+		if (rc == -1)
+			list_release(&b->list);
 		if (dotlock_drop(&lk, &dropped) == -1 && rc == 0) {
 			*e = dropped;
 			rc = -1;
 		}
 	}
 	fsids_leave(&dv->ids);
+	if (rc == 0)
+		b->uidvalidity = b->list.head.uidvalidity;
 	box_state(b, st);
 	return rc;
 }

@@ -170,6 +170,41 @@ imap_boxes_line(struct imap_session *s, struct imap_boxes *l, struct err *e)
 	return list_line(s, l, false, e);
 }
 
+/* "VERB "" "*"", or of the only tree that counts. */
+static int
+add_list(const struct imap_session *s, struct buf *cmd, const char *verb,
+    struct err *e)
+{
+	struct buf what;
+	int rc;
+
+	buf_init(&what, 1 << 12);
+	buf_addf(&what, "%s*", s->root != NULL ? s->root : "");
+	buf_addf(cmd, "%s \"\" ", verb);
+	rc = imap_quote(cmd, what.ptr, what.len);
+	buf_release(&what);
+	return rc == -1 ? err_set(e, ERR_ACCOUNT, "the name of the shared "
+	    "mailboxes cannot be sent") : 0;
+}
+
+/* The pattern fits names beside the root as well. */
+static void
+only_below(struct imap_boxes *l, const char *root, char sep)
+{
+	size_t len, n = 0;
+
+	if (root == NULL)
+		return;
+	len = strlen(root);
+	for (size_t i = 0; i < l->n; i++)
+		if (strncmp(l->b[i].name, root, len) == 0 &&
+		    (l->b[i].name[len] == '\0' || l->b[i].name[len] == sep))
+			l->b[n++] = l->b[i];
+		else
+			free(l->b[i].name);
+	l->n = n;
+}
+
 int
 imap_boxes_ask(struct imap_session *s, struct imap_boxes *l, struct err *e)
 {
@@ -179,8 +214,11 @@ imap_boxes_ask(struct imap_session *s, struct imap_boxes *l, struct err *e)
 	bool ext = s->caps & CAP_LIST_EXTENDED;
 	int rc;
 
-	buf_init(&cmd, 500);
-	buf_adds(&cmd, "LIST \"\" \"*\"");
+	buf_init(&cmd, 1 << 13);
+	if (add_list(s, &cmd, "LIST", e) == -1) {
+		buf_release(&cmd);
+		return -1;
+	}
 	if (ext) {
 		buf_addf(&cmd, " RETURN (SUBSCRIBED%s", s->caps &
 		    CAP_SPECIAL_USE ? " SPECIAL-USE" : "");
@@ -195,9 +233,10 @@ imap_boxes_ask(struct imap_session *s, struct imap_boxes *l, struct err *e)
 	}
 	imap_stream_limits(s->st, IMAP_LIST_S, IMAP_LISTS_S);
 	rc = imap_send(s, cmd.ptr, &tag, e);
+	buf_reset(&cmd);
+	if (rc == 0 && !ext && (rc = add_list(s, &cmd, "LSUB", e)) == 0)
+		rc = imap_send(s, cmd.ptr, &tag2, e);
 	buf_release(&cmd);
-	if (rc == 0 && !ext)
-		rc = imap_send(s, "LSUB \"\" \"*\"", &tag2, e);
 	if (rc == 0)
 		rc = imap_flush(s, e);
 	if (rc == -1 || (rc = imap_wait(s, tag, imap_boxes_data, l, &rs,
@@ -213,5 +252,6 @@ imap_boxes_ask(struct imap_session *s, struct imap_boxes *l, struct err *e)
 			return -1;
 		}
 	}
+	only_below(l, s->root, s->sep);
 	return rc == 1 ? 0 : -1;
 }

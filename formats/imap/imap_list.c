@@ -81,7 +81,7 @@ imap_from_list(struct source *src, struct arena *a,
 		imap_boxes_release(&l);
 		return -1;
 	}
-	if (imap_boxes_find(&l, "INBOX") == NULL) {
+	if (m->s->root == NULL && imap_boxes_find(&l, "INBOX") == NULL) {
 		/* LIST can be empty for a user with dots in the name; and an
 		 * admin may act for a user who does not exist. */
 		rc = imap_status(m->s, "INBOX", &box, e);
@@ -96,14 +96,14 @@ imap_from_list(struct source *src, struct arena *a,
 		}
 		imap_boxes_add(&l, "INBOX")->sep = m->s->sep;
 	}
-	f = arena_zalloc(a, l.n * sizeof *f);
+	f = arena_zalloc(a, l.n * sizeof *f + 1);
 	for (size_t i = 0; i < l.n; i++) {
 		struct imap_listed *b = &l.b[i];
 		struct folder_info *x = &f[n];
 		struct imap_name_rules rules = m->rules;
 		bool raw;
 
-		if (elsewhere(m->s, b->name)) {
+		if (m->s->root == NULL && elsewhere(m->s, b->name)) {
 			foreign++;
 			continue;
 		}
@@ -156,6 +156,8 @@ imap_from_facts(struct source *src, struct arena *a,
 	const char **names;
 	size_t n = 0;
 
+	if (m->s->root != NULL)
+		return 0;	/* they are the login's, not the tree's */
 	if (m->s->caps & CAP_QUOTA && imap_quota_of_inbox(m->s,
 	    &info->quota_bytes, e) == -1)
 		return -1;

@@ -42,6 +42,7 @@ add_capability(struct imap_session *s, const char *w)
 		{ "QUOTA", CAP_QUOTA },
 		{ "STATUS=SIZE", CAP_STATUS_SIZE },
 		{ "DIGEST=SHA1", CAP_DIGEST_SHA1 },
+		{ "ACL", CAP_ACL },
 		/* RFC 9051 has these built in. */
 		{ "IMAP4rev2", CAP_NAMESPACE | CAP_UIDPLUS | CAP_MOVE | CAP_ESEARCH |
 		    CAP_SASL_IR | CAP_SPECIAL_USE | CAP_LITERAL_MINUS |
@@ -52,6 +53,8 @@ add_capability(struct imap_session *s, const char *w)
 	for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
 		if (strcasecmp(w, table[i].name) == 0)
 			s->caps |= table[i].bit;
+	if (strncasecmp(w, "RIGHTS=", 7) == 0)
+		s->caps |= CAP_RIGHTS;
 	if (strncasecmp(w, "AUTH=", 5) == 0 && s->mechs.n < 40)
 		imap_words_add(&s->mechs, w + 5);
 	if (strncasecmp(w, "APPENDLIMIT=", 12) == 0 &&
@@ -488,6 +491,8 @@ namespace_data(struct imap_session *s, struct imap_response *rs, void *ctx,
 			    t.len == 1)
 				s->sep = t.p[0];
 		}
+		if (kind == 2 && s->shared == NULL && prefix != NULL)
+			s->shared = xstrdup(prefix);
 		if (prefix != NULL && prefix[0] != '\0')
 			imap_words_add(&s->others, prefix);
 		free(prefix);
@@ -667,6 +672,8 @@ session_free(struct imap_session *s)
 	imap_words_release(&s->others);
 	free(s->prefix);
 	free(s->users);
+	free(s->shared);
+	free(s->root);
 	free(s);
 }
 

@@ -92,7 +92,9 @@ escape_first(const struct imap_name_rules *r, const char *level, size_t i,
 			return true;
 		return r->no_maildir && (strcmp(level, "cur") == 0 ||
 		    strcmp(level, "new") == 0 || strcmp(level, "tmp") == 0 ||
-		    (i == 0 && (starts(level, "dovecot") ||
+		    starts(level, "dovecot.index") ||
+		    starts(level, "dovecot-keywords") ||
+		    starts(level, "dovecot-uidlist") || (i == 0 && (starts(level, "dovecot") ||
 		    strcmp(level, "subscriptions") == 0 ||
 		    strcmp(level, "maildirfolder") == 0 ||
 		    strcmp(level, "maildirsize") == 0)));
@@ -158,8 +160,8 @@ imap_name_make(const struct imap_name_rules *r, struct buf *out,
 		return -1;
 	buf_init(&utf8, NAME_MAX_BYTES);
 	if (inbox && npath == 1) {
-		rc = buf_adds(out, "INBOX");
-		return rc;
+		buf_release(&utf8);
+		return buf_adds(out, r->root != NULL ? r->root : "INBOX");
 	}
 	buf_adds(out, r->prefix);
 	for (size_t i = 0; i < npath && rc == 0; i++) {
@@ -210,7 +212,7 @@ imap_name_undo(const struct imap_name_rules *r, const char *name,
 	int rc = -1;
 
 	*npath = 0;
-	if (strcmp(name, "INBOX") == 0) {
+	if (strcmp(name, r->root != NULL ? r->root : "INBOX") == 0) {
 		*npath = 1;
 		buf_adds(out, "INBOX");
 		return buf_addc(out, '\0');
@@ -259,6 +261,13 @@ imap_name_read(const struct imap_name_rules *r, struct arena *a,
 	struct buf level;
 
 	*raw = false;
+	if (r->root != NULL && strcmp(name, r->root) == 0) {
+		path = arena_alloc(a, sizeof *path);
+		path[0] = "INBOX";
+		*pathp = path;
+		*npath = 1;
+		return;
+	}
 	if (plen > 0 && strncmp(p, r->prefix, plen) == 0 && p[plen] != '\0')
 		p += plen;
 	for (const char *q = p; *q != '\0'; q++)

@@ -35,6 +35,7 @@ struct imap_name_rules {
 	enum imap_dialect dialect;
 	char		 sep;		/* '\0': one level only */
 	const char	*prefix;	/* as the server spells it */
+	const char	*root;		/* what INBOX is, NULL: INBOX */
 	const struct imap_words *others; /* prefixes of other namespaces */
 	bool		 old_cyrus;
 	/* Dovecot, what was asked. */

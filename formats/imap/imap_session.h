@@ -9,7 +9,7 @@
  *	LOGOUT (imap_small())
  *   our own reader		everything whose answer holds data or streams:
  *	CAPABILITY, ID, NAMESPACE, LIST, STATUS, SELECT, FETCH, STORE, SEARCH,
- *	APPEND; and AUTHENTICATE PLAIN, XOAUTH2, OAUTHBEARER, which need no
+ *	GETACL, SETACL, APPEND; and AUTHENTICATE PLAIN, XOAUTH2, OAUTHBEARER, which need no
  *	library (imap_send(), imap_wait())
  *
  * Passwords appear in no error text and in no log.
@@ -42,6 +42,8 @@ enum {
 	CAP_QUOTA		= 1 << 16,
 	CAP_STATUS_SIZE		= 1 << 17,
 	CAP_DIGEST_SHA1		= 1 << 18,	/* Cyrus' own */
+	CAP_ACL			= 1 << 19,
+	CAP_RIGHTS		= 1 << 20,	/* ACL as in RFC 4314 */
 	CAP_MOVE		= 1 << 22
 };
 
@@ -50,7 +52,7 @@ enum {
 #define IMAP_OPTIONS \
 	"tls", "tls-min", "ca", "pin", "verify", "cert", "key", "auth", \
 	"authzid", "prefix", "timeout", \
-	"partition", "lanes", "create-users", \
+	"shared", "partition", "lanes", "create-users", \
 	"secret-file", "secret-env", "secret-fd", "secret-command"
 
 struct imap_etpan;	/* libetpan's part */
@@ -78,6 +80,9 @@ struct imap_session {
 	char		*prefix;	/* personal, never NULL */
 	char		*users;		/* other users', or NULL */
 	struct imap_words others;	/* prefixes that are not ours */
+	char		*shared;	/* shared mailboxes, or NULL */
+	char		*root;		/* the only tree that counts, or NULL
+					 * (imap_shared.h) */
 	/* The selected mailbox: followed in every untagged response. */
 	uint32_t	 exists;
 	uint32_t	 listed;	/* sequence numbers its owner saw */

@@ -18,6 +18,7 @@
 #include "base/mutf7.h"
 #include "base/xmalloc.h"
 #include "imap/imap_from.h"
+#include "imap/imap_shared.h"
 #include "imap/imap_spool.h"
 
 #define CHUNK		2000	/* messages listed by one command */
@@ -32,6 +33,8 @@ from(struct source *src)
 }
 
 /* Opening. */
+
+static void	source_imap_close(struct source *);
 
 static int
 source_imap_open(struct source **sp, const struct store_conf *conf,
@@ -58,6 +61,11 @@ source_imap_open(struct source **sp, const struct store_conf *conf,
 		m->rules.prefix = m->prefix = buf_detach(&b, NULL);
 	}
 	arena_init(&m->chunk_arena);
+	if (imap_shared_rules(m->s, conf->uri, &m->rules, &m->prefix, e) ==
+	    -1) {
+		source_imap_close(&m->src);
+		return -1;
+	}
 	*sp = &m->src;
 	return 0;
 }

@@ -1,4 +1,5 @@
-/* Between imap_target.c, imap_survey.c and imap_flags.c: an open IMAP target. */
+/* Between imap_target.c, imap_survey.c, imap_flags.c and imap_acl.c: an open
+ * IMAP target. */
 #ifndef IMAP_STORE_H
 #define IMAP_STORE_H
 
@@ -34,5 +35,15 @@ int	imap_store_move(struct target *, const uint32_t *uids, size_t n,
 	    const char *to, struct err *);
 int	imap_store_expunge(struct target *, const uint32_t *uids, size_t n,
 	    struct err *);
+/* What follows "* ACL", to the end of the response, in the arena; newer: the
+ * letters are those of RFC 4314. */
+int	imap_acl_read(struct imap_reader *, bool newer, struct arena *,
+	    struct acl_entry **, size_t *n, struct err *);
+int	imap_store_acl(struct target *, struct arena *, const char *name,
+	    struct acl_entry **, size_t *n, struct err *);
+int	imap_store_set_acl(struct target *, const char *name, const char *who,
+	    const char *rights, struct err *);
+int	imap_store_foreign_name(struct target *, struct arena *,
+	    const char *owner, const char *name, const char **foreign);
 
 #endif

@@ -132,10 +132,11 @@ imap_store_survey(struct target *t, struct arena *a, const char *const *names,
 
 	rc = imap_boxes_ask(m->s, &l, e);
 	/* Cyrus shows a user whose name has dots no mailbox at all. */
-	all = rc == 0 && imap_boxes_find(&l, "INBOX") == NULL;
+	all = rc == 0 && m->s->root == NULL &&
+	    imap_boxes_find(&l, "INBOX") == NULL;
 	if (rc == 0)
 		rc = ask_for(m->s, &l, names, n, all, e);
-	if (rc == 0 && quota && m->s->caps & CAP_QUOTA &&
+	if (rc == 0 && quota && m->s->root == NULL && m->s->caps & CAP_QUOTA &&
 	    imap_run(m->s, "GETQUOTAROOT \"INBOX\"", quota_data, &q, &rs,
 	    e) == -1)
 		rc = -1;

@@ -12,6 +12,7 @@
 #include "base/mutf7.h"
 #include "base/xmalloc.h"
 #include "imap/imap_quota.h"
+#include "imap/imap_shared.h"
 #include "imap/imap_store.h"
 #include "imap/imap_trouble.h"
 
@@ -115,6 +116,9 @@ name_rules(struct imap_store *m, struct err *e)
 		m->rules.prefix = m->prefix = buf_detach(&b, NULL);
 	} else if (v != NULL)
 		m->rules.prefix = "";
+	if (imap_shared_rules(s, m->t.conf.uri, &m->rules, &m->prefix, e) ==
+	    -1)
+		return -1;
 	if (s->dialect != IMAP_DOVECOT)
 		return 0;
 	/* How Dovecot keeps mail decides which names it takes. */
@@ -282,6 +286,8 @@ target_imap_account_ensure(struct target *t, bool create, struct err *e)
 	struct imap_box box;
 	int rc;
 
+	if (m->s->root != NULL)
+		return 1;	/* its mailboxes are made as they come */
 	/* Cyrus lets an admin act for a user that does not exist; then there
 	 * is no INBOX.  LIST is not to be trusted for this. */
 	rc = imap_store_noted(m, imap_status(m->s, "INBOX", &box, e), e);
@@ -360,6 +366,10 @@ target_imap_parent(struct target *t, struct arena *a, const char *name,
 	size_t n = end == NULL ? 0 : (size_t)(end - name);
 
 	/* INBOX, and a prefix, are there before everything else. */
+	if (m->s->root != NULL && n >= strlen(m->s->root)) {
+		*parent = arena_memdup0(a, name, n);
+		return 1;
+	}
 	if (n == 0 || (n == 5 && strncasecmp(name, "INBOX", 5) == 0) ||
 	    n < strlen(m->rules.prefix))
 		return 0;
@@ -373,8 +383,16 @@ target_imap_folder_open(struct target *t, const char *name,
 {
 	struct imap_store *m = store(t);
 	struct imap_selected sel;
+	struct imap_box box;
 	int rc;
 
+	if (m->s->root != NULL && (rc = imap_store_noted(m, imap_status(m->s,
+	    name, &box, e), e)) != 1)
+		return rc;
+	/* A crash may have come between making it and that. */
+	if (m->s->root != NULL && !t->conf.look_only &&
+	    imap_shared_own(m, name, false, e) == -1)
+		return -1;
 	rc = imap_store_noted(m, imap_select(m->s, name, false, &sel, e), e);
 	if (rc != 1)
 		return rc;
@@ -448,6 +466,8 @@ target_imap_folder_create(struct target *t, const char *name,
 
 	if (strcmp(name, "INBOX") == 0)
 		return 0;
+	if (m->s->root != NULL && imap_shared_root(m, e) == -1)
+		return -1;
 	buf_init(&rest, 200);
 	if (special_use != 0 && m->s->caps & CAP_CREATE_SPECIAL_USE) {
 		buf_adds(&rest, " (USE (");
@@ -468,6 +488,8 @@ target_imap_folder_create(struct target *t, const char *name,
 	buf_release(&rest);
 	if (rc == -1)
 		imap_store_lost(m->s, name, e);
+	if (rc == 1 && m->s->root != NULL)
+		rc = imap_shared_own(m, name, true, e) == -1 ? -1 : 1;
 	if (rc == 0) {
 		if (already(m->s))
 			return 0;
@@ -646,6 +668,9 @@ const struct target_ops imap_target = {
 	.subscribe_many = target_imap_subscribe_many,
 	.mark_use = target_imap_mark_use,
 	.set_quota = imap_store_set_quota,
+	.acl = imap_store_acl,
+	.set_acl = imap_store_set_acl,
+	.foreign_name = imap_store_foreign_name,
 	.submit = target_imap_submit,
 	.reap = target_imap_reap,
 	.broken = target_imap_broken,

@@ -13,48 +13,16 @@
 #define LINES_BUF ((size_t)64 * 1024)
 #define LINE_MAX_LEN ((size_t)32 * 1024)
 
-/* O_NOATIME is for the owner and root only. */
-static int
-open_quietly(int dirfd, const char *name, int flags)
-{
-	int fd;
-
-	flags |= O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY;
-	fd = openat(dirfd, name, flags | O_NOATIME);
-	if (fd == -1 && errno == EPERM)
-		fd = openat(dirfd, name, flags);
-	return fd;
-}
-
 int
 maildir_open_dir(int dirfd, const char *name)
 {
-	return open_quietly(dirfd, name, O_DIRECTORY);
-}
-
-/* fd if it is a regular file, else closes it. */
-static int
-only_regular(int fd, struct stat *st, int other)
-{
-	int saved;
-
-	if (fd == -1)
-		return -1;
-	if (fstat(fd, st) == 0) {
-		if (S_ISREG(st->st_mode))
-			return fd;
-		errno = other;
-	}
-	saved = errno;
-	close(fd);
-	errno = saved;
-	return -1;
+	return quiet_open(dirfd, name, O_DIRECTORY);
 }
 
 int
 maildir_open_file(int dirfd, const char *name, struct stat *st)
 {
-	return only_regular(open_quietly(dirfd, name, 0), st, ENOENT);
+	return quiet_file(quiet_open(dirfd, name, 0), st, ENOENT);
 }
 
 int
@@ -63,11 +31,11 @@ maildir_open_message(int dirfd, const char *name, int rootfd,
 {
 	int fd;
 
-	fd = open_quietly(dirfd, name, 0);
+	fd = quiet_open(dirfd, name, 0);
 	if (fd == -1 && errno == ELOOP)
 		fd = safepath_below(rootfd, path,
 		    O_RDONLY | O_NONBLOCK | O_NOCTTY);
-	return only_regular(fd, st, EINVAL);
+	return quiet_file(fd, st, EINVAL);
 }
 
 int
@@ -82,23 +50,6 @@ maildir_stat_link(int rootfd, const char *path, struct stat *st)
 	close(fd);
 	errno = saved;
 	return rc;
-}
-
-enum err_scope
-maildir_scope(int sys, enum err_scope least)
-{
-	switch (sys) {
-	case EIO:
-	case ESTALE:
-	case ETIMEDOUT:
-		return ERR_HOST;
-	case EMFILE:
-	case ENFILE:
-	case ENOMEM:
-		return least > ERR_MAILBOX ? least : ERR_MAILBOX;
-	default:
-		return least;
-	}
 }
 
 void

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "base/err.h"
+#include "base/quiet.h"
 
 /* Never follows a link, never blocks, leaves the access time alone where it
  * may.  -1 with errno. */
@@ -24,9 +25,6 @@ int	maildir_open_message(int dirfd, const char *name, int rootfd,
 /* What such a link points to, without opening it for reading: 0, or -1 with
  * errno. */
 int	maildir_stat_link(int rootfd, const char *path, struct stat *st);
-/* How far the damage of an errno reaches: this message, the mailbox, the
- * file system. */
-enum err_scope maildir_scope(int sys, enum err_scope least);
 
 /* Lines of a file or of memory. */
 struct maildir_lines {

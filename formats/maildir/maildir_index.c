@@ -569,7 +569,7 @@ maildir_watch(struct maildir *m, struct err *e)
 		if (fstatat(m->box.fd, names[i], &st, AT_SYMLINK_NOFOLLOW) ==
 		    -1) {
 			if (errno != ENOENT)
-				return err_sys(e, maildir_scope(errno,
+				return err_sys(e, quiet_scope(errno,
 				    ERR_MAILBOX), "%s", names[i]);
 			buf_adds(&m->box.watch, "-\n");
 			continue;

@@ -166,7 +166,7 @@ courier_keywords_list(struct maildir_lines *l, struct keyword_table *t,
 			return -1;
 	}
 	if (rc == -1)
-		return err_sys(e, maildir_scope(errno, ERR_MAILBOX),
+		return err_sys(e, quiet_scope(errno, ERR_MAILBOX),
 		    "read courierimapkeywords/:list");
 	return 0;
 }

@@ -336,11 +336,11 @@ maildir_content(struct source *s, const struct msg_meta *meta,
 			    "leaves the Maildir: not followed");
 		if (errno == EINVAL || errno == ENXIO)
 			return err_set(e, ERR_MESSAGE, "no file");
-		return err_sys(e, maildir_scope(errno, ERR_MESSAGE), "open");
+		return err_sys(e, quiet_scope(errno, ERR_MESSAGE), "open");
 	}
 	maildir_name_parse(&mn, meta->where + 4, strlen(meta->where + 4));
 	if (decode_probe(fd, &kind) == -1) {
-		err_sys(e, maildir_scope(errno, ERR_MESSAGE), "read");
+		err_sys(e, quiet_scope(errno, ERR_MESSAGE), "read");
 		close(fd);
 		return -1;
 	}

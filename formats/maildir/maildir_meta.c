@@ -123,7 +123,7 @@ read_sizelist(struct maildir *m, struct lists *l, struct err *e)
 			break;
 	}
 	if (rc == -1 && e->scope == ERR_NONE)
-		err_sys(e, maildir_scope(errno, ERR_MAILBOX), "read %s", file);
+		err_sys(e, quiet_scope(errno, ERR_MAILBOX), "read %s", file);
 	maildir_lines_end(&lines);
 	buf_release(&uidl);
 	close(fd);
@@ -165,7 +165,7 @@ read_changes(struct maildir *m, struct lists *l, DIR *dir, struct err *e)
 		errno = 0;
 		if ((d = readdir(dir)) == NULL) {
 			if (errno != 0)
-				rc = err_sys(e, maildir_scope(errno,
+				rc = err_sys(e, quiet_scope(errno,
 				    ERR_MAILBOX), "read courierimapkeywords/");
 			break;
 		}

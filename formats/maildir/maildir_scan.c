@@ -95,8 +95,8 @@ scan_name(struct maildir *m, struct lists *l, enum place place,
 		/* Renamed meanwhile or gone: perhaps no reading of the
 		 * directory meets its new name. */
 		gone = errno == ENOENT;
-		if (!gone && maildir_scope(errno, ERR_MESSAGE) != ERR_MESSAGE)
-			return err_sys(e, maildir_scope(errno, ERR_MAILBOX),
+		if (!gone && quiet_scope(errno, ERR_MESSAGE) != ERR_MESSAGE)
+			return err_sys(e, quiet_scope(errno, ERR_MAILBOX),
 			    "%s", where);
 		memset(&st, 0, sizeof st);
 		st.st_ino = d->d_ino;
@@ -141,7 +141,7 @@ scan_dir(struct maildir *m, struct lists *l, enum place place, struct err *e)
 		return 0;
 	fd = maildir_open_dir(m->box.fd, maildir_place[place]);
 	if (fd == -1 || (dir = fdopendir(fd)) == NULL) {
-		err_sys(e, maildir_scope(errno, ERR_MAILBOX), "read %s/",
+		err_sys(e, quiet_scope(errno, ERR_MAILBOX), "read %s/",
 		    maildir_place[place]);
 		if (fd != -1)
 			close(fd);
@@ -151,7 +151,7 @@ scan_dir(struct maildir *m, struct lists *l, enum place place, struct err *e)
 		errno = 0;
 		if ((d = readdir(dir)) == NULL) {
 			if (errno != 0)
-				rc = err_sys(e, maildir_scope(errno,
+				rc = err_sys(e, quiet_scope(errno,
 				    ERR_MAILBOX), "read %s/",
 				    maildir_place[place]);
 			break;
@@ -205,11 +205,11 @@ scan_once(struct maildir *m, struct lists *l, struct err *e)
 	if (m->box.dirs[IN_CUR] == -1)
 		return 1;
 	if (stat_cur(m, &before) == -1)
-		return err_sys(e, maildir_scope(errno, ERR_MAILBOX), "cur/");
+		return err_sys(e, quiet_scope(errno, ERR_MAILBOX), "cur/");
 	if (scan_dir(m, l, IN_CUR, e) == -1)
 		return -1;
 	if (fstat(m->box.dirs[IN_CUR], &after) == -1)
-		return err_sys(e, maildir_scope(errno, ERR_MAILBOX), "cur/");
+		return err_sys(e, quiet_scope(errno, ERR_MAILBOX), "cur/");
 	return same_time(&before, &after);
 }
 

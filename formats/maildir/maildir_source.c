@@ -542,7 +542,7 @@ open_dirs(struct maildir *m, struct err *e)
 	for (i = 0; i < 2; i++) {
 		m->box.dirs[i] = maildir_open_dir(m->box.fd, maildir_place[i]);
 		if (m->box.dirs[i] == -1 && errno != ENOENT)
-			return err_sys(e, maildir_scope(errno, ERR_MAILBOX),
+			return err_sys(e, quiet_scope(errno, ERR_MAILBOX),
 			    "%s/", maildir_place[i]);
 		if (m->box.dirs[i] == -1)
 			maildir_tell(m, W_META, maildir_place[i],
@@ -586,7 +586,7 @@ maildir_folder_open(struct source *s, struct folder_info *f,
 	m->box.as_served = m->as_target && f->cookie == 0;
 	m->box.fd = maildir_open_path(m, m->box.path);
 	if (m->box.fd == -1) {
-		err_sys(e, maildir_scope(errno, ERR_MAILBOX), "%s",
+		err_sys(e, quiet_scope(errno, ERR_MAILBOX), "%s",
 		    f->raw_name);
 		goto failed;
 	}

@@ -145,7 +145,7 @@ names_of(struct maildir *m, int dirfd, const char ***names, size_t *n,
 	*n = 0;
 	fd = maildir_open_dir(dirfd, ".");
 	if (fd == -1 || (dir = fdopendir(fd)) == NULL) {
-		err_sys(e, maildir_scope(errno, ERR_ACCOUNT),
+		err_sys(e, quiet_scope(errno, ERR_ACCOUNT),
 		    "read directory");
 		if (fd != -1)
 			close(fd);
@@ -167,7 +167,7 @@ names_of(struct maildir *m, int dirfd, const char ***names, size_t *n,
 		(*names)[(*n)++] = arena_strdup(&m->arena, d->d_name);
 	}
 	if (errno != 0) {
-		err_sys(e, maildir_scope(errno, ERR_ACCOUNT),
+		err_sys(e, quiet_scope(errno, ERR_ACCOUNT),
 		    "read directory");
 		closedir(dir);
 		free(*names);

@@ -214,7 +214,7 @@ uidlist_read(struct maildir_lines *l, struct uidlist_head *h,
 		h->uidnext = last + 1;
 	return 1;
 io:
-	return err_sys(e, maildir_scope(errno, ERR_MAILBOX), "read UID list");
+	return err_sys(e, quiet_scope(errno, ERR_MAILBOX), "read UID list");
 }
 
 int

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/decode.h"
+#include "base/quiet.h"
 #include "base/tempfile.h"
 #include "base/xmalloc.h"
 #include "mbox/mbox_parse.h"
@@ -26,14 +27,7 @@
 int
 mbox_openat(int dirfd, const char *path, int flags)
 {
-	int fd;
-
-	flags |= O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
-	fd = openat(dirfd, path, flags | O_NOATIME);
-	/* Only the owner may ask for O_NOATIME. */
-	if (fd == -1 && errno == EPERM)
-		fd = openat(dirfd, path, flags);
-	return fd;
+	return quiet_open(dirfd, path, flags);
 }
 
 static ssize_t

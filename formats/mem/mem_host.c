@@ -110,8 +110,10 @@ mem_session_open(struct mem_store *s, struct err *e)
 			h->most = n;
 	}
 	mem_unlock();
-	if (!full && !user_full)
+	if (!full && !user_full) {
+		sleep_ms(h->open_ms);
 		return 0;
+	}
 	atomic_fetch_add(&h->refused, 1);
 	sleep_ms(h->hang_ms);
 	return err_retry(e, full ? ERR_HOST : ERR_ACCOUNT, "no greeting");

@@ -18,6 +18,7 @@ struct mem_host {
 	_Atomic unsigned cap, user_cap;	/* sessions; 0: any number */
 	_Atomic unsigned hang_ms;	/* silence before a session is refused */
 	_Atomic unsigned batch_ms;	/* what a batch takes */
+	_Atomic unsigned open_ms;	/* what a login takes */
 	/* counted */
 	_Atomic unsigned opens, refused;
 	_Atomic unsigned probes, probing, probing_most;	/* while down, after

@@ -20,5 +20,9 @@ void		 mem_unlock(void);
 struct mem_store *mem_find(const char *name);		/* under the lock */
 void		*mem_alloc(struct mem_store *, size_t);
 uint64_t	 mem_now_ms(void);
+/* A folder's rights as an array, in the arena. */
+void		 mem_acl(struct arena *, const char *text,
+		    const struct acl_entry **, size_t *n);
+int		 mem_internal_error(const struct mem_store *, struct err *);
 
 #endif

@@ -49,6 +49,24 @@ close_source(struct source *sp)
 	free(sp);
 }
 
+/* "OWNER MAILBOX" in each line. */
+static void
+list_foreign(struct arena *a, const char *text, struct account_info *info)
+{
+	struct foreign_box *f = arena_alloc(a, 20 * sizeof *f);
+	size_t n = 0, len, at;
+
+	for (; *text != '\0' && n < 20; text += len + 1, n++) {
+		len = strcspn(text, "\n");
+		at = strcspn(text, " ");
+		f[n].name = arena_memdup0(a, text, len);
+		f[n].owner = arena_memdup0(a, text, at);
+		f[n].box = arena_memdup0(a, text + at + 1, len - at - 1);
+	}
+	info->foreign = f;
+	info->nforeign = n;
+}
+
 static int
 account_facts(struct source *sp, struct arena *a, struct account_info *info,
     struct err *e)
@@ -70,6 +88,7 @@ account_facts(struct source *sp, struct arena *a, struct account_info *info,
 	info->subscriptions = list;
 	info->nsubscriptions = n;
 	info->has_subscriptions = n > 0;
+	list_foreign(a, s->store->foreign, info);
 	if (s->store->quota_bytes != 0)
 		info->quota_bytes = s->store->quota_bytes;
 	return 0;
@@ -118,11 +137,12 @@ list(struct source *sp, struct arena *a, struct folder_info **folders,
 		fi->raw_name = fi->name = f->name;
 		fi->uidvalidity = f->uidvalidity;
 		fi->uidnext = f->uidnext;
-		fi->modseq = f->modseq;
+		fi->modseq = s->store->no_modseq ? 0 : f->modseq;
 		fi->messages = f->count;
 		fi->bytes = UNKNOWN64;
 		fi->subscribed = f->subscribed;
 		fi->special_use = f->special_use;
+		mem_acl(a, f->acl, &fi->acl, &fi->nacl);
 		fi++;
 	}
 	*n = (size_t)(fi - *folders);
@@ -137,6 +157,9 @@ folder_open(struct source *sp, struct folder_info *fi,
 	struct mem_src *s = (struct mem_src *)sp;
 	uint64_t modseq;
 
+	if (s->store->breaks[0] != '\0' && strcmp(s->store->breaks,
+	    fi->raw_name) == 0)
+		return mem_internal_error(s->store, e);
 	mem_lock();
 	mem_settle(s->store);
 	s->folder = mem_folder_get(s->store, fi->raw_name, false);

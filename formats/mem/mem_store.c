@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -125,6 +126,43 @@ mem_folder_get(struct mem_store *s, const char *name, bool create)
 	return f;
 }
 
+void
+mem_acl(struct arena *a, const char *text, const struct acl_entry **out,
+    size_t *n)
+{
+	struct acl_entry *acl = arena_alloc(a, 40 * sizeof *acl);
+	size_t len, at;
+
+	for (*n = 0; *text != '\0' && *n < 40; text += len + 1, ++*n) {
+		len = strcspn(text, "\n");
+		at = strcspn(text, " ");
+		acl[*n].who = arena_memdup0(a, text, at);
+		acl[*n].rights = arena_memdup0(a, text + at + 1,
+		    len - at - 1);
+	}
+	*out = acl;
+}
+
+void
+mem_acl_set(struct mem_folder *f, const char *who, const char *rights)
+{
+	char text[sizeof f->acl] = "";
+	const char *p;
+	size_t n = 0, len, at;
+
+	for (p = f->acl; *p != '\0'; p += len + 1) {
+		len = strcspn(p, "\n");
+		at = strcspn(p, " ");
+		if (strlen(who) == at && memcmp(p, who, at) == 0)
+			continue;
+		n += (size_t)snprintf(text + n, sizeof text - n, "%.*s\n",
+		    (int)len, p);
+	}
+	if (rights[0] != '\0')
+		snprintf(text + n, sizeof text - n, "%s %s\n", who, rights);
+	memcpy(f->acl, text, sizeof text);
+}
+
 struct mem_message *
 mem_add(struct mem_store *s, struct mem_folder *f, const void *p, size_t len,
     unsigned flags, const char *keywords, int64_t date)
@@ -210,4 +248,13 @@ mem_settle(struct mem_store *s)
 		    l->date);
 		*lp = l->next;
 	}
+}
+
+int
+mem_internal_error(const struct mem_store *s, struct err *e)
+{
+	err_retry(e, s->breaks_all ? ERR_HOST : ERR_MAILBOX, "NO [SERVERBUG] "
+	    "internal error");
+	e->cause = CAUSE_BROKEN;
+	return -1;
 }

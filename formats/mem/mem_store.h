@@ -31,6 +31,7 @@ struct mem_folder {
 	uint64_t	 modseq;
 	bool		 subscribed;
 	unsigned	 special_use;
+	char		 acl[400];	/* "WHO RIGHTS\n"... */
 	struct mem_message *first, *last;
 	uint64_t	 count;		/* not expunged */
 };
@@ -65,6 +66,12 @@ struct mem_store {
 	unsigned	 quota_failing;	/* so many times */
 	unsigned	 quota_ms;	/* a change takes that long */
 	unsigned	 nquota;	/* times that it was changed */
+	char		 foreign[300];	/* as a source: "OWNER MAILBOX\n"... */
+	char		 shared[300];	/* "user/OWNER/MAILBOX\n": subscribed */
+	bool		 no_acl;
+	char		 acl_refuse[32];	/* who is given nothing */
+	bool		 inherits;	/* rights, from the level above */
+	unsigned	 nacl;		/* times that rights were set */
 	char		 refuse[32];	/* a message holding this is refused */
 	char		 no_create[32];	/* a mailbox that cannot be made */
 	char		 hangup[32];	/* one that breaks the session */
@@ -79,6 +86,11 @@ struct mem_store {
 	uint64_t	 max_message;	/* bytes, 0: no limit */
 	bool		 missing;	/* the account does not exist */
 	void		(*on_batch)(struct mem_store *);	/* before each */
+	void		(*on_change)(struct mem_store *, const char *what,
+			    const char *mailbox);	/* before "open",
+					 * "rename", "delete", "subscribe" */
+	bool		 no_rename;	/* mailboxes keep their names */
+	bool		 no_modseq;	/* no CONDSTORE */
 	bool		 login_fails;	/* its password is wrong */
 	bool		 unavailable;	/* to whoever opens it, as if the host
 					 * were */
@@ -86,8 +98,9 @@ struct mem_store {
 	bool		 hangs_up;	/* whoever opens it */
 	char		 sick[32];	/* as a source: a message holding this
 					 * cannot be read: the disk fails */
+	bool		 no_view;	/* what it holds is not told: the host
+					 * is away */
 	unsigned	 sessions;	/* open */
-	bool		 no_modseq;	/* no CONDSTORE */
 	bool		 no_move;
 	char		 no_keyword[32];	/* one that it cannot hold */
 	void		(*on_flags)(struct mem_store *);	/* before and
@@ -123,6 +136,9 @@ void			 mem_set_flags(struct mem_folder *, uint32_t uid,
 void			 mem_set_keywords(struct mem_store *,
 			    struct mem_folder *, uint32_t uid,
 			    const char *keywords);
+/* Rights "": none any more. */
+void			 mem_acl_set(struct mem_folder *, const char *who,
+			    const char *rights);
 /* Late commits whose time has come become visible. */
 void			 mem_settle(struct mem_store *);
 

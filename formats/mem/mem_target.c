@@ -120,7 +120,8 @@ survey(struct target *tp, struct arena *a, const char *const *names, size_t n,
 
 	(void)names;
 	(void)n;
-	(void)e;
+	if (t->store->no_view)
+		return err_retry(e, ERR_HOST, "no answer to LIST");
 	mem_lock();
 	mem_settle(t->store);
 	for (struct mem_folder *f = t->store->folders; f; f = f->next)
@@ -143,13 +144,11 @@ survey(struct target *tp, struct arena *a, const char *const *names, size_t n,
 	return 0;
 }
 
-static int
-internal_error(const struct mem_store *s, struct err *e)
+static void
+changing(struct mem_store *s, const char *what, const char *fname)
 {
-	err_retry(e, s->breaks_all ? ERR_HOST : ERR_MAILBOX, "NO [SERVERBUG] "
-	    "internal error");
-	e->cause = CAUSE_BROKEN;
-	return -1;
+	if (s->on_change != NULL)
+		s->on_change(s, what, fname);
 }
 
 static int
@@ -160,18 +159,20 @@ folder_open(struct target *tp, const char *fname, struct folder_state *st,
 
 	if (t->store->breaks[0] != '\0' && strcmp(t->store->breaks,
 	    fname) == 0)
-		return internal_error(t->store, e);
+		return mem_internal_error(t->store, e);
 	mem_lock();
 	mem_settle(t->store);
 	t->folder = mem_folder_get(t->store, fname, false);
 	if (t->folder != NULL) {
 		st->uidvalidity = t->folder->uidvalidity;
 		st->uidnext = t->folder->uidnext;
-		st->modseq = t->folder->modseq;
+		st->modseq = t->store->no_modseq ? 0 : t->folder->modseq;
 		st->messages = t->folder->count;
 		st->special_use = t->folder->special_use;
 	}
 	mem_unlock();
+	/* After what it tells. */
+	changing(t->store, "open", fname);
 	return t->folder != NULL;
 }
 
@@ -194,6 +195,33 @@ parent(struct target *tp, struct arena *a, const char *fname,
 	return 1;
 }
 
+static void
+inherit(struct mem_store *s, struct mem_folder *f)
+{
+	const char *end = strrchr(f->name, '/');
+	char up[400];
+
+	if (end == NULL || f->acl[0] != '\0')
+		return;
+	snprintf(up, sizeof up, "%.*s", (int)(end - f->name), f->name);
+	for (const struct mem_folder *p = s->folders; p != NULL; p = p->next)
+		if (strcmp(p->name, up) == 0)
+			memcpy(f->acl, p->acl, sizeof f->acl);
+}
+
+/* Under the lock. */
+static void
+make_parents(struct mem_store *s, const char *fname)
+{
+	for (const char *p = fname; s->makes_parents &&
+	    (p = strchr(p, '/')) != NULL; p++) {
+		char up[400];
+
+		snprintf(up, sizeof up, "%.*s", (int)(p - fname), fname);
+		mem_folder_get(s, up, true);
+	}
+}
+
 static int
 folder_create(struct target *tp, const char *fname, unsigned use,
     struct err *e)
@@ -209,13 +237,9 @@ folder_create(struct target *tp, const char *fname, unsigned use,
 		t->store->ncreated++;
 	f = mem_folder_get(t->store, fname, true);
 	f->special_use |= use;
-	for (const char *p = fname; t->store->makes_parents &&
-	    (p = strchr(p, '/')) != NULL; p++) {
-		char up[400];
-
-		snprintf(up, sizeof up, "%.*s", (int)(p - fname), fname);
-		mem_folder_get(t->store, up, true);
-	}
+	if (t->store->inherits)
+		inherit(t->store, f);
+	make_parents(t->store, fname);
 	mem_unlock();
 	return 0;
 }
@@ -229,8 +253,9 @@ folder_rename(struct target *tp, const char *from, const char *to,
 	size_t len = strlen(from), n = 0;
 	char name_buf[4096];
 
+	changing(s, "rename", from);
 	mem_lock();
-	if (mem_folder_get(s, to, false) != NULL ||
+	if (s->no_rename || mem_folder_get(s, to, false) != NULL ||
 	    mem_folder_get(s, from, false) == NULL) {
 		mem_unlock();
 		return err_set(e, ERR_MAILBOX, "RENAME %s to %s: NO", from,
@@ -247,6 +272,7 @@ folder_rename(struct target *tp, const char *from, const char *to,
 			f->uidvalidity = s->next_uidvalidity++;
 		n++;
 	}
+	make_parents(s, to);
 	s->nchanges += n;
 	mem_unlock();
 	return 0;
@@ -281,8 +307,17 @@ subscribe(struct target *tp, const char *fname, bool on, struct err *e)
 	struct mem_folder *f;
 
 	(void)e;
+	changing(t->store, "subscribe", fname);
 	mem_lock();
 	f = mem_folder_get(t->store, fname, false);
+	if (strncmp(fname, "user/", 5) == 0 && strstr(t->store->shared,
+	    fname) == NULL) {
+		size_t len = strlen(t->store->shared);
+
+		snprintf(t->store->shared + len, sizeof t->store->shared - len,
+		    "%s\n", fname);
+		t->store->nchanges++;
+	}
 	if (f != NULL && f->subscribed != on) {
 		f->subscribed = on;
 		t->store->nchanges++;
@@ -322,7 +357,7 @@ take(struct mem_store *s, struct store_item *it, struct buf *b)
 	}
 	if (s->breaks[0] != '\0' && memmem(b->ptr, b->len, s->breaks,
 	    strlen(s->breaks)) != NULL) {
-		internal_error(s, &it->err);
+		mem_internal_error(s, &it->err);
 		if (it->suspect)
 			it->err.scope = ERR_MESSAGE;
 		return -1;
@@ -562,6 +597,7 @@ folder_delete(struct target *tp, const char *fname, struct err *e)
 	struct mem_folder *f, **fp;
 
 	(void)e;
+	changing(t->store, "delete", fname);
 	mem_lock();
 	for (fp = &t->store->folders; (f = *fp) != NULL; fp = &f->next)
 		if (strcmp(f->name, fname) == 0) {
@@ -721,6 +757,60 @@ set_quota(struct target *tp, uint64_t bytes, bool *changed, struct err *e)
 	return 1;
 }
 
+static int
+acl(struct target *tp, struct arena *a, const char *fname,
+    struct acl_entry **out, size_t *n, struct err *e)
+{
+	struct mem_store *s = ((struct mem_tgt *)tp)->store;
+	const struct acl_entry *list = NULL;
+	struct mem_folder *f;
+
+	if (s->no_acl) {
+		err_set(e, ERR_ACCOUNT, "no rights here");
+		return 0;
+	}
+	mem_lock();
+	f = mem_folder_get(s, fname, false);
+	if (f != NULL)
+		mem_acl(a, f->acl, &list, n);
+	mem_unlock();
+	*out = arena_alloc(a, (*n + 1) * sizeof **out);
+	if (*n > 0)
+		memcpy(*out, list, *n * sizeof **out);
+	return 1;
+}
+
+static int
+set_acl(struct target *tp, const char *fname, const char *who,
+    const char *rights, struct err *e)
+{
+	struct mem_store *s = ((struct mem_tgt *)tp)->store;
+	struct mem_folder *f;
+
+	if (strcmp(s->acl_refuse, who) == 0) {
+		err_set(e, ERR_MAILBOX, "NO nobody of that name");
+		return 0;
+	}
+	mem_lock();
+	f = mem_folder_get(s, fname, false);
+	if (f != NULL) {
+		mem_acl_set(f, who, rights);
+		s->nacl++;
+	}
+	mem_unlock();
+	return 1;
+}
+
+static int
+foreign_name(struct target *tp, struct arena *a, const char *owner,
+    const char *fname, const char **out)
+{
+	(void)tp;
+	*out = owner == NULL ? arena_printf(a, "shared/%s", fname) :
+	    arena_printf(a, "user/%s/%s", owner, fname);
+	return 1;
+}
+
 static const char *const schemes[] = { "mem", NULL };
 static const char *const options[] = { NULL };
 
@@ -734,6 +824,7 @@ const struct target_ops mem_target = {
 	.folder_create = folder_create, .folder_rename = folder_rename,
 	.folder_delete = folder_delete, .set_uids = set_uids,
 	.change_flags = change_flags, .subscribe = subscribe, .move = move,
-	.set_quota = set_quota, .submit = submit, .reap = reap,
+	.set_quota = set_quota, .acl = acl, .set_acl = set_acl,
+	.foreign_name = foreign_name, .submit = submit, .reap = reap,
 	.broken = broken, .expunge = expunge,
 };

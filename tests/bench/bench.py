@@ -1,6 +1,6 @@
 """make bench: what mailhaul costs, as ratios to other programs on the same data.
 
-    scripts/bench [append] [mbsync] [many] [delay] [memory] [state] [plan] [trips] [caps] [files]
+    scripts/bench [append] [mbsync] [many] [delay] [memory] [state] [plan] [trips] [caps] [files] [cgp]
 
 Runs that are compared take turns (A B A B); the table shows medians and the
 smallest and largest of the ratios of neighbours.  Every run goes to users that
@@ -34,6 +34,7 @@ sys.path.insert(0, os.path.join(ROOT, "tests/lib"))
 sys.path.insert(0, HERE)
 
 import caps as capped  # noqa: E402
+import cgp as communigate  # noqa: E402
 import files as bench_files  # noqa: E402
 from proxy import Proxy  # noqa: E402
 from servers import Cyrus, Dovecot  # noqa: E402
@@ -596,6 +597,12 @@ def caps(b):
     capped.caps(b, MAILHAUL, b.path("caps"), QUICK, say)
 
 
+def cgp(b):
+    """CommuniGate's mailboxes into null:."""
+    text = Text("cgp")
+    communigate.cgp(b, QUICK, RUNS, lambda i: header(i, 1_000_000_000 + i) + text.body(200), say)
+
+
 def strace_counts(path):
     calls = syncs = 0
     with open(path, encoding="ascii") as f:
@@ -679,7 +686,7 @@ def files(b):
     bench_files.files(b, MAILHAUL, 5000 if QUICK else 20_000, RUNS)
 
 
-PARTS = {f.__name__: f for f in (append, mbsync, many, delay, memory, state, plan, trips, caps, files)}
+PARTS = {f.__name__: f for f in (append, mbsync, many, delay, memory, state, plan, trips, caps, files, cgp)}
 
 
 def main():

@@ -150,6 +150,28 @@ class Live(offline.Case):
         self.assertEqual([(m.uid, m.digest) for m in self.there().boxes["INBOX"].messages], before)
         self.assertEqual(self.logged(), [])
 
+    def test_a_test_message_before(self):
+        """Somebody tried the new server and tidied up: UIDs are kept all the
+        same, and no client that was there sees one of them twice."""
+        client = self.server.login(self.user)
+        for _ in range(3):
+            client.append("INBOX", None, None, b"Subject: try\r\n\r\ntry\r\n")
+        client.select("INBOX")
+        before = client.response("UIDVALIDITY")[1][0]
+        client.store("1:*", "+FLAGS", r"(\Deleted)")
+        client.expunge()
+        client.logout()
+        source = self.haul.path("src")
+        box = trees.Box(uidvalidity=9, uidnext=20)
+        for uid in 1, 2, 3, 7:
+            box.add(b"From: x@example.org\n\n%d\n" % uid, uid=uid)
+        box.write(source)
+        run = self.checked(self.haul.copy("maildir:" + source, self.target()))
+        self.assertNotIn("[uids]", run.err + run.out)
+        inbox = self.there().boxes["INBOX"]
+        self.assertEqual((inbox.uidvalidity, inbox.uidnext, [m.uid for m in inbox.messages]), (9, 20, [1, 2, 3, 7]))
+        self.assertNotEqual(before, b"9")
+
     def test_lock_that_is_held(self):
         """A lock of a living process: nothing half done, and said so; one of a
         dead process is taken away."""

@@ -237,7 +237,7 @@ class TestSays(Case):
             f"imap://admin@127.0.0.1:{fake.port}?tls=none&authzid={{user}}&secret-file={secret}",
             "user\n" + "\n".join(users) + "\n",
         )
-        run = self.haul.plan(*words, "--lanes", "1")
+        run = self.haul.plan(*words, "--lanes", "8")
         self.assertEqual(run.code, ACCOUNTS, run)
         self.assertLessEqual(fake.commands["LOGIN"] + fake.commands["AUTHENTICATE"], 3)
         self.assertEqual({tuple(self.kinds(a)) for a in run.report["accounts"]}, {("login",)})

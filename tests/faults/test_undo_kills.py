@@ -12,7 +12,7 @@ OURS = b"From: boss@example.org\r\nSubject: x\r\n\r\nNot of the migration\r\n"
 DATE = '"17-Jul-2009 02:44:25 -0700"'
 BOXES = {"INBOX": 20, "Sent": 8, "Lists.debian": 5}
 
-UNDO = "undo.planned:1 flags.after:1 flags.after:3 expunge.after:1 expunge.after:2 undo.taken:3 delete.after:1 subscribe.after:2 state.before_commit:6 state.after_commit:7".split()
+UNDO = "undo.planned:1 flags.after:1 flags.after:3 expunge.after:1 expunge.after:2 undo.taken:3 rename.before:1 undo.aside:1 delete.after:1 subscribe.after:2 state.before_commit:6 state.after_commit:7".split()
 COPY = "append.before_crlf:1 append.after_crlf:1 append.after_crlf:3 append.answered:2 done.posted:2 create.after:1 look.done:1".split()
 
 
@@ -106,6 +106,29 @@ class TestUndoKills(unittest.TestCase):
 
     def test_copy_killed_cyrus(self):
         self.copy_killed(cyrus())
+
+    def put_aside(self, server):
+        """What was delivered just before a mailbox was put aside is in it, under
+        its own name again; and nothing is left over of an undo that was cut."""
+        words, state = self.new_place(server)
+        self.assertEqual(self.haul.run("copy", *words, *state, "--existing", "merge").code, DONE)
+        boxes = set(self.there()[0])
+        self.assertTrue(self.killed("undo", [*words, *state, "--yes"], "undo.aside:1"))
+        (aside,) = set(self.there()[0]) - boxes
+        self.assertIn("-mailhaul-", aside)
+        (name,) = boxes - set(self.there()[0])
+        client = self.place.login()
+        client.append(aside, None, DATE, OURS)
+        client.logout()
+        run = self.haul.run("undo", *words, *state, "--yes")
+        there = self.there()[0]
+        self.assertEqual((run.code, set(there), len(there[name])), (DONE, {"INBOX", name}, 1), run)
+
+    def test_put_aside_dovecot(self):
+        self.put_aside(dovecot())
+
+    def test_put_aside_cyrus(self):
+        self.put_aside(cyrus())
 
     def test_forget_killed(self):
         """Before it is dropped, the account is in the state and in its copy."""

@@ -215,7 +215,7 @@ class Proxy:
 
     def writes(self):
         """How many commands were seen that change what is at the server."""
-        names = "APPEND STORE CREATE DELETE RENAME EXPUNGE COPY MOVE SUBSCRIBE UNSUBSCRIBE SETACL SETQUOTA SETMETADATA REPLACE"
+        names = "APPEND STORE CREATE DELETE RENAME EXPUNGE COPY MOVE SUBSCRIBE UNSUBSCRIBE SETACL DELETEACL SETQUOTA SETMETADATA REPLACE"
         with self.lock:
             return sum(self.commands[name] for name in names.split())
 

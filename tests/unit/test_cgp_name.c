@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "acl.h"
 #include "cgp/cgp_flags.h"
 #include "cgp/cgp_head.h"
 #include "cgp/cgp_impl.h"
@@ -300,11 +301,11 @@ rights(void **state)
 		{ "lrs", "lrs" }, { "lrswipcda", "lrswipkxtea" },
 		{ "al", "la" }, { "", "" }, { "lr9", "" }, { "c", "kx" }
 	};
-	char out[16];
+	char out[ACL_MAX];
 
 	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-		cgp_acl_rights(cases[i][0], out);
+		acl_rights(cases[i][0], out);
 		assert_string_equal(out, cases[i][1]);
 	}
 }

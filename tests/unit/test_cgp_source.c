@@ -11,7 +11,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +21,7 @@
 #include "base/uri.h"
 #include "cgp/cgp_accounts.h"
 #include "source.h"
+#include "unit/lib/tree.h"
 
 #define MAIL(n)	"Received: by x; Sun, 14 Mar 2010 09:15:0" #n " +0000\n" \
 		"Date: Sat, 13 Mar 2010 00:00:00 +0000\nSubject: " #n "\n\n" \
@@ -30,88 +30,6 @@
 #define NEW(flags, uid)	"From <a@b>(" flags "-" #uid ")  15-03-2010_11:00:00_1\n"
 #define FOREIGN	"From bob@example.com Sun Mar 14 09:15:02 2010\n"
 #define T_2010	1268558102	/* of OLD and FOREIGN */
-
-static char top[64];
-static struct buf warnings;
-
-static void
-warn(void *ctx, const char *mailbox, const char *where, const char *text)
-{
-	(void)ctx;
-	buf_addf(&warnings, "%s|%s|%s\n", mailbox != NULL ? mailbox : "-",
-	    where != NULL ? where : "-", text);
-}
-
-static int
-setup(void **state)
-{
-	const char *dir = getenv("TMPDIR");
-
-	(void)state;
-	snprintf(top, sizeof top, "%.40s/test-cgp.XXXXXX",
-	    dir != NULL && dir[0] != '\0' ? dir : "/tmp");
-	buf_init(&warnings, 1 << 20);
-	return mkdtemp(top) != NULL ? 0 : -1;
-}
-
-static int
-remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-	(void)st;
-	(void)flag;
-	(void)ftw;
-	return remove(path);
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	buf_release(&warnings);
-	return nftw(top, remove_one, 20, FTW_DEPTH | FTW_PHYS);
-}
-
-/* A path below top; a few at a time. */
-static const char *
-at(const char *name)
-{
-	static char paths[4][8192];
-	static int next;
-
-	next = (next + 1) % 4;
-	snprintf(paths[next], sizeof paths[next], "%s/%s", top, name);
-	return paths[next];
-}
-
-/* With all directories above. */
-static void
-make_dir(const char *name)
-{
-	char path[4096], *p;
-
-	snprintf(path, sizeof path, "%s/%s/", top, name);
-	for (p = path + strlen(top) + 1; (p = strchr(p, '/')) != NULL; p++) {
-		*p = '\0';
-		if (mkdir(path, 0700) == -1)
-			assert_int_equal(errno, EEXIST);
-		*p = '/';
-	}
-}
-
-static void
-put(const char *name, const char *text)
-{
-	char dir[4096];
-	FILE *f;
-
-	snprintf(dir, sizeof dir, "%s", name);
-	*strrchr(dir, '/') = '\0';
-	make_dir(dir);
-	f = fopen(at(name), "w");
-	assert_non_null(f);
-	fputs(text, f);
-	fclose(f);
-}
 
 /* What changed just now cannot be trusted: make it old. */
 static void
@@ -137,12 +55,12 @@ try_open(struct fixture *f, const char *name, const char *options)
 	char text[4096];
 
 	memset(f, 0, sizeof *f);
-	f->conf.warn = warn;
+	f->conf.warn = tree_warn;
 	f->conf.cancel_fd = -1;
 	arena_init(&f->tree);
 	arena_init(&f->batch);
-	buf_reset(&warnings);
-	snprintf(text, sizeof text, "cgp:%s%s%s%s", top,
+	buf_reset(&tree_warnings);
+	snprintf(text, sizeof text, "cgp:%s%s%s%s", tree_top,
 	    name[0] != '\0' ? "/" : "", name, options);
 	assert_int_equal(uri_parse(&f->conf.uri, text, &f->e), 0);
 	return source_open(&f->s, &f->conf, &f->e);
@@ -191,8 +109,8 @@ expect_refusal(const char *name, const char *options, const char *part)
 static void
 expect_warning(const char *line)
 {
-	if (strstr(warnings.ptr, line) == NULL)
-		fail_msg("no warning %s in:\n%s", line, warnings.ptr);
+	if (strstr(tree_warnings.ptr, line) == NULL)
+		fail_msg("no warning %s in:\n%s", line, tree_warnings.ptr);
 }
 
 static struct folder_info *
@@ -460,15 +378,26 @@ info(void **state)
 	put("Settings/WebUserPrefs.settings", "{ SentBox = \"Sent Items\"; "
 	    "TrashBox = Bin; CalendarBox = Kalender; }");
 	put("Accounts/u.macnt/account.settings", "{ Rules = ((1,a,(),()),(2,b,"
-	    "(),())); MaxAccountSize = default; }");
+	    "(),()),(0,\"#Vacation\",(),((\"Reply with\",x))),(\"#Redirect\","
+	    "(),((\"Mirror  To\",\"a@b\")))); MaxAccountSize = default; }");
+	put("Accounts/u.macnt/account.web/private/a", "123");
+	put("Accounts/u.macnt/account.web/b", "45");
+	put("Accounts/u.macnt/account.dst", "{ RepliedAddresses = (a,b); }");
+	put("Accounts/Settings/Aliases.data", "{ x = u; U = (y); z = v; }");
+	put("Accounts/Settings/RPOP.data", "{ u = { a = {}; b = {}; }; }");
+	put("Accounts/Settings/LISTS/T.list", "{}");
+	put("Accounts/Settings/LISTS/other.list", "{}");
 	put("Accounts/u.macnt/account.info", "{ INBOX = { Access = { \"bob\" ="
-	    " lrscd; x = 77; }; UIDValidity = #1268557200; UIDNext = #104; };"
+	    " lrscd; x = 77; anyone = l; }; UIDValidity = #1268557200;"
+	    " UIDNext = #104; };"
 	    " \"Entw&APw-rfe\" = { UIDValidity = 17; UIDNext = #0; };"
 	    " \"W/\xc3\x9c\" = { Class = IPF.Note; UIDValidity = #99; };"
 	    " C = { Class = IPF.Contact; UIDValidity = #-1; };"
 	    " \"#Viewer\" = { TrashBox = T; DraftsBox = \"Entw\xc3\xbcrfe\"; };"
 	    " \"#MailboxSubscription\" = (inbox, \"Entw&APw-rfe\", "
-	    "\"~public/N\", \"Gone\"); }");
+	    "\"~public/N/&ANw-\", \"Gone\", \"~\", \"~/x\");"
+	    " \"#MailboxAliases\" = { a = \"~ann@example.net\"; b = INBOX; }; "
+	    "}");
 	put("Accounts/u.macnt/INBOX.mdir/x", "");
 	put("Accounts/u.macnt/Entw&APw-rfe.mdir/x", "");
 	put("Accounts/u.macnt/W.folder/&ANw-.mdir/x", "");
@@ -503,10 +432,28 @@ info(void **state)
 	assert_string_equal(account.subscriptions[0], "INBOX");
 	assert_string_equal(account.subscriptions[1], "Entw\xc3\xbcrfe");
 	assert_string_equal(account.subscriptions[2], "Gone");
-	expect_warning("-|access rights of INBOX|not carried over: bob "
-	    "lrskxte, x (not understood)");
-	expect_warning("-|subscription ~public/N|a mailbox of another");
-	expect_warning("-|Rules|2 mail rules are not carried over");
+	assert_int_equal(folder(&f, "INBOX")->nacl, 2);
+	assert_string_equal(folder(&f, "INBOX")->acl[0].who, "bob");
+	assert_string_equal(folder(&f, "INBOX")->acl[0].rights, "lrskxte");
+	assert_string_equal(folder(&f, "INBOX")->acl[1].who, "anyone");
+	assert_int_equal(folder(&f, "C")->nacl, 0);
+	expect_warning("-|access rights of INBOX|of x: not understood, not "
+	    "carried over: 77");
+	assert_int_equal(account.nforeign, 2);
+	assert_string_equal(account.foreign[0].name, "~ann@example.net");
+	assert_string_equal(account.foreign[0].owner, "ann@example.net");
+	assert_string_equal(account.foreign[0].box, "INBOX");
+	assert_string_equal(account.foreign[1].owner, "public");
+	assert_string_equal(account.foreign[1].box, "N/\xc3\x9c");
+	expect_warning("-|MailboxAliases|1 other names of mailboxes");
+	expect_warning("-|Rules|4 mail rules are not carried over");
+	expect_warning("-|Vacation|1 of the rules");
+	expect_warning("-|Forwards|1 of the rules");
+	expect_warning("-|Aliases|2 other addresses");
+	expect_warning("-|RPOP|2 mailboxes of other servers");
+	expect_warning("-|LISTS|1 mailing lists");
+	expect_warning("-|account.web|2 files of 5 bytes");
+	expect_warning("-|account.dst|1 lists");
 	expect_warning("-|EmptyTrash|the server empties the trash by itself "
 	    "(7d)");
 	shut(&f);
@@ -890,9 +837,9 @@ external_inbox(void **state)
 	open_u(&f, "");
 	expect_warning("-|ExternalINBOX|INBOX of this account lies outside");
 	shut(&f);
-	snprintf(option, sizeof option, "&inbox=%s/spool/u", top);
+	snprintf(option, sizeof option, "&inbox=%s/spool/u", tree_top);
 	open_u(&f, option);
-	assert_int_equal(warnings.len, 0);
+	assert_int_equal(tree_warnings.len, 0);
 	assert_string_equal(f.folders[0].name, "INBOX");
 	enter(&f, "INBOX", NULL);
 	expect_count(&f, 2);
@@ -1076,14 +1023,14 @@ on_account(void *ctx, const struct cgp_account *x, struct err *e)
 static void
 expect_accounts(const char *options, bool read_all, const char *want)
 {
-	struct store_conf conf = { .warn = warn, .cancel_fd = -1 };
+	struct store_conf conf = { .warn = tree_warn, .cancel_fd = -1 };
 	struct buf out;
 	struct err e;
 	char text[300];
 
 	buf_init(&out, 1 << 16);
-	buf_reset(&warnings);
-	snprintf(text, sizeof text, "cgp:%s%s", top, options);
+	buf_reset(&tree_warnings);
+	snprintf(text, sizeof text, "cgp:%s%s", tree_top, options);
 	assert_int_equal(uri_parse(&conf.uri, text, &e), 0);
 	if (cgp_accounts(&conf, read_all, on_account, &out, &e) == -1)
 		fail_msg("%s", e.text);
@@ -1095,7 +1042,7 @@ expect_accounts(const char *options, bool read_all, const char *want)
 static void
 all_accounts(void **state)
 {
-	struct store_conf conf = { .warn = warn, .cancel_fd = -1 };
+	struct store_conf conf = { .warn = tree_warn, .cancel_fd = -1 };
 	struct err e;
 	char text[300];
 
@@ -1153,7 +1100,7 @@ all_accounts(void **state)
 	    "Accounts/u.macnt\n"
 	    "anna@sub.example.net shared -1 0/2 0 -1 0 pi "
 	    "Domains/sub.example.net/x.sub/anna.macnt\n");
-	snprintf(text, sizeof text, "cgp:%s/Accounts", top);
+	snprintf(text, sizeof text, "cgp:%s/Accounts", tree_top);
 	assert_int_equal(uri_parse(&conf.uri, text, &e), 0);
 	assert_int_equal(cgp_accounts(&conf, false, on_account, NULL, &e), -1);
 	assert_non_null(strstr(e.text, "neither Accounts/ nor Domains/"));
@@ -1163,7 +1110,7 @@ all_accounts(void **state)
 int
 main(void)
 {
-#define TEST(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f)	cmocka_unit_test_setup_teardown(f, tree_setup, tree_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(finding), TEST(running), TEST(options), TEST(mailboxes),
 		TEST(both_forms), TEST(too_deep), TEST(info),

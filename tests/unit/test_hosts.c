@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -62,6 +64,7 @@ setup(void **state)
 	fx.set.max_tries = 1;	/* the session that breaks; no more */
 	fx.set.cap_raise_ms = 600000;
 	fx.set.stop_ms = 0;
+	fx.set.stop_at = 0;
 	fx.set.min_free = 0;
 	fx.set.source_limits = fx.set.target_limits = NULL;
 	fx.set.empty_ok = fx.set.merge_existing = false;
@@ -491,6 +494,41 @@ test_stop_time(void **state)
 	assert_all_there();
 }
 
+/* A time of the day is the wall's: a clock that is set moves it, and does not
+ * touch what was said to take so long. */
+static void
+test_clock_is_set(void **state)
+{
+	struct settings s = { .stop_ms = 0 };
+
+	(void)state;
+	assert_true(settings_left_ms(&s, 5, 5) == UINT64_MAX);
+	s.stop_at = 100000;
+	assert_int_equal(settings_left_ms(&s, 50, 99000), 1000000);
+	assert_int_equal(settings_left_ms(&s, 60, 99990), 10000);
+	assert_int_equal(settings_left_ms(&s, 70, 92800), 7200000);
+	assert_int_equal(settings_left_ms(&s, 70, 100000), 0);
+	assert_int_equal(settings_left_ms(&s, 70, 200000), 0);
+	s.stop_ms = 1000;
+	assert_int_equal(settings_left_ms(&s, 400, 92800), 600);
+	assert_int_equal(settings_left_ms(&s, 400, 99999), 600);
+	assert_int_equal(settings_left_ms(&s, 2000, 99999), 0);
+	s.stop_at = 0;
+	assert_int_equal(settings_left_ms(&s, 400, 500000), 600);
+
+	/* So does a run. */
+	fx.set.stop_at = time(NULL) - 1;
+	fx.set.lanes = 1;
+	mem_host(true)->batch_ms = 300;
+	assert_int_equal(fixture_run(&fx), 75);
+	assert_true(stored() < ALL);
+	assert_int_equal(accounts("failed"), 0);
+	fx.set.stop_at = time(NULL) + 3600;
+	mem_host(true)->batch_ms = 0;
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_all_there();
+}
+
 /* Shortly before it, what would not end in time is not begun. */
 static void
 test_too_long_for_the_rest(void **state)
@@ -535,6 +573,40 @@ order(enum control what, int want)
 	struct err e;
 
 	assert_int_equal(control_send(fx.state, what, 10000, &e), want);
+}
+
+static pid_t asker;
+
+/* The same beside us. */
+static void
+order_in_child(enum control what)
+{
+	struct err e;
+
+	fflush(NULL);
+	if ((asker = fork()) == 0)
+		_exit(control_send(fx.state, what, 60000, &e) & 255);
+	assert_true(asker > 0);
+}
+
+static int
+end_of_order(void)
+{
+	int status;
+
+	assert_int_equal(waitpid(asker, &status, 0), asker);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/* A word in a lock file that nobody holds. */
+static void
+put_word(const char *name, const char *word)
+{
+	FILE *f = fopen(name, "w");
+
+	assert_non_null(f);
+	fprintf(f, "%-63d\n%s", 1, word);
+	fclose(f);
 }
 
 static void
@@ -596,6 +668,7 @@ test_pause_and_kill(void **state)
 	order(CONTROL_PAUSE, 1);
 	kill(pid, SIGKILL);
 	assert_int_equal(fixture_end(pid), -SIGKILL);
+	snprintf(name, sizeof name, "%s.lock", fx.state);
 	/* Nobody listens: it is withdrawn. */
 	{
 		struct err e;
@@ -603,38 +676,96 @@ test_pause_and_kill(void **state)
 		assert_int_equal(control_send(fx.state, CONTROL_PAUSE, 300,
 		    &e), 0);
 	}
-	snprintf(name, sizeof name, "%s.control", fx.state);
-	assert_int_equal(access(name, F_OK), -1);
 	/* One that was left behind is forgotten. */
-	fclose(fopen(name, "w"));
+	put_word(name, "stop 1\n");
+	assert_int_equal(control_take(fx.state), CONTROL_STOP);
+	put_word(name, "stop 1\n");
 	mem_host(true)->batch_ms = 0;
 	assert_int_equal(fixture_run(&fx), 0);
 	assert_all_there();
 }
 
-/* A link, a device or nonsense in place of the word is no word. */
+/* A link, a second name, or nonsense in place of the word is no word. */
 static void
 test_hostile_orders(void **state)
 {
 	char name[120], other[120];
-	FILE *f;
+	struct err e;
 
 	(void)state;
-	snprintf(name, sizeof name, "%s.control", fx.state);
+	snprintf(name, sizeof name, "%s.lock", fx.state);
 	snprintf(other, sizeof other, "%s.other", fx.state);
-	f = fopen(other, "w");
-	fputs("stop\n", f);
-	fclose(f);
+	unlink(name);
+	put_word(other, "stop 1\n");
 	assert_int_equal(symlink(other, name), 0);
 	assert_int_equal(control_take(fx.state), CONTROL_NONE);
 	unlink(name);
-	f = fopen(name, "w");
-	fputs("stop it please, whoever you are\n", f);
-	fclose(f);
+	assert_int_equal(link(other, name), 0);
 	assert_int_equal(control_take(fx.state), CONTROL_NONE);
-	assert_int_equal(rename(other, name), 0);
+	fclose(fopen(fx.state, "w"));
+	assert_int_equal(control_send(fx.state, CONTROL_STOP, 100, &e), -1);
+	unlink(other);
+	put_word(name, "stop it please, whoever you are\n");
+	assert_int_equal(control_take(fx.state), CONTROL_NONE);
+	put_word(name, "stop 0\n");
+	assert_int_equal(control_take(fx.state), CONTROL_NONE);
+	put_word(name, "stop 1\n");
 	assert_int_equal(control_take(fx.state), CONTROL_STOP);
 	assert_int_equal(control_take(fx.state), CONTROL_NONE);
+}
+
+/* Asked while the run is being set up: it obeys as soon as it listens. */
+static void
+test_early_order(void **state)
+{
+	char line[200];
+	pid_t pid;
+	FILE *f;
+
+	(void)state;
+	mem_host(true)->batch_ms = 300;
+	snprintf(line, sizeof line, "%s/ready", fx.dir);
+	setenv("FIXTURE_SLOW", line, 1);
+	pid = fixture_begin(&fx);
+	unsetenv("FIXTURE_SLOW");
+	while (access(line, F_OK) == -1)
+		wait_ms(10);
+	/* The state is held, the pool does not run yet; and it does not
+	 * before the word is there. */
+	order_in_child(CONTROL_STOP);
+	snprintf(line, sizeof line, "%s.lock", fx.state);
+	for (bool there = false; !there; wait_ms(10)) {
+		assert_non_null(f = fopen(line, "r"));
+		fseek(f, 64, SEEK_SET);
+		there = fgets(line + 150, 5, f) != NULL &&
+		    strcmp(line + 150, "stop") == 0;
+		fclose(f);
+	}
+	snprintf(line, sizeof line, "%s/ready", fx.dir);
+	unlink(line);
+	assert_int_equal(fixture_end(pid), 75);
+	assert_int_equal(end_of_order(), 1);
+	assert_true(stored() < ALL);
+}
+
+/* What lies beside the state in a directory that others may write to is in
+ * nobody's way. */
+static void
+test_foreign_file(void **state)
+{
+	char name[120];
+	pid_t pid;
+
+	(void)state;
+	snprintf(name, sizeof name, "%s.control", fx.state);
+	assert_int_equal(mkdir(name, 0700), 0);	/* as good as foreign */
+	mem_host(true)->batch_ms = 300;
+	pid = fixture_begin(&fx);
+	while (stored() == 0)
+		wait_ms(20);
+	order(CONTROL_STOP, 1);
+	assert_int_equal(fixture_end(pid), 75);
+	rmdir(name);
 }
 
 /* A secret that all accounts share is tried three times. */
@@ -756,11 +887,14 @@ main(void)
 		cmocka_unit_test_setup(test_limit_of_hours, setup),
 		cmocka_unit_test_setup(test_limit_of_rate, setup),
 		cmocka_unit_test_setup(test_stop_time, setup),
+		cmocka_unit_test_setup(test_clock_is_set, setup),
 		cmocka_unit_test_setup(test_too_long_for_the_rest, setup),
 		cmocka_unit_test_setup(test_stop_order, setup),
 		cmocka_unit_test_setup(test_pause_and_resume, setup),
 		cmocka_unit_test_setup(test_pause_and_kill, setup),
 		cmocka_unit_test_setup(test_hostile_orders, setup),
+		cmocka_unit_test_setup(test_early_order, setup),
+		cmocka_unit_test_setup(test_foreign_file, setup),
 		cmocka_unit_test_setup(test_wrong_secret, setup),
 		cmocka_unit_test_setup(test_no_space, setup),
 		cmocka_unit_test(test_hold_within_a_tick),

@@ -227,6 +227,33 @@ names_one(const struct imap_name_rules *r, const char *const *path,
 	names_one(r, path_, sizeof path_ / sizeof path_[0], want); \
 } while (0)
 
+/* A tree that is no user's. */
+static void
+names_shared(void **state)
+{
+	struct imap_words others = { NULL, 0, 0 };
+	struct imap_name_rules r = { .dialect = IMAP_CYRUS, .sep = '/',
+	    .prefix = "Board/", .root = "Board", .others = &others };
+	const char *const *path;
+	struct arena a;
+	size_t n;
+	bool raw;
+
+	(void)state;
+	NAMES(&r, "Board", "INBOX");
+	NAMES(&r, "Board/INBOX/News", "INBOX", "News");
+	NAMES(&r, "Board/News", "News");
+	NAMES(&r, "Board/Board", "Board");
+	arena_init(&a);
+	imap_name_read(&r, &a, "Board", &path, &n, &raw);
+	assert_int_equal(n, 1);
+	assert_string_equal(path[0], "INBOX");
+	imap_name_read(&r, &a, "Board/News", &path, &n, &raw);
+	assert_int_equal(n, 1);
+	assert_string_equal(path[0], "News");
+	arena_release(&a);
+}
+
 static void
 names(void **state)
 {
@@ -358,7 +385,7 @@ main(void)
 		cmocka_unit_test(sets),
 		cmocka_unit_test(base64),
 		cmocka_unit_test(words),
-		cmocka_unit_test(names),
+		cmocka_unit_test(names), cmocka_unit_test(names_shared),
 		cmocka_unit_test(names_differ),
 		cmocka_unit_test(names_read),
 	};

@@ -12,7 +12,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -27,65 +26,7 @@
 #include "base/uri.h"
 #include "source.h"
 #include "target.h"
-
-static char top[64];
-static struct buf warnings;
-
-static void
-warn(void *ctx, const char *mailbox, const char *where, const char *text)
-{
-	(void)ctx;
-	buf_addf(&warnings, "%s|%s|%s\n", mailbox != NULL ? mailbox : "-",
-	    where != NULL ? where : "-", text);
-}
-
-static int
-setup(void **state)
-{
-	const char *dir = getenv("TMPDIR");
-
-	(void)state;
-	snprintf(top, sizeof top, "%.40s/test-maildir.XXXXXX",
-	    dir != NULL && dir[0] != '\0' ? dir : "/tmp");
-	buf_init(&warnings, 1 << 20);
-	return mkdtemp(top) != NULL ? 0 : -1;
-}
-
-static int
-remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-	(void)st;
-	(void)flag;
-	(void)ftw;
-	return remove(path);
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	buf_release(&warnings);
-	return nftw(top, remove_one, 20, FTW_DEPTH | FTW_PHYS);
-}
-
-/* A path below top; a few at a time. */
-static const char *
-at(const char *name)
-{
-	static char paths[4][8192];
-	static int next;
-
-	next = (next + 1) % 4;
-	snprintf(paths[next], sizeof paths[next], "%s/%s", top, name);
-	return paths[next];
-}
-
-static void
-make_dir(const char *name)
-{
-	if (mkdir(at(name), 0700) == -1)
-		assert_int_equal(errno, EEXIST);
-}
+#include "unit/lib/tree.h"
 
 static void
 maildir(const char *name)
@@ -98,16 +39,6 @@ maildir(const char *name)
 	make_dir(sub);
 	snprintf(sub, sizeof sub, "%s/new", name);
 	make_dir(sub);
-}
-
-static void
-put(const char *name, const char *text)
-{
-	FILE *f = fopen(at(name), "w");
-
-	assert_non_null(f);
-	fputs(text, f);
-	fclose(f);
 }
 
 static void
@@ -141,11 +72,11 @@ try_open(struct fixture *f, const char *name, const char *options)
 	char text[4096];
 
 	memset(f, 0, sizeof *f);
-	f->conf.warn = warn;
+	f->conf.warn = tree_warn;
 	f->conf.cancel_fd = -1;
 	arena_init(&f->tree);
 	arena_init(&f->batch);
-	snprintf(text, sizeof text, "maildir:%s%s%s%s", top,
+	snprintf(text, sizeof text, "maildir:%s%s%s%s", tree_top,
 	    name[0] != '\0' ? "/" : "", name, options);
 	assert_int_equal(uri_parse(&f->conf.uri, text, &f->e), 0);
 	return source_open(&f->s, &f->conf, &f->e);
@@ -163,7 +94,7 @@ shut(struct fixture *f)
 static void
 open_at(struct fixture *f, const char *name, const char *options)
 {
-	buf_reset(&warnings);
+	buf_reset(&tree_warnings);
 	if (try_open(f, name, options) == -1 ||
 	    source_list(f->s, &f->tree, &f->folders, &f->nfolders, &f->e) ==
 	    -1)
@@ -251,7 +182,7 @@ at_end(struct fixture *f, uint64_t messages)
 static bool
 warned(const char *text)
 {
-	return strstr(warnings.ptr, text) != NULL;
+	return strstr(tree_warnings.ptr, text) != NULL;
 }
 
 static void
@@ -426,11 +357,11 @@ test_unreadable(void **state)
 	(void)state;
 	/* Root can read everything: be somebody else, in a place of his. */
 	if (geteuid() == 0) {
-		teardown(NULL);
+		tree_teardown(NULL);
 		assert_int_equal(seteuid(65534), 0);
-		snprintf(top, sizeof top, "/tmp/test-maildir.XXXXXX");
-		assert_non_null(mkdtemp(top));
-		buf_init(&warnings, 1 << 20);
+		snprintf(tree_top, sizeof tree_top, "/tmp/test-maildir.XXXXXX");
+		assert_non_null(mkdtemp(tree_top));
+		buf_init(&tree_warnings, 1 << 20);
 	}
 	maildir("");
 	put("cur/1.a.h:2,S", "first");
@@ -473,7 +404,7 @@ test_unreadable(void **state)
 static int
 back_to_root(void **state)
 {
-	int rc = teardown(state);
+	int rc = tree_teardown(state);
 
 	if (getuid() == 0 && seteuid(0) == -1)
 		rc = -1;
@@ -852,7 +783,7 @@ test_live(void **state)
 	assert_true(child != -1);
 	if (child == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		churn(top, nfiles, 1);
+		churn(tree_top, nfiles, 1);
 	}
 	had = malloc(nfiles);
 	open_at(&f, "", "");
@@ -947,7 +878,7 @@ test_no_trace(void **state)
 static uint64_t
 send_all(struct fixture *f, const char *name, bool content)
 {
-	struct store_conf conf = { .warn = warn, .cancel_fd = -1 };
+	struct store_conf conf = { .warn = tree_warn, .cancel_fd = -1 };
 	struct store_item *items;
 	struct store_batch b, *back;
 	struct msg_meta *metas;
@@ -1012,7 +943,7 @@ static void
 test_null(void **state)
 {
 	static const char *const path[] = { "a", "b.c" };
-	struct store_conf conf = { .warn = warn, .cancel_fd = -1 };
+	struct store_conf conf = { .warn = tree_warn, .cancel_fd = -1 };
 	const char *name;
 	char file[100];
 	struct fixture f;
@@ -1058,8 +989,8 @@ measure(const char *path, bool content)
 	uint64_t n;
 	FILE *p;
 
-	snprintf(top, sizeof top, "%s", path);
-	buf_init(&warnings, 1 << 20);
+	snprintf(tree_top, sizeof tree_top, "%s", path);
+	buf_init(&tree_warnings, 1 << 20);
 	open_at(&f, "", "");
 	enter(&f, "INBOX", NULL);
 	t1 = now();
@@ -1076,7 +1007,8 @@ measure(const char *path, bool content)
 	return 0;
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) \
+	cmocka_unit_test_setup_teardown(name, tree_setup, tree_teardown)
 
 int
 main(int argc, char **argv)
@@ -1086,7 +1018,7 @@ main(int argc, char **argv)
 		TEST(test_empty),
 		TEST(test_renamed),
 		TEST(test_renamed_twins),
-		cmocka_unit_test_setup_teardown(test_unreadable, setup,
+		cmocka_unit_test_setup_teardown(test_unreadable, tree_setup,
 		    back_to_root),
 		TEST(test_token),
 		TEST(test_uids),

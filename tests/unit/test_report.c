@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "json.h"
+#include "quota.h"
 #include "report.h"
 #include "text.h"
 #include "unit/lib/engine_fixture.h"
@@ -92,6 +93,24 @@ test_reports(void **state)
 	free(text);
 }
 
+/* A name that a spreadsheet would run. */
+static void
+test_quotas(void **state)
+{
+	char *text;
+
+	(void)state;
+	fixture_drop_state(&fx);
+	fx.target_user = " =cmd|\"/c calc\"!A0\x1b";
+	fx.quota = (struct quota_rule){ QUOTA_FIXED, (uint64_t)20 << 20 };
+	assert_true(fixture_run(&fx) >= 0);
+	text = printed(quota_report_csv);
+	assert_string_equal(text, "\"user\",\"limit_bytes\"\r\n\"' =cmd|\"\""
+	    "/c calc\"\"!A0\\x1b\",\"20971520\"\r\n");
+	free(text);
+	fx.target_user = "joe";
+}
+
 static void
 test_text_show(void **state)
 {
@@ -139,6 +158,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_reports),
+		cmocka_unit_test(test_quotas),
 		cmocka_unit_test(test_text_show),
 		cmocka_unit_test(test_json),
 	};

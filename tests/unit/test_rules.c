@@ -450,6 +450,7 @@ by(const struct msg_meta *m, const char *rule)
 static void
 messages(void **state)
 {
+	static const char *const hidden[] = { "x", "$HIDDEN" };
 	struct msg_meta m = { .date = 1000, .size = 50,
 	    .flags = MSG_SEEN | MSG_DELETED };
 
@@ -470,6 +471,13 @@ messages(void **state)
 	m.size = 51;
 	by(&m, "max-size 50");
 	m.size = UNKNOWN64;
+	by(&m, NULL);
+	m.keywords = hidden;
+	m.nkeywords = 2;
+	by(&m, NULL);
+	rules_set_skip_hidden(rules, true);
+	by(&m, "hidden skip");
+	m.nkeywords = 1;
 	by(&m, NULL);
 	rules_set_skip_deleted(rules, true);
 	by(&m, "deleted skip");

@@ -196,6 +196,43 @@ mailbox(void **state)
 	fx.set.empty_ok = fx.set.merge_existing = false;
 }
 
+/* One that holds mail and cannot be opened while the account is prepared: the
+ * others show whose account it is; where they do not, nothing is done. */
+static void
+mailbox_before(void **state)
+{
+	(void)state;
+	snprintf(fx.tgt->breaks, sizeof fx.tgt->breaks, "Broken");
+	for (int all = 0; all < 2; all++) {
+		mem_store_reset(fx.src);
+		fixture_drop_state(&fx);
+		fx.tgt->nstored = 0;
+		fx.tgt->breaks_all = all;
+		fx.set.max_tries = 1;
+		fx.set.patience_s = 2;
+		for (int i = 0; i < 5; i++) {
+			fixture_add(fx.src, "Broken", 100 + i, "", 0, "", 1);
+			fixture_add(fx.src, "INBOX", i, "", 0, "", 1);
+		}
+		fixture_add(fx.tgt, "Broken", 100, "", 0, "", 1);
+		assert_int_equal(fixture_run(&fx), all ? 75 : 2);
+		assert_int_equal(fx.tgt->nstored, 0);
+		assert_int_equal(accounts("failed"), !all);
+		fixture_drop_state(&fx);
+		fx.set.patience_s = 30;
+		fixture_add(fx.tgt, "INBOX", 1, "", 0, "", 1);
+		assert_int_equal(fixture_run(&fx), 2);
+		assert_int_equal(fx.tgt->nstored, 4);
+		assert_int_equal(accounts("partial"), 1);
+		assert_int_equal(fixture_number(&fx, "SELECT count(*) FROM"
+		    " message WHERE outcome = 2"), 1);
+		for (struct mem_folder *f = fx.tgt->folders; f; f = f->next)
+			for (uint32_t uid = 1; uid < 20; uid++)
+				mem_expunge(f, uid);
+	}
+	fx.set.max_tries = 5;
+}
+
 int
 main(void)
 {
@@ -208,6 +245,7 @@ main(void)
 		cmocka_unit_test_setup(sick, setup),
 		cmocka_unit_test_setup(sick_account, setup),
 		cmocka_unit_test_setup(mailbox, setup),
+		cmocka_unit_test_setup(mailbox_before, setup),
 	};
 	int rc;
 

@@ -258,6 +258,35 @@ test_kill_everywhere(void **state)
 	free(want);
 }
 
+/* Killed with a batch in doubt, and the source's user deletes one of it: that
+ * is no other mail which has got a UID of the source. */
+static void
+test_kill_and_expunge(void **state)
+{
+	struct mem_folder *f;
+
+	(void)state;
+	for (int i = 1; i <= 3; i++)
+		add_as("INBOX", 2 + (uint32_t)i, i);
+	setenv("MAILHAUL_FAULT", "kill@append.after_crlf:1", 1);
+	assert_int_equal(fixture_run(&fx), -SIGKILL);
+	unsetenv("MAILHAUL_FAULT");
+	f = mem_folder_get(fx.src, "INBOX", false);
+	mem_expunge(f, 4);
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_box(fx.tgt, "INBOX", "1000 6: 3=0001 4=0002 5=0003");
+	add_as("INBOX", 6, 4);
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_box(fx.tgt, "INBOX", "1000 7: 3=0001 4=0002 5=0003 6=0004");
+	assert_int_equal(warnings("UID"), 0);
+
+	/* What a stranger puts there is. */
+	fixture_add(fx.tgt, "INBOX", 99, "", 0, "", 5);
+	add_as("INBOX", 7, 5);
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(warnings("new UIDVALIDITY"), 1);
+}
+
 #endif
 
 int
@@ -270,6 +299,7 @@ main(void)
 		cmocka_unit_test_setup(test_existing_mailbox, setup),
 #ifdef MAILHAUL_FAULTS
 		cmocka_unit_test_setup(test_kill_everywhere, setup),
+		cmocka_unit_test_setup(test_kill_and_expunge, setup),
 #endif
 	};
 	int rc;

@@ -460,6 +460,233 @@ test_unlisted(void **state)
 	free(copied);
 }
 
+/* Mail that comes in at the last moment: before the nth time that this is done
+ * with that mailbox. */
+static const char *late_what, *late_box;
+static unsigned late_nth;
+static bool renumber;
+
+static void
+come_late(struct mem_store *s, const char *what, const char *mailbox)
+{
+	if (late_nth == 0 || strcmp(what, late_what) != 0 ||
+	    strncmp(mailbox, late_box, strlen(late_box)) != 0 ||
+	    --late_nth > 0)
+		return;
+	fixture_add(s, late_box, 7777, "", 0, "", 700000000);
+}
+
+/* It must be there afterwards, under its mailbox's name. */
+static void
+late(const char *what, unsigned nth, int want)
+{
+	char *there;
+
+	start_over();
+	assert_int_equal(fixture_run(&fx), 0);
+	late_what = what;
+	late_box = "Sent";
+	late_nth = nth;
+	fx.tgt->new_uidvalidity = renumber;
+	fx.tgt->on_change = come_late;
+	assert_int_equal(fixture_undo(&fx, true), want);
+	fx.tgt->on_change = NULL;
+	there = fixture_contents(fx.tgt, "Sent");
+	assert_non_null(strstr(there, "number 7777"));
+	assert_null(strstr(there, "number 0900"));
+	free(there);
+	for (struct mem_folder *f = fx.tgt->folders; f; f = f->next)
+		assert_null(strstr(f->name, "-mailhaul-"));
+	assert_int_equal(number("SELECT count(*) FROM op WHERE kind LIKE"
+	    " 'undo%' AND state = 0"), 0);
+	/* It can be copied again. */
+	fx.set.merge_existing = true;
+	assert_int_equal(fixture_run(&fx), 0);
+	fx.set.merge_existing = false;
+}
+
+static void
+test_last_moment(void **state)
+{
+	(void)state;
+	for (int renumbers = 0; renumbers < 2; renumbers++) {
+		renumber = renumbers == 1;
+		late("subscribe", 1, 0);
+		late("rename", 1, 0);
+		/* Delivered to the old name: a new one, and it stays. */
+		late("delete", 1, 0);
+	}
+	renumber = false;
+}
+
+/* Made below it at the last moment: it goes along, and comes back. */
+static void
+make_below(struct mem_store *s, const char *what, const char *mailbox)
+{
+	if (strcmp(what, "rename") != 0 || strcmp(mailbox, "Sent") != 0)
+		return;
+	fixture_add(s, "Sent/New/er", 7777, "", 0, "", 700000000);
+	fixture_add(s, "Sent/New", 7778, "", 0, "", 700000000);
+	s->on_change = NULL;
+}
+
+static void
+test_made_below(void **state)
+{
+	char *there;
+
+	(void)state;
+	assert_int_equal(fixture_run(&fx), 0);
+	fx.tgt->on_change = make_below;
+	assert_int_equal(fixture_undo(&fx, true), 0);
+	there = fixture_contents(fx.tgt, "Sent/New/er");
+	assert_non_null(strstr(there, "number 7777"));
+	free(there);
+	there = fixture_contents(fx.tgt, "Sent/New");
+	assert_non_null(strstr(there, "number 7778"));
+	free(there);
+	for (struct mem_folder *f = fx.tgt->folders; f; f = f->next)
+		assert_null(strstr(f->name, "-mailhaul-"));
+}
+
+/* Where mailboxes keep their names a look before the end has to do. */
+static void
+test_last_moment_no_rename(void **state)
+{
+	char *there;
+
+	(void)state;
+	assert_int_equal(fixture_run(&fx), 0);
+	fx.tgt->no_rename = true;
+	late_what = "subscribe";
+	late_box = "Sent";
+	late_nth = 1;
+	fx.tgt->on_change = come_late;
+	assert_int_equal(fixture_undo(&fx, true), 0);
+	fx.tgt->on_change = NULL;
+	there = fixture_contents(fx.tgt, "Sent");
+	assert_non_null(strstr(there, "number 7777"));
+	free(there);
+	assert_non_null(mem_folder_get(fx.tgt, "Sent", false));
+	assert_true(mem_folder_get(fx.tgt, "Sent", false)->subscribed);
+	assert_null(mem_folder_get(fx.tgt, "Empty", false));
+}
+
+/* One that its user has deleted, and made anew: his own, though it is empty. */
+static void
+test_parent_made_anew(void **state)
+{
+	struct mem_folder **fp, *f;
+
+	(void)state;
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_non_null(mem_folder_get(fx.tgt, "Deep/er", false));
+	for (fp = &fx.tgt->folders; (f = *fp) != NULL;)
+		if (strncmp(f->name, "Deep", 4) == 0)
+			*fp = f->next;
+		else
+			fp = &f->next;
+	assert_non_null(mem_folder_get(fx.tgt, "Deep/er", true));
+	assert_int_equal(fixture_undo(&fx, true), 0);
+	assert_non_null(mem_folder_get(fx.tgt, "Deep/er", false));
+	assert_null(mem_folder_get(fx.tgt, "Empty", false));
+	assert_int_equal(number("SELECT count(*) FROM op WHERE kind ="
+	    " 'create-parent'"), 0);
+}
+
+/* Renamed with what is below it, it is ours under its new name, and the old
+ * name is not. */
+static void
+test_parent_renamed(void **state)
+{
+	char *before = text_of(fx.tgt);
+	struct err e;
+
+	(void)state;
+	for (int renumbers = 0; renumbers < 2; renumbers++) {
+		start_over();
+		fx.tgt->new_uidvalidity = renumbers == 1;
+		fx.set.apply_renames = false;
+		rules_free(&fx.rules);
+		fx.set.rules = fx.rules = rules_new();
+		fixture_add(fx.src, "Deep", 960, "", 0, "", 1500000000);
+		assert_int_equal(fixture_run(&fx), 0);
+		/* By hand: Deep/er goes along, and has no row. */
+		assert_int_equal(rules_add_map(fx.rules, "Deep/ -> Tief/",
+		    &e), 0);
+		fx.set.apply_renames = true;
+		assert_int_equal(fixture_run(&fx), 0);
+		assert_non_null(mem_folder_get(fx.tgt, "Tief/er", false));
+		assert_int_equal(number("SELECT count(*) FROM op WHERE kind ="
+		    " 'create-parent' AND name = 'Tief/er'"), 1);
+		assert_int_equal(number("SELECT count(*) FROM op WHERE kind ="
+		    " 'create-parent' AND name LIKE 'Deep%'"), 0);
+		mem_folder_get(fx.tgt, "Deep/er", true);	/* his own */
+		assert_int_equal(fixture_undo(&fx, true), 0);
+		assert_non_null(mem_folder_get(fx.tgt, "Deep/er", false));
+		assert_null(mem_folder_get(fx.tgt, "Tief/er", false));
+		assert_null(mem_folder_get(fx.tgt, "Tief", false));
+	}
+	free(before);
+}
+
+/* Those that a rename makes above the new name are ours as well. */
+static void
+test_parent_of_renamed(void **state)
+{
+	char *before = text_of(fx.tgt);
+	struct err e;
+
+	(void)state;
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(rules_add_map(fx.rules, "Sent -> Deeper/down/Sent",
+	    &e), 0);
+	fx.set.apply_renames = true;
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_non_null(mem_folder_get(fx.tgt, "Deeper/down", false));
+	assert_int_equal(fixture_undo(&fx, true), 0);
+	assert_null(mem_folder_get(fx.tgt, "Deeper/down", false));
+	assert_null(mem_folder_get(fx.tgt, "Deeper", false));
+	assert_target_is(before);
+	free(before);
+}
+
+/* Between the look and the batch: flagged by its user, and no MODSEQ tells. */
+static void
+flag_late(struct mem_store *s, const char *what, const char *mailbox)
+{
+	struct mem_folder *f = mem_folder_get(s, "Work/Old", false);
+
+	if (strcmp(what, "open") != 0 || strcmp(mailbox, "Work/Old") != 0 ||
+	    f == NULL || f->first == NULL || f->first->next == NULL)
+		return;
+	mem_set_flags(f, f->first->uid, MSG_SEEN | MSG_FLAGGED);
+	s->on_change = NULL;
+}
+
+static void
+test_flagged_late(void **state)
+{
+	char *there;
+
+	(void)state;
+	for (int no_modseq = 0; no_modseq < 2; no_modseq++) {
+		start_over();
+		fx.tgt->no_modseq = no_modseq == 1;
+		assert_int_equal(fixture_run(&fx), 0);
+		fx.tgt->on_change = flag_late;
+		assert_int_equal(fixture_undo(&fx, true), 1);
+		assert_int_equal(fx.told->changed, 0);	/* as it was told */
+		there = fixture_contents(fx.tgt, "Work/Old");
+		assert_non_null(strstr(there, "number 0800"));
+		assert_null(strstr(there, "number 0801"));
+		/* Not marked as deleted. */
+		assert_int_equal(strtoul(there, NULL, 10), MSG_SEEN |
+		    MSG_FLAGGED);
+		free(there);
+	}
+}
+
 #ifdef MAILHAUL_FAULTS
 static int
 faulty_undo(const char *spec)
@@ -711,6 +938,13 @@ main(void)
 		cmocka_unit_test_setup(test_shared_target, setup),
 		cmocka_unit_test_setup(test_undone_is_new, setup),
 		cmocka_unit_test_setup(test_unlisted, setup),
+		cmocka_unit_test_setup(test_last_moment, setup),
+		cmocka_unit_test_setup(test_made_below, setup),
+		cmocka_unit_test_setup(test_last_moment_no_rename, setup),
+		cmocka_unit_test_setup(test_parent_made_anew, setup),
+		cmocka_unit_test_setup(test_parent_renamed, setup),
+		cmocka_unit_test_setup(test_parent_of_renamed, setup),
+		cmocka_unit_test_setup(test_flagged_late, setup),
 #ifdef MAILHAUL_FAULTS
 		cmocka_unit_test_setup(test_cut_off_rename, setup),
 		cmocka_unit_test_setup(test_undone_is_new_killed, setup),

@@ -9,11 +9,13 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/xmalloc.h"
 #include "log.h"
+#include "people.h"
 
 #define REGION ((size_t)256 << 20)
 
@@ -50,6 +52,7 @@ fixture_start(struct fixture *f)
 	f->set.cap_raise_ms = 600000;
 	f->set.delete_limit = UNKNOWN64;
 	f->set.subscribe = SUBSCRIBE_AUTO;
+	f->set.acl = true;
 	f->set.rules = f->rules;
 	f->set.refusal_rule = "repair=no";
 	f->set.selection_rule = "";
@@ -175,6 +178,20 @@ make_account(struct account *a, const char *name, const char *source,
 		abort();
 }
 
+/* With the state open and before anything else, as long as the test wants. */
+static void
+wait_at_start(void)
+{
+	const char *name = getenv("FIXTURE_SLOW");
+	struct timespec t = { 0, 5000000 };
+
+	if (name == NULL)
+		return;
+	fclose(fopen(name, "w"));
+	while (access(name, F_OK) == 0)
+		nanosleep(&t, NULL);
+}
+
 static int
 run_child(struct fixture *f)
 {
@@ -188,10 +205,14 @@ run_child(struct fixture *f)
 	    .start_ms = f->started_ms };
 	struct account accounts[1 + FIXTURE_MORE] = { 0 };
 	struct account *list[1 + FIXTURE_MORE];
+	struct accounts *known = NULL;
+	struct people *people = NULL;
+	struct buf errors;
 	struct pool_result r;
 	struct err e;
 	bool created;
 
+	buf_init(&errors, 1 << 16);
 	for (unsigned i = 0; i <= f->more; i++) {
 		list[i] = &accounts[i];
 		if (i == 0)
@@ -206,9 +227,16 @@ run_child(struct fixture *f)
 		accounts[i].expect = f->expect;
 		accounts[i].quota = f->quota;
 	}
+	if (f->people != NULL) {
+		accounts_read_text(&known, "list", f->people,
+		    strlen(f->people), true, &errors);
+		people = people_new(known, NULL);
+		run.people = people;
+	}
 	if (state_open(&run.state, f->state, &created, &e) == -1)
 		return failed_run(&e);
 	state_set_log(run.state, log);
+	wait_at_start();
 	if (pass_begin(run.state, "test", &e) == -1 ||
 	    pool_run(&run, list, 1 + f->more, NULL, NULL, &r, &e) == -1)
 		return failed_run(&e);
@@ -224,6 +252,9 @@ run_child(struct fixture *f)
 	if (pass_end(run.state, 0, &e) == -1)
 		return 75;
 	state_close(&run.state);
+	people_free(&people);
+	accounts_free(&known);
+	buf_release(&errors);
 	log_free(&log);
 	if (r.stopped > 0)
 		return 75;

@@ -30,6 +30,7 @@ struct fixture {
 	struct quota_rule quota;	/* of the account */
 	const char	*target_user;	/* "joe" */
 	struct undo_box	*told;		/* sums of the last undo */
+	const char	*people;	/* the account list, for who is who */
 };
 
 void	fixture_start(struct fixture *);
@@ -44,7 +45,8 @@ int	fixture_run(struct fixture *);
 int	fixture_undo(struct fixture *, bool apply);
 /* Changes the state behind everybody's back. */
 void	fixture_sql(struct fixture *, const char *sql);
-/* The same in two parts: the run's pid, and its end. */
+/* The same in two parts: the run's pid, and its end.  With FIXTURE_SLOW=FILE it
+ * makes that file when it holds the state, and waits until it is gone. */
 pid_t	fixture_begin(struct fixture *);
 int	fixture_end(pid_t);
 /* So many accounts besides the first, with stores of their own. */
