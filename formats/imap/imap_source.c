@@ -167,6 +167,7 @@ source_imap_folder_open(struct source *src, struct folder_info *f,
 	struct buf now;
 	int rc;
 
+	imap_only_end(m);
 	rc = imap_select(m->s, f->raw_name, true, &sel, e);
 	if (rc == 0) {
 		err_set(e, ERR_MAILBOX, "there is no mailbox %.100s",
@@ -356,6 +357,8 @@ next_chunk(struct imap_from *m, struct err *e)
 
 	if (drain(m, e) == -1)
 		return -1;
+	if (m->only != NULL)
+		return imap_only_chunk(m, e);
 	m->to_list -= s->expunged < m->to_list ? s->expunged : m->to_list;
 	m->count -= s->expunged < m->count ? s->expunged : m->count;
 	s->expunged = 0;
@@ -754,6 +757,7 @@ const struct source_ops imap_source = {
 	.list = imap_from_list,
 	.folder_open = source_imap_folder_open,
 	.next = source_imap_next,
+	.only = imap_from_only,
 	.want = source_imap_want,
 	.content = source_imap_content,
 	.folder_count = source_imap_count,

@@ -134,6 +134,10 @@ class Common:
         self.copy()
         self.check(expected)
         self.assertLessEqual(self.proxy.commands["STORE"], 5, self.proxy.log)
+        # both looks are at those that have changed, by their UIDs
+        looks = [str(args) for _, _, name, args in self.proxy.log if name == "FETCH" and "FLAGS" in str(args)]
+        self.assertEqual(len(looks), 2, self.proxy.log)
+        self.assertFalse([args for args in looks if str(COUNT) in args.split("(")[0]], looks)
         self.assertEqual(self.proxy.messages, 0)
         # what the user cleared stays so, whatever else the source has
         both(15, "F", expected[15][1])
