@@ -265,7 +265,7 @@ answered(struct merging *g, const struct flag_change *c, size_t n)
 	for (size_t i = 0; i < g->n && k < n; i++) {
 		struct merge_item *it = &g->items[i];
 
-		if (it->state != MERGE_TODO || c[k].uid != it->uid)
+		if (it->state != MERGE_OPEN || c[k].uid != it->uid)
 			continue;
 		if (c[k].result == FLAG_DONE)
 			it->state = MERGE_SENT;
@@ -290,7 +290,7 @@ send_changes(struct merging *g, struct err *e)
 	for (size_t i = 0; i < g->n; i++) {
 		struct merge_item *it = &g->items[i];
 
-		if (it->state != MERGE_TODO)
+		if (it->state != MERGE_OPEN)
 			continue;
 		c[n].uid = it->uid;
 		c[n].add = it->merge.add;
@@ -366,9 +366,9 @@ merge_chunk(struct merging *g, struct err *e)
 		for (size_t i = 0; i < g->n; i++)
 			if (g->items[i].state == MERGE_SENT)
 				confirm(g, &g->items[i]);
-			else if (g->items[i].state == MERGE_TODO)
+			else if (g->items[i].state == MERGE_OPEN)
 				decide(g, &g->items[i]);
-		if (in_state(g, MERGE_TODO) == 0)
+		if (in_state(g, MERGE_OPEN) == 0)
 			break;
 		if (!fault_mutated("merge-plan") && merge_plan(state, g->p->id,
 		    g->items, g->n, e) == -1)
@@ -380,16 +380,16 @@ merge_chunk(struct merging *g, struct err *e)
 		if (rc == 0) {
 			/* Whether some were changed is seen the next time. */
 			for (size_t i = 0; i < g->n; i++)
-				if (g->items[i].state == MERGE_TODO)
+				if (g->items[i].state == MERGE_OPEN)
 					g->items[i].state = MERGE_SENT;
 			break;
 		}
 		fault_point("merge.sent");
 		/* Who was changed meanwhile was not changed by us. */
-		if (in_state(g, MERGE_TODO) > 0 && record(g, e) == -1)
+		if (in_state(g, MERGE_OPEN) > 0 && record(g, e) == -1)
 			return -1;
 	}
-	if (in_state(g, MERGE_TODO) > 0)
+	if (in_state(g, MERGE_OPEN) > 0)
 		g->w->later = true;
 	if (record(g, e) == -1)
 		return -1;
@@ -534,7 +534,7 @@ merge_settle(struct walk *w, const struct folder_state *f, struct err *e)
 		if (rc == -1 || (rc = look_at(g, e)) == -1)
 			break;
 		for (size_t i = 0; i < g->n; i++)
-			if (g->items[i].state == MERGE_TODO)
+			if (g->items[i].state == MERGE_OPEN)
 				settle_one(g, &g->items[i]);
 		if ((rc = record(g, e)) == -1)
 			break;

@@ -8,7 +8,7 @@
 #define MERGE_CHUNK	500	/* messages looked at together */
 
 enum merge_state {
-	MERGE_TODO,	/* its flags at the target are not known */
+	MERGE_OPEN,	/* its flags at the target are not known */
 	MERGE_SENT,	/* changed: what is there now goes into its row */
 	MERGE_FINAL,	/* the row is to be put */
 	MERGE_ENDED
@@ -62,7 +62,7 @@ int	merge_load(struct db *, int64_t mailbox_id, int64_t account_id,
  * still to be done. */
 int	merge_begun(struct db *, int64_t mailbox_id, struct merge_item *,
 	    size_t max, size_t *n, struct arena *, struct err *);
-/* Before changes: those in state TODO with changes of the n.  Durable on
+/* Before changes: those in state OPEN with changes of the n.  Durable on
  * return; from here on the mailbox is not "unchanged". */
 int	merge_plan(struct state *, int64_t mailbox_id, struct merge_item *,
 	    size_t n, struct err *);

@@ -124,7 +124,7 @@ apply_plan(struct db *db, void *arg, struct err *e)
 	for (size_t i = 0; i < p->n; i++) {
 		const struct merge_item *it = &p->items[i];
 
-		if (it->state != MERGE_TODO || !it->merge.changes)
+		if (it->state != MERGE_OPEN || !it->merge.changes)
 			continue;
 		if (keyword_set(db, it->sides.src.kw, &src_kw, e) == -1 ||
 		    keyword_set(db, it->merge.result.kw, &tgt_kw, e) == -1 ||
@@ -151,7 +151,7 @@ merge_plan(struct state *s, int64_t mailbox_id, struct merge_item *items,
 		return -1;
 	for (size_t i = 0; i < n; i++)
 		items[i].pending = items[i].pending ||
-		    (items[i].state == MERGE_TODO && items[i].merge.changes);
+		    (items[i].state == MERGE_OPEN && items[i].merge.changes);
 	return 0;
 }
 

@@ -51,7 +51,7 @@ load(struct merging *g, int64_t state, struct err *e)
 	return rc == -1 ? -1 : 0;
 }
 
-/* In the state: items TODO are begun, FINAL ones are gone from the target, of
+/* In the state: items OPEN are begun, FINAL ones are gone from the target, of
  * the ENDED ones nothing more is wanted. */
 struct note_arg { struct merging *g; };
 
@@ -63,7 +63,7 @@ apply_note(struct db *db, void *arg, struct err *e)
 	for (size_t i = 0; i < g->n; i++) {
 		const struct merge_item *it = &g->items[i];
 
-		if (it->state == MERGE_TODO) {
+		if (it->state == MERGE_OPEN) {
 			if (db_run(db, e, "UPDATE removal SET state = 1 WHERE"
 			    " mailbox_id = ?1 AND key = ?2", "ib", g->p->id,
 			    it->key, it->key_len) == -1)
@@ -97,14 +97,14 @@ note(struct merging *g, struct err *e)
 	return state_call(g->l->run->state, apply_note, &arg, e);
 }
 
-/* Which of them may go: TODO; what is gone already is FINAL. */
+/* Which of them may go: OPEN; what is gone already is FINAL. */
 static void
 decide(struct merging *g)
 {
 	for (size_t i = 0; i < g->n; i++) {
 		struct merge_item *it = &g->items[i];
 
-		if (it->state != MERGE_TODO)
+		if (it->state != MERGE_OPEN)
 			continue;
 		if (!it->there)
 			it->state = MERGE_FINAL;
@@ -126,7 +126,7 @@ still_to_go(const struct merging *g, uint32_t *uids)
 	size_t n = 0;
 
 	for (size_t i = 0; i < g->n; i++)
-		if (g->items[i].state == MERGE_TODO)
+		if (g->items[i].state == MERGE_OPEN)
 			uids[n++] = g->items[i].uid;
 	return n;
 }
@@ -198,7 +198,7 @@ remove_chunk(struct merging *g, const char *dest, struct err *e)
 	for (size_t i = 0; i < g->n; i++) {
 		struct merge_item *it = &g->items[i];
 
-		if (it->state != MERGE_TODO)
+		if (it->state != MERGE_OPEN)
 			continue;
 		it->state = it->there ? MERGE_ENDED : MERGE_FINAL;
 		if (it->there)
@@ -375,7 +375,7 @@ unmark(struct merging *g, struct err *e)
 		struct merge_item *it = &g->items[i];
 		struct flag_set ours = it->sides.tgt_row;
 
-		if (it->state != MERGE_TODO || !it->there || !it->same ||
+		if (it->state != MERGE_OPEN || !it->there || !it->same ||
 		    (ours.flags & MSG_DELETED))
 			continue;
 		ours.flags |= MSG_DELETED;
@@ -408,7 +408,7 @@ settle_one(struct lane *l, struct pair *p, struct err *e)
 		    -1)
 			break;
 		for (size_t i = 0; i < g->n; i++)
-			if (g->items[i].state == MERGE_TODO)
+			if (g->items[i].state == MERGE_OPEN)
 				g->items[i].state = g->items[i].there ?
 				    MERGE_ENDED : MERGE_FINAL;
 		rc = note(g, e);
