@@ -108,6 +108,9 @@ static int
 make_pairs(struct lane *l, struct account *a, struct err *e)
 {
 	struct pair **tail = &a->pairs;
+	struct mailbox_names *rows = arena_alloc(&a->arena, (l->nfolders + 1) *
+	    sizeof *rows);
+	size_t n = 0;
 
 	for (size_t i = 0; i < l->nfolders; i++) {
 		const struct folder_info *f = &l->folders[i];
@@ -122,13 +125,17 @@ make_pairs(struct lane *l, struct account *a, struct err *e)
 			continue;
 		}
 		p = new_pair(l, a, f, m);
-		if (mailbox_put(l->run->state, a->row.id, p->src_key, f->name,
-		    p->tgt_name, p->tgt_key, &p->id, e) == -1)
-			return -1;
+		rows[n++] = (struct mailbox_names){ p->src_key, f->name,
+		    p->tgt_name, p->tgt_key, 0 };
 		a->npairs++;
 		*tail = p;
 		tail = &p->next;
 	}
+	if (mailboxes_put(l->run->state, a->row.id, rows, n, e) == -1)
+		return -1;
+	n = 0;
+	for (struct pair *p = a->pairs; p != NULL; p = p->next)
+		p->id = rows[n++].id;
 	return mailboxes_gone(l->run->state, a->row.id, e);
 }
 
@@ -246,16 +253,52 @@ check_same_store(struct lane *l, struct account *a, struct err *e)
 	return 0;
 }
 
+struct box_key { const char *key; size_t box; };
+
+static int
+by_key(const void *pa, const void *pb)
+{
+	const struct box_key *a = pa, *b = pb;
+	int c = strcmp(a->key, b->key);
+
+	return c != 0 ? c : a->box < b->box ? -1 : a->box > b->box;
+}
+
+/* The names at the target as it compares them, sorted. */
+static void
+sort_boxes(struct lane *l, struct account *a)
+{
+	struct err e;
+
+	a->box_keys = arena_alloc(&a->arena, (a->view.n + 1) *
+	    sizeof *a->box_keys);
+	for (size_t i = 0; i < a->view.n; i++) {
+		a->box_keys[i].box = i;
+		if (target_name_key(l->tgt, &a->arena, a->view.boxes[i].name,
+		    &a->box_keys[i].key, &e) == -1)
+			a->box_keys[i].key = "";
+	}
+	if (a->view.n > 0)
+		qsort(a->box_keys, a->view.n, sizeof *a->box_keys, by_key);
+}
+
 const struct target_box *
 account_box(struct lane *l, struct account *a, const struct pair *p)
 {
-	const char *key;
-	struct err e;
+	size_t low = 0, high = a->view.n;
 
-	for (size_t i = 0; i < a->view.n; i++)
-		if (target_name_key(l->tgt, &a->arena, a->view.boxes[i].name,
-		    &key, &e) == 0 && strcmp(key, p->tgt_key) == 0)
-			return &a->view.boxes[i];
+	if (a->box_keys == NULL)
+		sort_boxes(l, a);
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+
+		if (strcmp(a->box_keys[mid].key, p->tgt_key) < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	if (low < a->view.n && strcmp(a->box_keys[low].key, p->tgt_key) == 0)
+		return &a->view.boxes[a->box_keys[low].box];
 	return NULL;
 }
 
@@ -274,6 +317,7 @@ survey(struct lane *l, struct account *a, struct err *e)
 		names[n++] = p->tgt_name;
 	rc = target_survey(l->tgt, &a->arena, names, n, l->run->planning,
 	    &a->view, e);
+	a->box_keys = NULL;
 	a->viewed = rc == 0;
 	return rc == -1 ? err_ctx(e, "target") : 0;
 }
@@ -331,6 +375,7 @@ account_begin(struct lane *l, struct account *a, struct err *e)
 	a->viewed = a->user_missing = a->shares = false;
 	a->strange = a->compared = 0;
 	a->unproven = false;
+	a->box_keys = NULL;
 	memset(&a->view, 0, sizeof a->view);
 	if (account_register(l, a, e) == -1 ||
 	    undo_pending(l->reader, a->row.id, &undoing, e) == -1)

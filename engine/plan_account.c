@@ -55,14 +55,30 @@ source_kind(const struct account *a, const struct err *e)
 	return e->retry || e->scope == ERR_HOST ? "source" : "changed-source";
 }
 
+/* What the stores had to say. */
+static void
+take_notes(struct steps *s)
+{
+	struct lane *l = s->l;
+	const struct row_issue *i;
+
+	for (i = l->notes != NULL ? l->notes->issues : NULL; i != NULL;
+	    i = i->next)
+		plan_add(&s->pa->warnings, &s->pa->arena, i->kind, NULL,
+		    i->reason);
+	changes_free(l->notes);
+	l->notes = NULL;
+}
+
 /* Both sides as far as they go, then names and checks. */
 static int
 take_steps(struct steps *s, struct err *e)
 {
 	struct lane *l = s->l;
 	struct account *a = s->a;
-	struct err why;
 	bool begun, from, to;
+	struct changes *notes;
+	struct err why;
 
 	begun = account_begin(l, a, &why) == 0;
 	if (!begun && problem(s, a->old_user != NULL ? "changed-user" :
@@ -77,7 +93,12 @@ take_steps(struct steps *s, struct err *e)
 		if (s->pa->held)
 			return 0;
 	}
+	/* What the target says of itself, before walks post it. */
+	notes = l->notes;
+	l->notes = NULL;
 	to = account_target(l, a, &why) == 0;
+	take_notes(s);
+	l->notes = notes;
 	s->pa->opened[SIDE_TARGET] |= l->tgt != NULL;
 	if (!to) {
 		s->pa->user_missing = why.cause == CAUSE_MISSING;
@@ -96,21 +117,6 @@ take_steps(struct steps *s, struct err *e)
 		return problem(s, why.retry ? "target" : a->strange > 0 ?
 		    "strangers-mail" : "changed-source", &why, e);
 	return 0;
-}
-
-/* What the stores had to say. */
-static void
-take_notes(struct steps *s)
-{
-	struct lane *l = s->l;
-	const struct row_issue *i;
-
-	for (i = l->notes != NULL ? l->notes->issues : NULL; i != NULL;
-	    i = i->next)
-		plan_add(&s->pa->warnings, &s->pa->arena, i->kind, NULL,
-		    i->reason);
-	changes_free(l->notes);
-	l->notes = NULL;
 }
 
 static struct pair *

@@ -186,11 +186,12 @@ recognise(struct lane *l, struct pair *p, bool *known, bool *met,
 	if (!*known)
 		goto out;
 	rc = -1;
+	w.folder->some = true;
 	if (db_run(l->scratch, e, "DELETE FROM seen", "") == -1 ||
 	    source_folder_open(l->src, w.folder, token_unwrap(l->run->set,
 	    NULL, &w.row.token, &token) ? &token : NULL, 0, &delta, e) == -1)
 		goto out;
-	*met = delta == DELTA_UNCHANGED;
+	*met = delta != DELTA_FULL;
 	for (rc = 1; rc == 1 && !*met;) {
 		arena_reset(&w.arena);
 		rc = source_next(l->src, &w.arena, &m, e);
@@ -201,6 +202,8 @@ recognise(struct lane *l, struct pair *p, bool *known, bool *met,
 	if (rc == -1)
 		pair_changed(p, w.folder, e);
 out:
+	if (w.folder != NULL)
+		w.folder->some = false;
 	buf_release(&token);
 	walk_release(&w);
 	return rc;

@@ -136,7 +136,11 @@ removal_collect(struct walk *w, bool complete, struct err *e)
 	const char *why;
 	int rc = 0;
 
-	w->gone = w->rows_met < w->rows_before;
+	/* All that the token knew is there. */
+	w->gone = w->some ? token_gone(&w->row.token) : w->rows_met <
+	    w->rows_before;
+	if (w->some)
+		return 0;
 	if (!w->gone || !removal_wanted(l))
 		return 0;
 	if ((why = why_not(w, complete)) != NULL) {

@@ -215,28 +215,47 @@ account_outcome(struct state *s, int64_t id, const char *outcome,
 /* Mailboxes. */
 
 struct mailbox_arg {
-	int64_t account_id, id;
-	const char *src_key, *src_name, *tgt_name, *tgt_key;
-	int64_t pass;
+	int64_t account_id, pass;
+	struct mailbox_names *m;
+	size_t n;
 };
 
 static int
-apply_mailbox(struct db *db, void *arg, struct err *e)
+put_one_mailbox(struct db *db, const struct mailbox_arg *a,
+    struct mailbox_names *m, struct err *e)
 {
-	struct mailbox_arg *m = arg;
-
 	if (db_run(db, e, "INSERT INTO mailbox (account_id, src_key, src_name,"
 	    " tgt_name, tgt_key, listed) VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON"
 	    " CONFLICT (account_id, src_key) DO UPDATE SET src_name = ?3,"
 	    " listed = ?6, tgt_name = iif(?4 = '', tgt_name, ?4), tgt_key"
 	    " = iif(?4 = '', tgt_key, ?5), outcome = iif(outcome ="
-	    " 'gone', 'new', outcome)", "ibsssi", m->account_id, m->src_key,
+	    " 'gone', 'new', outcome)", "ibsssi", a->account_id, m->src_key,
 	    strlen(m->src_key), m->src_name, m->tgt_name, m->tgt_key,
-	    m->pass) == -1)
+	    a->pass) == -1)
 		return -1;
 	return db_number(db, e, &m->id, 0, "SELECT id FROM mailbox WHERE"
-	    " account_id = ?1 AND src_key = ?2", "ib", m->account_id,
+	    " account_id = ?1 AND src_key = ?2", "ib", a->account_id,
 	    m->src_key, strlen(m->src_key));
+}
+
+static int
+apply_mailboxes(struct db *db, void *arg, struct err *e)
+{
+	const struct mailbox_arg *a = arg;
+
+	for (size_t i = 0; i < a->n; i++)
+		if (put_one_mailbox(db, a, &a->m[i], e) == -1)
+			return -1;
+	return 0;
+}
+
+int
+mailboxes_put(struct state *s, int64_t account_id, struct mailbox_names *m,
+    size_t n, struct err *e)
+{
+	struct mailbox_arg a = { account_id, state_pass(s), m, n };
+
+	return n == 0 ? 0 : state_call(s, apply_mailboxes, &a, e);
 }
 
 int
@@ -244,10 +263,9 @@ mailbox_put(struct state *s, int64_t account_id, const char *src_key,
     const char *src_name, const char *tgt_name, const char *tgt_key,
     int64_t *id, struct err *e)
 {
-	struct mailbox_arg m = { account_id, 0, src_key, src_name, tgt_name,
-	    tgt_key, state_pass(s) };
+	struct mailbox_names m = { src_key, src_name, tgt_name, tgt_key, 0 };
 
-	if (state_call(s, apply_mailbox, &m, e) == -1)
+	if (mailboxes_put(s, account_id, &m, 1, e) == -1)
 		return -1;
 	*id = m.id;
 	return 0;
@@ -321,7 +339,8 @@ mailbox_load(struct db *db, int64_t id, struct row_mailbox *m, struct err *e)
 	st = db_query(db, e, "SELECT src_uidvalidity, tgt_uidvalidity,"
 	    " tgt_uidnext, tgt_modseq, tgt_messages, made_by_us, outcome ="
 	    " 'done', source, copied, present, excluded, refused, failed,"
-	    " vanished, src_token FROM mailbox WHERE id = ?1", "i", id);
+	    " vanished, src_token, bytes, crlf_bytes, stripped FROM mailbox"
+	    " WHERE id = ?1", "i", id);
 	if (st == NULL)
 		return -1;
 	rc = db_step(db, st, e);
@@ -340,6 +359,9 @@ mailbox_load(struct db *db, int64_t id, struct row_mailbox *m, struct err *e)
 		if (sqlite3_column_bytes(st, 14) > 0)
 			buf_add(&m->token, sqlite3_column_blob(st, 14),
 			    (size_t)sqlite3_column_bytes(st, 14));
+		m->bytes = (uint64_t)sqlite3_column_int64(st, 15);
+		m->crlf_bytes = (uint64_t)sqlite3_column_int64(st, 16);
+		m->stripped = (uint64_t)sqlite3_column_int64(st, 17);
 	}
 	db_done(st);
 	if (rc != 1)

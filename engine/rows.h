@@ -170,6 +170,7 @@ struct row_mailbox {
 	bool		 made_by_us;
 	bool		 complete;	/* the last pass over it ended well */
 	uint64_t	 counts[OUTCOMES], source;
+	uint64_t	 bytes, crlf_bytes, stripped;
 	uint64_t	 rows;		/* messages with a target copy */
 	uint64_t	 extras;	/* not taken */
 	uint64_t	 intents;	/* open or in doubt */
@@ -180,6 +181,14 @@ struct row_mailbox {
 	struct buf	 token;		/* release it */
 };
 
+/* A mailbox of the source and its name at the target ("": as it was). */
+struct mailbox_names {
+	const char	*src_key, *src_name, *tgt_name, *tgt_key;
+	int64_t		 id;
+};
+/* Many in one transaction; each gets its id. */
+int	 mailboxes_put(struct state *, int64_t account_id,
+	    struct mailbox_names *, size_t n, struct err *);
 int	 mailbox_put(struct state *, int64_t account_id, const char *src_key,
 	    const char *src_name, const char *tgt_name, const char *tgt_key,
 	    int64_t *id, struct err *);

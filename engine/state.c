@@ -127,6 +127,8 @@ static const char schema_merge[] =
 "  WITHOUT ROWID;";
 
 static const char schema_rest[] =
+"CREATE INDEX op_name ON op (account_id, kind, name);"
+"CREATE INDEX op_mailbox ON op (mailbox_id);"
 "CREATE TABLE access (mailbox_id INTEGER NOT NULL, who TEXT NOT NULL,"
 "  account_id INTEGER NOT NULL, rights TEXT NOT NULL, target TEXT,"
 "  given TEXT, since INTEGER, pass INTEGER, PRIMARY KEY (mailbox_id, who))"

@@ -186,6 +186,10 @@ pair_ended(struct pool *pool, struct lane *l, struct account *a,
 		uv_mutex_lock(&pool->mutex);
 		return true;
 	}
+	/* The next try does without what broke this one. */
+	if (p->learnt)
+		a->tries = 0;
+	p->learnt = false;
 	if (!may_retry(pool, a, e)) {
 		a->failed = true;
 		a->err = *e;

@@ -10,7 +10,9 @@
 #include "merge.h"
 #include "removal.h"
 
-#define CHUNK	64		/* messages listed before contents are read */
+/* So much is listed before contents are read, and asked for at once. */
+#define CHUNK	256		/* messages */
+#define CHUNK_BYTES ((uint64_t)8 << 20)
 /* Before a token: token_unmerged(), token_gone(). */
 #define UNMERGED "!"
 #define GONE	"-"
@@ -232,12 +234,8 @@ take_extra(struct walk *w, const struct msg_meta *m, const void *key,
 	return 1;
 }
 
-/*
- * A file system that fails at one message puts the host on hold; one that
- * fails there each time has one bad file, and the others go on.
- */
-static bool
-stuck_here(struct pair *p, const struct msg_meta *m)
+static uint64_t
+hash_of(const struct msg_meta *m)
 {
 	const char *s = m->key != NULL ? m->key : m->where != NULL ? m->where :
 	    "";
@@ -245,10 +243,57 @@ stuck_here(struct pair *p, const struct msg_meta *m)
 
 	for (; *s != '\0'; s++)
 		hash = (hash ^ (unsigned char)*s) * 1099511628211u;
+	return hash;
+}
+
+static bool
+stuck_here(struct pair *p, const struct msg_meta *m)
+{
+	uint64_t hash = hash_of(m);
+
 	if (p->stuck != hash)
 		p->stuck_n = 0;
 	p->stuck = hash;
 	return ++p->stuck_n >= PAIR_TRIES;
+}
+
+/*
+ * A file system that fails at one message puts the host on hold, a server that
+ * hangs up at one ends the session: it is tried again.  What fails each time is
+ * one bad message, and the others go on: at once, or, where the session is
+ * gone, without asking for it in the next one.
+ */
+static void
+judge_trouble(struct walk *w, const struct msg_meta *m, struct err *e)
+{
+	bool network = w->l->account->src_uri->host != NULL;
+	struct pair *p = w->p;
+
+	if (e->at_target || e->cause == CAUSE_CANCELLED ||
+	    e->cause == CAUSE_CHANGED || (!network && e->scope != ERR_HOST) ||
+	    (network && (!e->retry || e->scope == ERR_MESSAGE ||
+	    e->scope == ERR_RUN)) || !stuck_here(p, m))
+		return;
+	if (!network || e->scope == ERR_MAILBOX)
+		e->scope = ERR_MESSAGE;
+	else if (p->nbroke < PAIR_BROKE) {
+		p->broke[p->nbroke++] = p->stuck;
+		p->learnt = true;
+	}
+}
+
+static bool
+broke_before(const struct pair *p, const struct msg_meta *m)
+{
+	uint64_t hash;
+
+	if (p->nbroke == 0)
+		return false;
+	hash = hash_of(m);
+	for (unsigned i = 0; i < p->nbroke; i++)
+		if (p->broke[i] == hash)
+			return true;
+	return false;
 }
 
 /* Reads one message's bytes and gives it its outcome, or sends it. */
@@ -289,9 +334,7 @@ read_one(struct walk *w, const struct msg_meta *m, struct err *e)
 		return 0;
 	}
 	if (rc == -1) {
-		if (e->scope == ERR_HOST && !e->at_target &&
-		    stuck_here(w->p, m))
-			e->scope = ERR_MESSAGE;
+		judge_trouble(w, m, e);
 		if (e->scope != ERR_MESSAGE)
 			return -1;
 		if (w->adopting) {
@@ -401,69 +444,131 @@ fail:
 	return -1;
 }
 
+/* The next messages that need to be read, with all others counted: 1, or 0
+ * when these are the last. */
+static int
+collect(struct walk *w, struct msg_meta *metas, size_t *n, struct err *e)
+{
+	struct lane *l = w->l;
+	uint64_t bytes = 0;
+	const char *rule;
+	bool other;
+	int rc;
+
+	for (*n = 0; *n < CHUNK && bytes < CHUNK_BYTES;) {
+		struct msg_meta *m = &metas[*n];
+
+		if ((rc = source_next(l->src, &w->arena, m, e)) != 1)
+			return rc;
+		if (!w->adopting)
+			lane_met(l, 1);
+		if (m->key != NULL) {
+			rc = known_row(w, m, m->key, strlen(m->key), NULL,
+			    &other, e);
+			if (rc == 1)
+				continue;
+			if (rc == -1)
+				return -1;
+		}
+		rule = rules_message(l->run->set->rules, m);
+		if (rule != NULL) {
+			w->keyless = w->keyless || m->key == NULL;
+			if (!w->adopting)
+				exclude(w, rule, m);
+			continue;
+		}
+		if (broke_before(w->p, m)) {
+			w->unmatched = true;
+			if (w->adopting)
+				continue;
+			count(w, OUT_FAILED, m, 0);
+			put_outcome(w, m, m->key, strlen(m->key), NULL,
+			    OUT_FAILED, "failed", "the source hung up each "
+			    "time that it was read");
+			continue;
+		}
+		if (m->size != UNKNOWN64)
+			bytes += m->size;
+		++*n;
+	}
+	return 1;
+}
+
+/* Reads them; one at which it stuck before is asked for alone. */
+static int
+read_chunk(struct walk *w, const struct msg_meta *metas, size_t n,
+    struct err *e)
+{
+	const struct msg_meta *want[CHUNK];
+	struct pair *p = w->p;
+	struct lane *l = w->l;
+	size_t i = 0, end;
+
+	for (size_t k = 0; k < n; k++)
+		want[k] = &metas[k];
+	for (; i < n && !lane_leaving(l); i = end) {
+		end = p->stuck_n == 0 ? n : i;
+		while (end < n && hash_of(&metas[end]) != p->stuck)
+			end++;
+		if (end == i)
+			end = i + 1;
+		if (source_want(l->src, want + i, end - i, e) == -1)
+			return -1;
+		for (size_t k = i; k < end && !lane_leaving(l); k++) {
+			w->read = UNKNOWN64;
+			if (read_one(w, &metas[k], e) == -1)
+				return -1;
+			/* Not with a content open, which may hold a lock. */
+			if (w->read != UNKNOWN64)
+				lane_pace(l, SIDE_SOURCE, w->read, 1);
+		}
+	}
+	if (!lane_leaving(l))
+		return 0;
+	err_retry(e, ERR_RUN, "stopped");
+	e->cause = CAUSE_CANCELLED;
+	return -1;
+}
+
+/* From nothing, or from what the last pass has closed with. */
+static void
+open_books(struct walk *w)
+{
+	struct tally *t = &w->tally;
+
+	memset(t, 0, sizeof *t);
+	memset(w->excluded, 0, sizeof w->excluded);
+	spill_free(&w->flagged);
+	w->unmerged = w->some;	/* nobody has looked at flags */
+	w->keyless = w->gone = false;
+	if (!w->some || w->adopting)
+		return;
+	memcpy(t->counts, w->row.counts, sizeof t->counts);
+	t->bytes = w->row.bytes;
+	t->crlf_bytes = w->row.crlf_bytes;
+	t->stripped = w->row.stripped;
+	lane_met(w->l, w->row.source);
+}
+
 int
 walk_all(struct walk *w, struct err *e)
 {
 	struct msg_meta metas[CHUNK];
-	const struct msg_meta *want[CHUNK];
 	struct lane *l = w->l;
-	const char *rule;
 	int64_t untaken;
-	bool other;
 	size_t n;
 	int rc = 1;
 
-	memset(&w->tally, 0, sizeof w->tally);
-	memset(w->excluded, 0, sizeof w->excluded);
-	spill_free(&w->flagged);
-	w->unmerged = w->keyless = w->gone = false;
+	open_books(w);
 	if (!w->adopting && removal_begin(w, e) == -1)
 		return -1;
 	if (db_run(l->scratch, e, "DELETE FROM seen", "") == -1)
 		return -1;
 	while (rc == 1) {
 		arena_reset(&w->arena);
-		for (n = 0; n < CHUNK;) {
-			struct msg_meta *m = &metas[n];
-
-			if ((rc = source_next(l->src, &w->arena, m, e)) != 1)
-				break;
-			if (!w->adopting)
-				lane_met(l, 1);
-			if (m->key != NULL) {
-				rc = known_row(w, m, m->key, strlen(m->key),
-				    NULL, &other, e);
-				if (rc == 1)
-					continue;
-				if (rc == -1)
-					break;
-				rc = 1;
-			}
-			rule = rules_message(l->run->set->rules, m);
-			if (rule != NULL) {
-				w->keyless = w->keyless || m->key == NULL;
-				if (!w->adopting)
-					exclude(w, rule, m);
-				continue;
-			}
-			want[n] = m;
-			n++;
-		}
-		if (rc == -1 || source_want(l->src, want, n, e) == -1)
+		if ((rc = collect(w, metas, &n, e)) == -1 ||
+		    read_chunk(w, metas, n, e) == -1)
 			return -1;
-		for (size_t i = 0; i < n && !lane_leaving(l); i++) {
-			w->read = UNKNOWN64;
-			if (read_one(w, &metas[i], e) == -1)
-				return -1;
-			/* Not with a content open, which may hold a lock. */
-			if (w->read != UNKNOWN64)
-				lane_pace(l, SIDE_SOURCE, w->read, 1);
-		}
-		if (lane_leaving(l)) {
-			err_retry(e, ERR_RUN, "stopped");
-			e->cause = CAUSE_CANCELLED;
-			return -1;
-		}
 		if (w->adopting) {
 			/* When nothing is left to adopt, reading on is
 			 * useless. */
@@ -504,6 +609,7 @@ walk_adopt(struct walk *w, struct err *e)
 		return -1;
 	w->row.any_row = true;
 	w->p->adopted = true;
+	w->some = false;
 	source_folder_close(w->l->src);
 	return source_folder_open(w->l->src, w->folder, NULL, 0, &delta,
 	    e);

@@ -120,6 +120,7 @@ struct folder_info {
 	size_t		 nacl;
 	bool		 stable;	/* set by the caller: it changed while it
 					 * was read; now let it not */
+	bool		 some;		/* set by the caller: DELTA_SOME will do */
 	uint64_t	 cookie;	/* the source's own */
 };
 

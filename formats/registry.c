@@ -2,6 +2,8 @@
 #include <stddef.h>
 
 #include "cgp/cgp_source.h"
+#include "cyrus/cyrus_source.h"
+#include "cyrus/cyrus_target.h"
 #include "dovecot/dovecot_target.h"
 #include "imap/imap_source.h"
 #include "imap/imap_target.h"
@@ -14,9 +16,10 @@
 
 const struct source_ops *const source_table[] = {
 	&mbox_source, &maildir_source, &dovecot_source, &cgp_source,
-	&imap_source, &mem_source, NULL
+	&imap_source, &cyrus_source, &mem_source, NULL
 };
 
 const struct target_ops *const target_table[] = {
-	&imap_target, &dovecot_target, &null_target, &mem_target, NULL
+	&imap_target, &dovecot_target, &cyrus_target, &null_target,
+	&mem_target, NULL
 };

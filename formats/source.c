@@ -57,8 +57,11 @@ source_open(struct source **sp, const struct store_conf *conf, struct err *e)
 	if ((ops = find_ops(conf->uri, e)) == NULL ||
 	    told(conf, ops->open(sp, conf, e), e) == -1)
 		return -1;
-	(*sp)->ops = ops;
-	(*sp)->conf = *conf;
+	/* One that has opened another in its place has set both. */
+	if ((*sp)->ops == NULL) {
+		(*sp)->ops = ops;
+		(*sp)->conf = *conf;
+	}
 	return 0;
 }
 

@@ -53,7 +53,8 @@ struct store_conf {
 
 enum delta {
 	DELTA_UNCHANGED,	/* as the token says: next() is not needed */
-	DELTA_SOME,		/* next(): new and changed ones only */
+	DELTA_SOME,		/* next(): new ones only; those that the token
+				 * knows are all there.  Only if f->some */
 	DELTA_FULL		/* next(): every message */
 };
 

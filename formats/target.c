@@ -57,8 +57,11 @@ target_open(struct target **tp, const struct store_conf *conf, struct err *e)
 	if ((ops = find_ops(conf->uri, e)) == NULL ||
 	    told(ops->open(tp, conf, e), e) == -1)
 		return -1;
-	(*tp)->ops = ops;
-	(*tp)->conf = *conf;
+	/* One that has opened another in its place has set both. */
+	if ((*tp)->ops == NULL) {
+		(*tp)->ops = ops;
+		(*tp)->conf = *conf;
+	}
 	return 0;
 }
 

@@ -9,14 +9,19 @@
 
 #define IMAP_LIST_S	600	/* STATUS of a mailbox may take its time, */
 #define IMAP_LISTS_S	3600	/* and there may be many */
+#define NAMES_MAX	((size_t)256 << 20)	/* bytes, of all mailboxes */
+#define IN_FLIGHT	100	/* STATUS commands */
 
 struct imap_listed *
 imap_boxes_find(struct imap_boxes *l, const char *name)
 {
-	/* STATUS comes right after its LIST. */
+	/* STATUS comes right after its LIST, or in the order that we ask. */
+	for (size_t i = l->found; i < l->n && i < l->found + 3; i++)
+		if (strcmp(l->b[i].name, name) == 0)
+			return &l->b[l->found = i];
 	for (size_t i = l->n; i > 0; i--)
 		if (strcmp(l->b[i - 1].name, name) == 0)
-			return &l->b[i - 1];
+			return &l->b[l->found = i - 1];
 	return NULL;
 }
 
@@ -90,8 +95,9 @@ list_line(struct imap_session *s, struct imap_boxes *l, bool lsub,
 	if ((t.type != IMAP_STRING && t.type != IMAP_ATOM) || t.len == 0 ||
 	    memchr(t.p, '\0', t.len) != NULL)
 		return imap_protocol(&s->r, "LIST without a name", e);
-	if (l->n > 1000000)
-		return imap_protocol(&s->r, "a million mailboxes", e);
+	l->bytes += t.len;
+	if (l->n > 1000000 || l->bytes > NAMES_MAX)
+		return imap_protocol(&s->r, "mailboxes without end", e);
 	if (lsub) {
 		/* \Noselect here: only something below is subscribed. */
 		to = imap_boxes_find(l, t.p);
@@ -205,53 +211,180 @@ only_below(struct imap_boxes *l, const char *root, char sep)
 	l->n = n;
 }
 
-int
-imap_boxes_ask(struct imap_session *s, struct imap_boxes *l, struct err *e)
+/* imap_try() with these limits. */
+static int
+try_list(struct imap_session *s, const char *cmd, struct imap_boxes *l,
+    struct imap_response *rs, struct err *e)
+{
+	unsigned tag;
+	int rc;
+
+	if (imap_send(s, cmd, &tag, e) == -1 || imap_flush(s, e) == -1)
+		return -1;
+	s->mild = true;
+	rc = imap_wait(s, tag, imap_boxes_data, l, rs, e);
+	s->mild = false;
+	return rc;
+}
+
+/* The plain form, sent. */
+static int
+send_list(struct imap_session *s, const char *verb, unsigned *tag,
+    struct err *e)
+{
+	struct buf cmd;
+	int rc;
+
+	buf_init(&cmd, 1 << 13);
+	rc = add_list(s, &cmd, verb, e);
+	if (rc == 0)
+		rc = imap_send(s, cmd.ptr, tag, e);
+	buf_release(&cmd);
+	return rc;
+}
+
+/* The plain form, and what is subscribed. */
+static int
+ask_plainly(struct imap_session *s, struct imap_boxes *l, struct err *e)
+{
+	struct imap_response rs;
+	unsigned tag, tag2;
+	struct err e2;
+	int rc, lsub;
+
+	if (send_list(s, "LIST", &tag, e) == -1 ||
+	    send_list(s, "LSUB", &tag2, e) == -1 || imap_flush(s, e) == -1 ||
+	    (rc = imap_wait(s, tag, imap_boxes_data, l, &rs, e)) == -1)
+		return -1;
+	if (rc == 0)
+		imap_no(&rs, ERR_ACCOUNT, e, "LIST");
+	/* Newer servers have no LSUB any more. */
+	s->mild = true;
+	lsub = imap_wait(s, tag2, imap_boxes_data, l, &rs, &e2);
+	s->mild = false;
+	if (lsub == -1) {
+		*e = e2;
+		return -1;
+	}
+	return rc == 1 ? 0 : -1;
+}
+
+static int
+ask_boxes(struct imap_session *s, struct imap_boxes *l, struct err *e)
 {
 	struct imap_response rs;
 	struct buf cmd;
-	unsigned tag, tag2 = 0;
-	bool ext = s->caps & CAP_LIST_EXTENDED;
 	int rc;
 
+	imap_stream_limits(s->st, IMAP_LIST_S, IMAP_LISTS_S);
+	if (!(s->caps & CAP_LIST_EXTENDED))
+		return ask_plainly(s, l, e);
 	buf_init(&cmd, 1 << 13);
 	if (add_list(s, &cmd, "LIST", e) == -1) {
 		buf_release(&cmd);
 		return -1;
 	}
-	if (ext) {
-		buf_addf(&cmd, " RETURN (SUBSCRIBED%s", s->caps &
-		    CAP_SPECIAL_USE ? " SPECIAL-USE" : "");
-		if (s->caps & CAP_LIST_STATUS)
-			/* Sizes are in Cyrus' index; elsewhere they may cost
-			 * reading all mail. */
-			buf_addf(&cmd, " STATUS (MESSAGES UIDNEXT UIDVALIDITY"
-			    "%s%s)", s->caps & CAP_CONDSTORE ?
-			    " HIGHESTMODSEQ" : "", s->dialect == IMAP_CYRUS &&
-			    s->caps & CAP_STATUS_SIZE ? " SIZE" : "");
-		buf_addc(&cmd, ')');
-	}
-	imap_stream_limits(s->st, IMAP_LIST_S, IMAP_LISTS_S);
-	rc = imap_send(s, cmd.ptr, &tag, e);
-	buf_reset(&cmd);
-	if (rc == 0 && !ext && (rc = add_list(s, &cmd, "LSUB", e)) == 0)
-		rc = imap_send(s, cmd.ptr, &tag2, e);
+	buf_addf(&cmd, " RETURN (SUBSCRIBED%s",
+	    s->caps & CAP_SPECIAL_USE ? " SPECIAL-USE" : "");
+	if (s->caps & CAP_LIST_STATUS)
+		/* Sizes are in Cyrus' index; elsewhere they may cost reading
+		 * all mail. */
+		buf_addf(&cmd, " STATUS (MESSAGES UIDNEXT UIDVALIDITY%s%s)",
+		    s->caps & CAP_CONDSTORE ? " HIGHESTMODSEQ" : "",
+		    s->dialect == IMAP_CYRUS && s->caps & CAP_STATUS_SIZE ?
+		    " SIZE" : "");
+	buf_addc(&cmd, ')');
+	rc = try_list(s, cmd.ptr, l, &rs, e);
 	buf_release(&cmd);
-	if (rc == 0)
-		rc = imap_flush(s, e);
-	if (rc == -1 || (rc = imap_wait(s, tag, imap_boxes_data, l, &rs,
-	    e)) == -1)
-		return -1;
-	if (rc == 0)
-		imap_no(&rs, ERR_ACCOUNT, e, "LIST");
-	if (tag2 != 0) {
-		struct err e2;
+	if (rc != 0)
+		return rc == 1 ? 0 : -1;
+	/* Announced, and refused all the same. */
+	s->caps &= ~(unsigned)(CAP_LIST_EXTENDED | CAP_LIST_STATUS);
+	imap_boxes_release(l);
+	memset(l, 0, sizeof *l);
+	return ask_plainly(s, l, e);
+}
 
-		if (imap_wait(s, tag2, imap_boxes_data, l, &rs, &e2) == -1) {
+int
+imap_boxes_ask(struct imap_session *s, struct imap_boxes *l, struct err *e)
+{
+	int rc = ask_boxes(s, l, e);
+
+	only_below(l, s->root, s->sep);
+	return rc;
+}
+
+/* One STATUS under way; the tag is 0 when the name cannot be sent. */
+static int
+send_status(struct imap_session *s, const char *name, unsigned *tag,
+    struct err *e)
+{
+	struct buf cmd;
+	int rc = 0;
+
+	*tag = 0;
+	buf_init(&cmd, 1 << 13);
+	buf_adds(&cmd, "STATUS ");
+	if (imap_quote(&cmd, name, strlen(name)) == 0) {
+		buf_addf(&cmd, " (MESSAGES UIDNEXT UIDVALIDITY%s)",
+		    s->caps & CAP_CONDSTORE ? " HIGHESTMODSEQ" : "");
+		rc = imap_send(s, cmd.ptr, tag, e);
+	}
+	buf_release(&cmd);
+	return rc;
+}
+
+/* The answers to n of them. */
+static int
+wait_status(struct imap_session *s, struct imap_boxes *l,
+    const unsigned *tags, size_t n, bool strict, struct err *e)
+{
+	struct imap_response rs;
+	bool later = false;
+	int rc;
+
+	for (size_t i = 0; i < n; i++) {
+		s->mild = true;
+		rc = imap_wait(s, tags[i], imap_boxes_data, l, &rs, e);
+		s->mild = false;
+		if (rc == -1)
+			return -1;
+		/* Without the right to ask, it is not known. */
+		if (rc == 0 && strict && !later &&
+		    imap_temporary(rs.code, rs.text)) {
+			imap_no(&rs, ERR_ACCOUNT, e, "STATUS");
+			later = true;
+		}
+	}
+	return later ? -1 : 0;
+}
+
+int
+imap_boxes_status(struct imap_session *s, struct imap_boxes *l, bool strict,
+    struct err *e)
+{
+	unsigned tags[IN_FLIGHT];
+	struct err e2;
+	size_t i = 0, k;
+
+	imap_stream_limits(s->st, IMAP_LIST_S, IMAP_LISTS_S);
+	while (i < l->n) {
+		for (k = 0; k < IN_FLIGHT && i < l->n; i++) {
+			struct imap_listed *b = &l->b[i];
+
+			if (!b->wanted || b->has_status || b->noselect)
+				continue;
+			if (send_status(s, b->name, &tags[k], e) == -1)
+				return -1;
+			if (tags[k] != 0)
+				k++;
+		}
+		if (imap_flush(s, e) == -1)
+			return -1;
+		if (wait_status(s, l, tags, k, strict, &e2) == -1) {
 			*e = e2;
 			return -1;
 		}
 	}
-	only_below(l, s->root, s->sep);
-	return rc == 1 ? 0 : -1;
+	return 0;
 }

@@ -12,6 +12,7 @@ struct imap_listed {
 	char		 sep;
 	unsigned	 use;
 	bool		 noselect, subscribed, has_status;
+	bool		 wanted;	/* by imap_boxes_status() */
 	struct imap_box	 status;
 	uint64_t	 size;		/* UNKNOWN64: not told */
 };
@@ -19,11 +20,17 @@ struct imap_listed {
 struct imap_boxes {
 	struct imap_listed *b;
 	size_t		 n, cap;
+	size_t		 bytes;		/* of all names */
+	size_t		 found;		/* by the last imap_boxes_find() */
 };
 
 /* All that LIST names, with STATUS where one command gives both. */
 int	imap_boxes_ask(struct imap_session *, struct imap_boxes *,
 	    struct err *);
+/* STATUS of the mailboxes that are wanted and have none, many at a time.  What a
+ * server does not tell of stays unknown; strict: not if it may tell later, -1. */
+int	imap_boxes_status(struct imap_session *, struct imap_boxes *,
+	    bool strict, struct err *);
 void	imap_boxes_release(struct imap_boxes *);
 struct imap_listed *imap_boxes_find(struct imap_boxes *, const char *name);
 struct imap_listed *imap_boxes_add(struct imap_boxes *, const char *name);

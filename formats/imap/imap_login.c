@@ -42,11 +42,12 @@ add_capability(struct imap_session *s, const char *w)
 		{ "QUOTA", CAP_QUOTA },
 		{ "STATUS=SIZE", CAP_STATUS_SIZE },
 		{ "DIGEST=SHA1", CAP_DIGEST_SHA1 },
+		{ "COMPRESS=DEFLATE", CAP_COMPRESS },
 		{ "ACL", CAP_ACL },
 		/* RFC 9051 has these built in. */
 		{ "IMAP4rev2", CAP_NAMESPACE | CAP_UIDPLUS | CAP_MOVE | CAP_ESEARCH |
 		    CAP_SASL_IR | CAP_SPECIAL_USE | CAP_LITERAL_MINUS |
-		    CAP_STATUS_SIZE }
+		    CAP_STATUS_SIZE | CAP_LIST_EXTENDED | CAP_LIST_STATUS }
 	};
 	uint64_t v;
 
@@ -540,19 +541,60 @@ introduce(struct imap_session *s, struct err *e)
 	if (imap_send(s, ns ? "NAMESPACE" : "LIST \"\" \"\"", &tag2,
 	    e) == -1 || imap_flush(s, e) == -1)
 		return -1;
-	if (ask_id && imap_wait(s, tag, id_data, &id, &rs, e) == -1)
-		return -1;
-	rc = imap_wait(s, tag2, ns ? namespace_data : delimiter_data, NULL,
-	    &rs, e);
+	s->mild = true;
+	rc = ask_id ? imap_wait(s, tag, id_data, &id, &rs, e) : 0;
+	if (rc != -1)
+		rc = imap_wait(s, tag2, ns ? namespace_data : delimiter_data,
+		    NULL, &rs, e);
+	s->mild = false;
+	if (rc == 0 && ns)	/* announced, and refused all the same */
+		rc = imap_run(s, "LIST \"\" \"\"", delimiter_data, NULL, &rs,
+		    e);
 	if (rc == -1)
 		return -1;
 	if (rc == 0)
-		return imap_no(&rs, ERR_ACCOUNT, e, "NAMESPACE");
+		return imap_no(&rs, ERR_ACCOUNT, e, "LIST");
 	if (s->prefix == NULL)
 		s->prefix = xstrdup("");
 	recognise(s, id.name);
 	identify(s, &id);
 	return 0;
+}
+
+/* Compression. */
+
+static int
+compress_mode(struct uri *u, char *mode, struct err *e)
+{
+	const char *v = uri_opt(u, "compress");
+
+	*mode = v == NULL ? 'a' : v[0];
+	if (v != NULL && strcmp(v, "auto") != 0 && strcmp(v, "yes") != 0 &&
+	    strcmp(v, "no") != 0)
+		return err_set(e, ERR_RUN, "compress=%.40s: auto, yes or no",
+		    v);
+	return 0;
+}
+
+/* Where it is wanted; a server that announces and refuses it is talked to
+ * without. */
+static int
+begin_compression(struct imap_session *s, struct err *e)
+{
+	struct imap_response rs;
+	char mode;
+	int rc;
+
+	if (compress_mode(s->conf->uri, &mode, e) == -1)
+		return -1;
+	if (!(s->caps & CAP_COMPRESS) || mode == 'n' ||
+	    (mode == 'a' && !imap_stream_far(s->st)))
+		return 0;
+	rc = imap_try(s, "COMPRESS DEFLATE", NULL, NULL, &rs, e);
+	if (rc != 1)
+		return rc;
+	imap_trace_note(s->trace, "compressed from here on");
+	return imap_stream_compress(s->st, e);
 }
 
 /* What is known of servers, "host:port" each, as long as we run. */
@@ -652,7 +694,7 @@ establish(struct imap_session *s, struct imap_tls *starttls, bool as_admin,
 			imap_hide(e->text, s->conf->password);
 		return -1;
 	}
-	if (introduce(s, e) == -1)
+	if (introduce(s, e) == -1 || begin_compression(s, e) == -1)
 		return -1;
 	if (s->caps & CAP_LITERAL_PLUS && literal_minus_known(s)) {
 		s->caps &= ~(unsigned)CAP_LITERAL_PLUS;
@@ -766,7 +808,8 @@ imap_session_check(struct uri *u, struct err *e)
 	uint64_t timeout = 0;
 	char mode;
 
-	if (read_uri(u, &mode, &tls, &timeout, e) == -1)
+	if (compress_mode(u, &mode, e) == -1 ||
+	    read_uri(u, &mode, &tls, &timeout, e) == -1)
 		return -1;
 	imap_tls_put(&tls);
 	if (u->user == NULL || u->user[0] == '\0')

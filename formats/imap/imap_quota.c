@@ -133,7 +133,7 @@ imap_quota_of_inbox(struct imap_session *s, uint64_t *bytes, struct err *e)
 	struct imap_response rs;
 
 	*bytes = UNKNOWN64;
-	return imap_run(s, "GETQUOTAROOT \"INBOX\"", smallest, bytes, &rs,
+	return imap_try(s, "GETQUOTAROOT \"INBOX\"", smallest, bytes, &rs,
 	    e) == -1 ? -1 : 0;
 }
 

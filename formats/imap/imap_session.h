@@ -42,6 +42,7 @@ enum {
 	CAP_QUOTA		= 1 << 16,
 	CAP_STATUS_SIZE		= 1 << 17,
 	CAP_DIGEST_SHA1		= 1 << 18,	/* Cyrus' own */
+	CAP_COMPRESS		= 1 << 21,	/* =DEFLATE */
 	CAP_ACL			= 1 << 19,
 	CAP_RIGHTS		= 1 << 20,	/* ACL as in RFC 4314 */
 	CAP_MOVE		= 1 << 22
@@ -51,7 +52,7 @@ enum {
  * read by the layers above. */
 #define IMAP_OPTIONS \
 	"tls", "tls-min", "ca", "pin", "verify", "cert", "key", "auth", \
-	"authzid", "prefix", "timeout", \
+	"authzid", "prefix", "timeout", "compress", \
 	"shared", "partition", "lanes", "create-users", \
 	"secret-file", "secret-env", "secret-fd", "secret-command"
 
@@ -66,6 +67,7 @@ struct imap_session {
 	struct imap_trace *trace;	/* or NULL */
 	bool		 dead;		/* nothing more can be sent */
 	bool		 target;	/* it is written to */
+	bool		 mild;		/* a BAD is a NO: see imap_try() */
 	unsigned	 timeout_s;
 	unsigned	 tag;		/* the last one used */
 	unsigned	 caps;
@@ -84,6 +86,7 @@ struct imap_session {
 	char		*root;		/* the only tree that counts, or NULL
 					 * (imap_shared.h) */
 	/* The selected mailbox: followed in every untagged response. */
+	uint32_t	 uidvalidity;	/* 0: none is selected */
 	uint32_t	 exists;
 	uint32_t	 listed;	/* sequence numbers its owner saw */
 	uint32_t	 expunged;	/* of those not yet seen */
@@ -132,6 +135,11 @@ int	imap_wait(struct imap_session *, unsigned tag, imap_data_fn *fn,
 	    void *ctx, struct imap_response *rs, struct err *);
 /* imap_send(), imap_flush() and imap_wait() with the usual limits. */
 int	imap_run(struct imap_session *, const char *cmd, imap_data_fn *fn,
+	    void *ctx, struct imap_response *rs, struct err *);
+/* The same for what a server may refuse although it announces it: a BAD is a 0
+ * as well.  Such a command has no literal, so that the dialogue stays in
+ * step. */
+int	imap_try(struct imap_session *, const char *cmd, imap_data_fn *fn,
 	    void *ctx, struct imap_response *rs, struct err *);
 bool	imap_tag_is(const struct imap_response *, unsigned tag);
 

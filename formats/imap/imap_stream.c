@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/xmalloc.h"
+#include "imap/imap_deflate.h"
 #include "imap/imap_trace.h"
 
 #define IN_MIN		((size_t)32 << 10)	/* read at once */
@@ -23,6 +24,7 @@
 #define OUT_SIZE	((size_t)64 << 10)
 #define DIRECT		((size_t)32 << 10)	/* larger pieces: no copy */
 #define LOOK_BYTES	((size_t)1 << 20)	/* from look to look */
+#define FAR_US		8000			/* there and back */
 
 struct imap_stream {
 	int	 fd, cancel_fd;
@@ -40,6 +42,7 @@ struct imap_stream {
 	bool	 memory;
 	struct buf *sent;
 	struct imap_trace *trace;
+	struct imap_deflate *z;		/* COMPRESS is in force */
 };
 
 static int64_t
@@ -303,6 +306,21 @@ imap_stream_connect(struct imap_stream **sp, const char *host, unsigned port,
 }
 
 struct imap_stream *
+imap_stream_socket(int fd, const char *name, int cancel_fd)
+{
+	struct imap_stream *s = xcalloc(1, sizeof *s);
+
+	s->fd = fd;
+	s->cancel_fd = cancel_fd;
+	snprintf(s->peer, sizeof s->peer, "%.150s", name);
+	s->out = xmalloc(OUT_SIZE);
+	s->in = xmalloc(IN_MIN);
+	s->in_cap = IN_MIN;
+	imap_stream_limits(s, 60, 600);
+	return s;
+}
+
+struct imap_stream *
 imap_stream_memory(const void *p, size_t len, struct buf *sent)
 {
 	struct imap_stream *s = xcalloc(1, sizeof *s);
@@ -327,6 +345,7 @@ imap_stream_free(struct imap_stream **sp)
 	SSL_free(s->ssl);
 	if (s->fd != -1)
 		close(s->fd);
+	imap_deflate_free(&s->z);
 	free(s->in);
 	free(s->out);
 	free(s);
@@ -393,6 +412,37 @@ imap_stream_tls(struct imap_stream *s, struct imap_tls *tls, const char *host,
 	return 0;
 }
 
+int
+imap_stream_compress(struct imap_stream *s, struct err *e)
+{
+	/* What is here already is compressed. */
+	size_t n = s->in_len - s->in_pos, room;
+	void *p;
+
+	if ((s->z = imap_deflate_new(e)) == NULL)
+		return -1;
+	p = imap_deflate_room(s->z, &room);
+	if (n > room)
+		return err_set(e, ERR_ACCOUNT, "%s: the server sent more than "
+		    "its answer to COMPRESS", s->peer);
+	if (n > 0)
+		memcpy(p, s->in + s->in_pos, n);
+	imap_deflate_arrived(s->z, n);
+	s->in_pos = s->in_len = 0;
+	return 0;
+}
+
+bool
+imap_stream_far(const struct imap_stream *s)
+{
+	struct tcp_info info;
+	socklen_t len = sizeof info;
+
+	memset(&info, 0, sizeof info);
+	return s->fd != -1 && getsockopt(s->fd, IPPROTO_TCP, TCP_INFO, &info,
+	    &len) == 0 && info.tcpi_rtt >= FAR_US;
+}
+
 /* Reading and writing. */
 
 static int
@@ -432,38 +482,29 @@ make_room(struct imap_stream *s)
 }
 
 /*
- * One read: 1 got something, 0 nothing is there yet (*want says what to wait
- * for), -1 the end.
+ * One read from the network, up to room bytes into p: 1 got something, 0
+ * nothing is there yet (*want says what to wait for), -1 the end.
  */
 static int
-read_some(struct imap_stream *s, short *want, struct err *e)
+read_raw(struct imap_stream *s, void *p, size_t room, size_t *got,
+    short *want, struct err *e)
 {
 	ssize_t n;
-	size_t got;
 	int rc;
 
 	*want = POLLIN;
-	if (s->rdead)
-		return again(s, e);
-	if (s->memory) {
-		lost(s, "connection closed by the server", 0, e);
+	if (s->memory || room == 0) {
+		lost(s, s->memory ? "connection closed by the server" :
+		    "more input than can be kept", 0, e);
 		s->rdead = true;
 		return -1;
 	}
-	if (s->unseen >= LOOK_BYTES && look(s, e) == -1) {
-		sticky(s, e);
-		s->rdead = s->wdead = true;
-		return -1;
-	}
-	make_room(s);
 	if (s->ssl == NULL) {
 		do
-			n = recv(s->fd, s->in + s->in_len, s->in_cap -
-			    s->in_len, 0);
+			n = recv(s->fd, p, room, 0);
 		while (n == -1 && errno == EINTR);
 		if (n > 0) {
-			s->in_len += (size_t)n;
-			s->unseen += (size_t)n;
+			*got = (size_t)n;
 			return 1;
 		}
 		if (n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK))
@@ -475,13 +516,9 @@ read_some(struct imap_stream *s, short *want, struct err *e)
 	}
 	ERR_clear_error();
 	errno = 0;
-	rc = SSL_read_ex(s->ssl, s->in + s->in_len, s->in_cap - s->in_len,
-	    &got);
-	if (rc == 1) {
-		s->in_len += got;
-		s->unseen += got;
+	rc = SSL_read_ex(s->ssl, p, room, got);
+	if (rc == 1)
 		return 1;
-	}
 	switch (SSL_get_error(s->ssl, rc)) {
 	case SSL_ERROR_WANT_READ:
 		return 0;
@@ -516,6 +553,60 @@ read_some(struct imap_stream *s, short *want, struct err *e)
 	}
 	s->rdead = true;
 	return -1;
+}
+
+/* The same through the decompression. */
+static int
+read_deflated(struct imap_stream *s, size_t *got, short *want, struct err *e)
+{
+	size_t n;
+	void *p;
+	int rc;
+
+	*want = POLLIN;
+	if (s->in_cap == s->in_len)
+		return read_raw(s, NULL, 0, got, want, e);
+	for (;;) {
+		if (imap_deflate_read(s->z, s->in + s->in_len, s->in_cap -
+		    s->in_len, got, e) == -1) {
+			sticky(s, e);
+			s->rdead = s->wdead = true;
+			return -1;
+		}
+		if (*got > 0)
+			return 1;
+		p = imap_deflate_room(s->z, &n);
+		if (n == 0)
+			continue;
+		if ((rc = read_raw(s, p, n, &n, want, e)) != 1)
+			return rc;
+		imap_deflate_arrived(s->z, n);
+	}
+}
+
+/* One read into the buffer, as read_raw(). */
+static int
+read_some(struct imap_stream *s, short *want, struct err *e)
+{
+	size_t got = 0;
+	int rc;
+
+	*want = POLLIN;
+	if (s->rdead)
+		return again(s, e);
+	if (s->unseen >= LOOK_BYTES && look(s, e) == -1) {
+		sticky(s, e);
+		s->rdead = s->wdead = true;
+		return -1;
+	}
+	make_room(s);
+	rc = s->z != NULL ? read_deflated(s, &got, want, e) : read_raw(s,
+	    s->in + s->in_len, s->in_cap - s->in_len, &got, want, e);
+	if (rc == 1) {
+		s->in_len += got;
+		s->unseen += got;
+	}
+	return rc;
 }
 
 size_t
@@ -579,8 +670,13 @@ last_words(struct imap_stream *s)
 
 /* Sends n bytes; 0 or -1. */
 static int
-send_all(struct imap_stream *s, const char *p, size_t n, struct err *e)
+send_raw(struct imap_stream *s, const char *p, size_t n, struct err *e)
 {
+	if (s->memory) {
+		if (s->sent != NULL)
+			buf_add(s->sent, p, n);
+		return 0;
+	}
 	while (n > 0) {
 		short want = POLLOUT, wanted_in;
 		int ev, rc, saved;
@@ -645,34 +741,54 @@ broken:
 	return 0;
 }
 
+/* The same through the compression; flush: nothing stays behind. */
+static int
+send_all(struct imap_stream *s, const char *p, size_t n, bool flush,
+    struct err *e)
+{
+	size_t used, len;
+	const char *out;
+
+	if (s->z == NULL)
+		return n == 0 ? 0 : send_raw(s, p, n, e);
+	while (imap_deflate_write(s->z, p, n, flush, &used, &out, &len) == 1) {
+		p += used;
+		n -= used;
+		if (len > 0 && send_raw(s, out, len, e) == -1)
+			return -1;
+	}
+	return 0;
+}
+
 int
 imap_stream_flush(struct imap_stream *s, struct err *e)
 {
 	size_t n = s->out_len;
 
 	s->out_len = 0;
-	return n == 0 ? 0 : send_all(s, s->out, n, e);
+	return send_all(s, s->out != NULL ? s->out : "", n, true, e);
 }
 
 int
 imap_stream_write(struct imap_stream *s, const void *p, size_t n,
     struct err *e)
 {
+	size_t kept;
+
 	imap_trace_sent(s->trace, p, n);
-	if (s->memory) {
-		if (s->sent != NULL)
-			buf_add(s->sent, p, n);
-		return 0;
-	}
+	if (s->memory)
+		return send_all(s, p, n, false, e);
 	if (n <= OUT_SIZE - s->out_len && n < DIRECT) {
 		memcpy(s->out + s->out_len, p, n);
 		s->out_len += n;
 		return s->wdead ? again(s, e) : 0;
 	}
-	if (imap_stream_flush(s, e) == -1)
+	kept = s->out_len;
+	s->out_len = 0;
+	if (send_all(s, s->out, kept, false, e) == -1)
 		return -1;
 	if (n >= DIRECT)
-		return send_all(s, p, n, e);
+		return send_all(s, p, n, false, e);
 	memcpy(s->out, p, n);
 	s->out_len = n;
 	return 0;

@@ -26,6 +26,9 @@ struct imap_trace;
  * which keeps nobody else waiting and has limits of its own. */
 int	imap_stream_connect(struct imap_stream **, const char *host,
 	    unsigned port, int cancel_fd, unsigned timeout_s, struct err *);
+/* Over a connected socket, which becomes the stream's; name is for people. */
+struct imap_stream *imap_stream_socket(int fd, const char *name,
+	    int cancel_fd);
 /* For tests: reads come from the bytes given (borrowed), what is written goes
  * to sent, if that is not NULL. */
 struct imap_stream *imap_stream_memory(const void *p, size_t len,
@@ -36,6 +39,10 @@ void	imap_stream_free(struct imap_stream **);
  * direction: they came without protection. */
 int	imap_stream_tls(struct imap_stream *, struct imap_tls *,
 	    const char *host, struct err *);
+/* From here on both directions are compressed (RFC 4978). */
+int	imap_stream_compress(struct imap_stream *, struct err *);
+/* Is the server far away, as packets travel? */
+bool	imap_stream_far(const struct imap_stream *);
 /* Shows the trace what is written from now on; borrowed, NULL: nothing. */
 void	imap_stream_trace(struct imap_stream *, struct imap_trace *);
 bool	imap_stream_is_tls(const struct imap_stream *);

@@ -6,7 +6,6 @@
 #include "imap/imap_boxes.h"
 #include "imap/imap_store.h"
 
-#define IN_FLIGHT	100	/* STATUS commands */
 #define KIB		1024
 
 struct quota {
@@ -37,62 +36,24 @@ quota_data(struct imap_session *s, struct imap_response *rs, void *ctx,
 	return 0;
 }
 
-/* Asks for a mailbox; *tag is 0 when its name cannot be sent. */
-static int
-send_status(struct imap_session *s, const char *name, unsigned *tag,
-    struct err *e)
-{
-	struct buf cmd;
-	int rc = 0;
-
-	*tag = 0;
-	buf_init(&cmd, 1 << 13);
-	buf_adds(&cmd, "STATUS ");
-	if (imap_quote(&cmd, name, strlen(name)) == 0) {
-		buf_addf(&cmd, " (MESSAGES UIDNEXT UIDVALIDITY%s)",
-		    s->caps & CAP_CONDSTORE ? " HIGHESTMODSEQ" : "");
-		rc = imap_send(s, cmd.ptr, tag, e);
-	}
-	buf_release(&cmd);
-	return rc;
-}
-
 /* Names that LIST gave without counts, and with all those that it did not
- * give, are asked for one by one, many at a time. */
+ * give, are asked for one by one. */
 static int
 ask_for(struct imap_session *s, struct imap_boxes *l,
     const char *const *names, size_t n, bool all, struct err *e)
 {
-	unsigned tags[IN_FLIGHT];
-	struct imap_response rs;
 	struct imap_listed *b;
-	size_t i = 0, k;
-	int rc;
 
-	while (i < n) {
-		for (k = 0; k < IN_FLIGHT && i < n; i++) {
-			b = imap_boxes_find(l, names[i]);
-			if (b != NULL ? b->has_status || b->noselect : !all)
-				continue;
-			if (b == NULL)
-				imap_boxes_add(l, names[i])->sep = s->sep;
-			if (send_status(s, names[i], &tags[k], e) == -1)
-				return -1;
-			if (tags[k] != 0)
-				k++;
+	for (size_t i = 0; i < n; i++) {
+		b = imap_boxes_find(l, names[i]);
+		if (b == NULL && all) {
+			b = imap_boxes_add(l, names[i]);
+			b->sep = s->sep;
 		}
-		if (imap_flush(s, e) == -1)
-			return -1;
-		for (size_t j = 0; j < k; j++) {
-			rc = imap_wait(s, tags[j], imap_boxes_data, l, &rs, e);
-			if (rc == -1)
-				return -1;
-			/* Without the right to ask, it is not known. */
-			if (rc == 0 && imap_temporary(rs.code, rs.text))
-				return imap_no(&rs, ERR_ACCOUNT, e, "STATUS");
-		}
+		if (b != NULL)
+			b->wanted = true;
 	}
-	return 0;
+	return imap_boxes_status(s, l, true, e);
 }
 
 static void
@@ -124,7 +85,7 @@ imap_store_survey(struct target *t, struct arena *a, const char *const *names,
     size_t n, bool quota, struct target_view *v, struct err *e)
 {
 	struct imap_store *m = (struct imap_store *)t;
-	struct imap_boxes l = { NULL, 0, 0 };
+	struct imap_boxes l = { .n = 0 };
 	struct quota q = { UNKNOWN64, UNKNOWN64 };
 	struct imap_response rs;
 	bool all;

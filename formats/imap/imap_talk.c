@@ -81,6 +81,17 @@ may_be_long(const char *name)
 	    strcmp(name, "ESEARCH") == 0;
 }
 
+/* Of the open mailbox, out of turn. */
+static void
+note_uidvalidity(struct imap_session *s, const char *args)
+{
+	uint64_t v;
+
+	if (imap_number(args, strcspn(args, " "), UINT32_MAX, &v) == 0 &&
+	    v != 0)
+		s->uidvalidity = (uint32_t)v;
+}
+
 int
 imap_response(struct imap_session *s, struct imap_response *rs,
     struct err *e)
@@ -91,6 +102,9 @@ imap_response(struct imap_session *s, struct imap_response *rs,
 		return imap_broken(s, e);
 	if (rs->kind == IMAP_DATA && !may_be_long(rs->name))
 		s->r.budget = RESPONSE_MAX;
+	if (rs->kind == IMAP_STATUS && rs->status == IMAP_OK &&
+	    s->uidvalidity != 0 && strcmp(rs->code, "UIDVALIDITY") == 0)
+		note_uidvalidity(s, rs->args);
 	if (rs->kind == IMAP_STATUS && rs->status == IMAP_BYE)
 		snprintf(s->bye, sizeof s->bye, "%.290s", rs->text);
 	else if (rs->kind == IMAP_STATUS && rs->status == IMAP_BAD) {
@@ -132,7 +146,7 @@ imap_wait(struct imap_session *s, unsigned tag, imap_data_fn *fn, void *ctx,
 				    "command", e);
 				return imap_broken(s, e);
 			}
-			if (rs->status == IMAP_BAD) {
+			if (rs->status == IMAP_BAD && !s->mild) {
 				s->dead = true;
 				return imap_no(rs, ERR_ACCOUNT, e, "%s",
 				    "command refused");
@@ -159,6 +173,18 @@ imap_run(struct imap_session *s, const char *cmd, imap_data_fn *fn, void *ctx,
 	if (imap_send(s, cmd, &tag, e) == -1 || imap_flush(s, e) == -1)
 		return -1;
 	return imap_wait(s, tag, fn, ctx, rs, e);
+}
+
+int
+imap_try(struct imap_session *s, const char *cmd, imap_data_fn *fn, void *ctx,
+    struct imap_response *rs, struct err *e)
+{
+	int rc;
+
+	s->mild = true;
+	rc = imap_run(s, cmd, fn, ctx, rs, e);
+	s->mild = false;
+	return rc;
 }
 
 static bool
@@ -349,29 +375,52 @@ select_data(struct imap_session *s, struct imap_response *rs, void *ctx,
 	return 0;
 }
 
+/* SELECT or EXAMINE; without CONDSTORE, when that was announced and is
+ * refused. */
+static int
+open_mailbox(struct imap_session *s, const char *name, bool readonly,
+    struct imap_selected *sel, struct imap_response *rs, struct err *e)
+{
+	bool condstore = s->caps & CAP_CONDSTORE;
+	struct buf cmd;
+	int rc;
+
+	for (;; condstore = false) {
+		buf_init(&cmd, 1 << 13);
+		buf_adds(&cmd, readonly ? "EXAMINE " : "SELECT ");
+		if (imap_quote(&cmd, name, strlen(name)) == -1)
+			rc = err_set(e, ERR_MAILBOX, "the mailbox name cannot "
+			    "be sent");
+		else if (condstore) {
+			buf_adds(&cmd, " (CONDSTORE)");
+			rc = imap_try(s, cmd.ptr, select_data, sel, rs, e);
+		} else
+			rc = imap_run(s, cmd.ptr, select_data, sel, rs, e);
+		buf_release(&cmd);
+		if (rc != 0 || !condstore ||
+		    imap_no_mailbox(rs->code, rs->text) ||
+		    imap_temporary(rs->code, rs->text))
+			break;
+	}
+	if (rc == 1 && !condstore)
+		s->caps &= ~(unsigned)CAP_CONDSTORE;
+	return rc;
+}
+
 int
 imap_select(struct imap_session *s, const char *name, bool readonly,
     struct imap_selected *sel, struct err *e)
 {
 	struct imap_response rs;
 	struct imap_box more;
-	struct buf cmd;
 	int rc;
 
 	memset(sel, 0, sizeof *sel);
 	/* RFC 3501: without PERMANENTFLAGS all flags are permanent. */
 	sel->new_keywords = true;
+	s->uidvalidity = 0;
 	s->exists = s->listed = s->expunged = 0;
-	buf_init(&cmd, 1 << 13);
-	buf_adds(&cmd, readonly ? "EXAMINE " : "SELECT ");
-	if (imap_quote(&cmd, name, strlen(name)) == -1)
-		rc = err_set(e, ERR_MAILBOX, "the mailbox name cannot be sent");
-	else {
-		if (s->caps & CAP_CONDSTORE)
-			buf_adds(&cmd, " (CONDSTORE)");
-		rc = imap_run(s, cmd.ptr, select_data, sel, &rs, e);
-	}
-	buf_release(&cmd);
+	rc = open_mailbox(s, name, readonly, sel, &rs, e);
 	if (rc != 1) {
 		imap_words_release(&sel->keywords);
 		if (rc == 0 && !imap_no_mailbox(rs.code, rs.text))
@@ -386,14 +435,15 @@ imap_select(struct imap_session *s, const char *name, bool readonly,
 		    "UIDVALIDITY", name);
 	}
 	if (sel->box.uidnext == 0) {
-		/* Courier tells it in STATUS only. */
+		/* Courier tells it in STATUS only, others not at all. */
 		rc = imap_status(s, name, &more, e);
-		if (rc == -1) {
+		if (rc == -1 && s->dead) {
 			imap_words_release(&sel->keywords);
 			return -1;
 		}
 		if (rc == 1)
 			sel->box.uidnext = more.uidnext;
 	}
+	s->uidvalidity = sel->box.uidvalidity;
 	return 1;
 }

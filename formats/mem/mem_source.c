@@ -150,12 +150,35 @@ list(struct source *sp, struct arena *a, struct folder_info **folders,
 	return 0;
 }
 
+struct mem_token {
+	uint64_t	 modseq, count;
+	uint32_t	 uidvalidity, uidnext;
+};
+
+/* All that the token knows is there still: then reading begins behind it. */
+static bool
+only_new(struct mem_src *s, const struct mem_token *t)
+{
+	struct mem_message *x;
+	uint64_t old = 0;
+
+	if (t->uidvalidity != s->folder->uidvalidity)
+		return false;
+	mem_lock();
+	for (x = s->folder->first; x != NULL; x = x->next)
+		old += !x->expunged && x->uid < t->uidnext;
+	mem_unlock();
+	if (old == t->count)
+		s->from_uid = t->uidnext;
+	return old == t->count;
+}
+
 static int
 folder_open(struct source *sp, struct folder_info *fi,
     const struct buf *token, uint32_t from_uid, enum delta *d, struct err *e)
 {
 	struct mem_src *s = (struct mem_src *)sp;
-	uint64_t modseq;
+	struct mem_token t;
 
 	if (s->store->breaks[0] != '\0' && strcmp(s->store->breaks,
 	    fi->raw_name) == 0)
@@ -172,10 +195,12 @@ folder_open(struct source *sp, struct folder_info *fi,
 	fi->messages = s->folder->count;
 	s->at = s->folder->first;
 	s->from_uid = from_uid;
-	if (token != NULL && token->len == sizeof modseq) {
-		memcpy(&modseq, token->ptr, sizeof modseq);
-		if (modseq == s->folder->modseq)
+	if (token != NULL && token->len == sizeof t) {
+		memcpy(&t, token->ptr, sizeof t);
+		if (t.modseq == s->folder->modseq)
 			*d = DELTA_UNCHANGED;
+		else if (fi->some && s->store->tells_new && only_new(s, &t))
+			*d = DELTA_SOME;
 	}
 	return 0;
 }
@@ -268,9 +293,15 @@ static int
 folder_token(struct source *sp, struct buf *token, struct err *e)
 {
 	struct mem_src *s = (struct mem_src *)sp;
+	struct mem_token t;
 
 	(void)e;
-	return buf_add(token, &s->folder->modseq, sizeof s->folder->modseq);
+	memset(&t, 0, sizeof t);
+	t.modseq = s->folder->modseq;
+	t.count = s->folder->count;
+	t.uidvalidity = s->folder->uidvalidity;
+	t.uidnext = s->folder->uidnext;
+	return buf_add(token, &t, sizeof t);
 }
 
 static void

@@ -98,6 +98,7 @@ struct mem_store {
 	bool		 hangs_up;	/* whoever opens it */
 	char		 sick[32];	/* as a source: a message holding this
 					 * cannot be read: the disk fails */
+	bool		 tells_new;	/* as a source: it has DELTA_SOME */
 	bool		 no_view;	/* what it holds is not told: the host
 					 * is away */
 	unsigned	 sessions;	/* open */
@@ -110,7 +111,7 @@ struct mem_store {
 	uint64_t	 nseeded;	/* UIDs told to mailboxes */
 	uint64_t	 bytes_stored, nstored, ncreated, nbatches, nchanges;
 	uint64_t	 nread;		/* contents handed out */
-	uint64_t	 nlisted;	/* messages */
+	uint64_t	 nlisted;	/* by next() */
 	uint64_t	 nmodified;	/* changes of flags that came late */
 };
 

@@ -1,6 +1,6 @@
 """make bench: what mailhaul costs, as ratios to other programs on the same data.
 
-    scripts/bench [append] [mbsync] [many] [delay] [memory] [state] [plan] [trips] [caps] [files] [cgp]
+    scripts/bench [append] [mbsync] [pull] [delta] [many] [delay] [memory] [state] [plan] [trips] [caps] [files] [cgp]
 
 Runs that are compared take turns (A B A B); the table shows medians and the
 smallest and largest of the ratios of neighbours.  Every run goes to users that
@@ -54,6 +54,7 @@ SINGLES = 50 if QUICK else 150  # for clients that are slow
 BATCH = 100
 MANY = 100_000 if QUICK else 1_000_000
 CROWD = 100 if QUICK else 300  # accounts
+MAILBOXES, EACH, NEWS = (500, 20, 20) if QUICK else (4000, 40, 84)
 HUGE = (128 if QUICK else 1024) << 20
 MIB = 1 << 20
 FLAGS = (("\\Seen", "S", 0.8), ("\\Answered", "R", 0.2), ("\\Flagged", "F", 0.05))
@@ -234,7 +235,7 @@ class Bench:
 
     def server(self, kind):
         if kind not in self.servers:
-            users = ACCOUNTS * ((2 if kind is Cyrus else 8) * RUNS + 5) + 2 * RUNS
+            users = ACCOUNTS * ((2 if kind is Cyrus else 12) * RUNS + 6) + 2 * RUNS
             settings = {"ALTNAMESPACE": "yes"} if kind is Cyrus else {}
             self.servers[kind] = self.start(kind, users, **settings)
         return self.servers[kind]
@@ -509,6 +510,129 @@ def run_imapcopy(b, server, filled):
     return seconds
 
 
+def run_mbsync_pull(b, source, target, names, far=0, near=0):
+    """mbsync from IMAP to IMAP, account after account, as it is; ports of delays
+    in place of the servers' own."""
+    users = [target.fresh.pop() for _ in names]
+    path = b.path("mbsyncrc")
+    with open(path, "w", encoding="utf-8") as f:
+        for name, user in zip(names, users):
+            with open(mbsync_pull_config(b, source, target, name, user, far, near), encoding="utf-8") as one:
+                f.write(one.read())
+    seconds = timed(b, [(["mbsync", "-c", path, "-a"], b.work)])
+    b.check(target, users)
+    return seconds
+
+
+def mbsync_pull_config(b, source, target, name, user, far=0, near=0):
+    """Its configuration for one account."""
+    text = ""
+    for side, server, login, port in ("far", source, name, far), ("near", target, user, near):
+        text += (
+            f"IMAPAccount {side}-{user}\nHost localhost\nPort {port or server.imaps_port}\nUser {login}\n"
+            f"Pass {server.password}\nSSLType IMAPS\nSystemCertificates no\nCertificateFile {server.ca}\n\n"
+            f"IMAPStore {side}-{user}\nAccount {side}-{user}\n\n"
+        )
+    path, states = b.path("mbsyncrc"), b.path("syncstate")
+    os.mkdir(states)
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(
+            f"{text}Channel {user}\nFar :far-{user}:\nNear :near-{user}:\nPatterns *\nCreate Near\nSync Pull\n"
+            f"CopyArrivalDate yes\nSyncState {states}/\n\n"
+        )
+    return path
+
+
+def run_pull(b, source, target, names, far=0, near=0):
+    """The same by mailhaul; the seconds."""
+    users = [target.fresh.pop() for _ in names]
+    uris = [
+        f"imaps://{name}@127.0.0.1:{far or source.imaps_port}?ca={source.ca}&secret-file={source.secret}" for name in names
+    ]
+    uri = f"imaps://{{target_user}}@127.0.0.1:{near or target.imaps_port}?ca={target.ca}&secret-file={target.secret}"
+    r = b.mailhaul(list(zip(uris, users)), uri, 2 * ACCOUNTS)
+    b.check(target, users)
+    return r.seconds
+
+
+def pull(b):
+    """IMAP to IMAP against mbsync, on loopback and with 20 ms there and back."""
+    server = b.server(Dovecot)
+    total = ACCOUNTS * MESSAGES
+    _, filled = b.raw(server, [a.stream for a in b.accounts])
+    for what, milliseconds in ("loopback", 0), ("20 ms", 10):
+        say(f"pull: {what}, {RUNS} runs each")
+        proxy = Delay(b, server.imaps_port, milliseconds) if milliseconds else None
+        ports = (proxy.port, proxy.port) if proxy else (0, 0)
+        ours, theirs = [], []
+        for _ in range(RUNS):
+            ours.append(total / run_pull(b, server, server, filled, *ports))
+            theirs.append(total / run_mbsync_pull(b, server, server, filled, *ports))
+        if proxy:
+            proxy.end()
+        b.ratio("pull", f"dovecot to dovecot, {what}, against mbsync -a", ours, theirs, 3)
+
+
+def new_mail(server, user, boxes):
+    """One more message in some of the mailboxes, evenly; how many."""
+    client, step = server.login(user), len(boxes) // min(NEWS, len(boxes))
+    for i, name in enumerate(boxes[::step][:NEWS]):
+        client.append(name, None, None, header(f"new{i}", 1_500_000_000).replace(b"\n", b"\r\n"))
+    client.logout()
+    return len(boxes[::step][:NEWS])
+
+
+def full_listing(server, user, boxes):
+    """UIDs and flags of all messages: what a tool without tokens has to ask for."""
+    client = server.login(user)
+    start = time.perf_counter()
+    for name in boxes:
+        client.select(name, readonly=True)
+        client.uid("FETCH", "1:*", "(FLAGS)")
+    seconds = time.perf_counter() - start
+    client.logout()
+    return seconds
+
+
+def delta(b):
+    """A pass over many mailboxes in which little is new, and one without news."""
+    boxes = ["INBOX"] + [f"Projects.box{n}" for n in range(MAILBOXES - 1)]
+    text = Text("delta")
+    say(f"delta: {MAILBOXES} mailboxes of {EACH} messages")
+    path = b.path("stream")
+    facts = b'() "01-Jan-2010 00:00:00 +0000"'
+    script(path, {name: [(facts, header(f"{name}.{i}", 1_000_000_000 + i).replace(b"\n", b"\r\n") + text.body(300)) for i in range(EACH)] for name in boxes}, EACH)
+    server = b.start(Dovecot, 3)
+    b.raw(server, [path])
+    source, ours, theirs = server.users[-1], server.users[0], server.users[1]
+    state_file, total = b.path("state.db"), MAILBOXES * EACH
+    config = mbsync_pull_config(b, server, server, source, theirs)
+    uri = f"imaps://{ours}@127.0.0.1:{server.imaps_port}?ca={server.ca}&secret-file={server.secret}"
+
+    def copy(port=None):
+        scheme, tls = ("imap", "tls=none") if port else ("imaps", f"ca={server.ca}")
+        from_uri = f"{scheme}://{source}@127.0.0.1:{port or server.imaps_port}?{tls}&secret-file={server.secret}"
+        start = time.perf_counter()
+        run = subprocess.run([MAILHAUL, "copy", from_uri, uri, "--state", state_file, "--quiet", "--lanes", "1", "--format", "json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+        if run.returncode != 0:
+            raise Failed(run.stderr.decode()[-2000:])
+        if json.loads(run.stdout)["totals"]["copied"] != total:
+            raise Failed(run.stdout.decode()[:500])
+        return time.perf_counter() - start
+
+    copy()
+    timed(b, [(["mbsync", "-c", config, "-a"], b.work)])
+    total += (news := new_mail(server, source, boxes))
+    mine, mbs, full = copy(), timed(b, [(["mbsync", "-c", config, "-a"], b.work)]), full_listing(server, source, boxes)
+    for what, seconds in ("mbsync", mbs), ("UIDs and flags of all", full):
+        ratio = seconds / mine
+        b.row("delta", f"{news} new in {MAILBOXES} mailboxes, {total} messages, against {what}", f"{mine:.2f} s", f"{seconds:.2f} s", f"{ratio:.1f}", ">= 10", ratio >= 10)
+    with Proxy(server.host, server.imap_port) as proxy:
+        seconds = copy(proxy.port)
+        sent = sum(sum(c.bytes.values()) for c in proxy.connections)
+        b.row("delta", "  nothing new", f"{seconds:.2f} s", "", f"{proxy.turns} round trips at the source, {sent // 1000} kB", "", None)
+
+
 class Delay:
     """tests/lib/proxy.py as a process; counts, if the links are plain."""
 
@@ -542,6 +666,19 @@ def delay(b):
     b.ratio("delay", "into dovecot, 1 connection, 20 ms, against one APPEND at a time", ours, theirs, 30)
 
 
+def many_over_imap(b, path):
+    """The mbox, brought into Dovecot and read from there."""
+    server = b.start(Dovecot, 1, FORMAT="mdbox")
+    say(f"memory: {MANY} messages into dovecot, and from there")
+    uri = f"imaps://user1@127.0.0.1:{server.imaps_port}?ca={server.ca}&secret-file={server.secret}"
+    b.mailhaul([(f"mbox:{path}", "user1")], uri, 1)
+    r = b.mailhaul([(uri, "user1")], "null:", 1, watch=True)
+    if r.totals["copied"] != MANY:
+        raise Failed(f"{r.totals} of {MANY} messages")
+    server.destroy()
+    return r
+
+
 def memory(b):
     """Peaks, with one lane: 64 MiB and 4 MiB more are allowed."""
     limit = 68
@@ -559,6 +696,8 @@ def memory(b):
             raise Failed(f"{r.totals} of {MANY} messages")
         judge(f"{MANY} messages of {name} into null:", r)
         b.row("memory", "  its state", f"{r.state_bytes / MANY:.0f} B/message", "", f"{MANY / r.seconds:.0f}/s", "", None)
+        if scheme == "mbox":
+            judge(f"{MANY} messages of one IMAP mailbox into null:", many_over_imap(b, path))
         subprocess.run(["rm", "-rf", path], check=True)
     path = b.path("huge")
     huge_maildir(path)
@@ -686,7 +825,7 @@ def files(b):
     bench_files.files(b, MAILHAUL, 5000 if QUICK else 20_000, RUNS)
 
 
-PARTS = {f.__name__: f for f in (append, mbsync, many, delay, memory, state, plan, trips, caps, files, cgp)}
+PARTS = {f.__name__: f for f in (append, mbsync, pull, delta, many, delay, memory, state, plan, trips, caps, files, cgp)}
 
 
 def main():

@@ -8,10 +8,9 @@ import os
 import signal
 import unittest
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 
 import nasty
-from haul import ACCOUNTS, AGAIN, DIFFERS, DONE, Haul, balance, wait_for
+from haul import ACCOUNTS, AGAIN, DIFFERS, DONE, Haul, balance, together, wait_for
 from imap_server import FakeServer, Fault, Message, crashes
 
 ENDED = (DONE, DIFFERS, ACCOUNTS, AGAIN)
@@ -97,19 +96,6 @@ class Scene:
             if self.server.commands[name] != before[name]:
                 raise AssertionError(f"the third run sent {name}: {third}")
         return run
-
-
-def together(jobs):
-    """Run functions side by side (they mostly wait); their complaints in one."""
-    errors = []
-    with ThreadPoolExecutor(12) as pool:
-        for name, future in [(name, pool.submit(job)) for name, job in jobs]:
-            try:
-                future.result()
-            except Exception as e:  # pylint: disable=broad-except
-                errors.append(f"{name}: {type(e).__name__}: {e}")
-    if errors:
-        raise AssertionError(f"{len(errors)} of {len(jobs)} failed\n" + "\n\n".join(errors))
 
 
 MODES = {

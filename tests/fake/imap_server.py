@@ -26,6 +26,7 @@ import struct
 import sys
 import threading
 import time
+import zlib
 from collections import Counter
 
 SYSTEM_FLAGS = {f.lower(): f for f in (r"\Seen", r"\Answered", r"\Flagged", r"\Deleted", r"\Draft")}
@@ -54,6 +55,7 @@ class Fault:
            "hang"      no more answer for ever; what has been read stays read
            "delay"     wait `seconds', go on
            "drip"      from now on one byte every `seconds' (1)
+           "call"      `text' is a function that is called with the session
     """
 
     def __init__(self, on, nth=1, at="command", do="answer", text="", bytes=0, seconds=None, match=None, times=1):
@@ -126,6 +128,8 @@ def crashes():
 
 
 class Message:
+    modseq = 1
+
     def __init__(self, uid, flags, date, body):
         self.uid, self.flags, self.date, self.body = uid, flags, date, body
 
@@ -136,8 +140,22 @@ class Message:
 class Mailbox:
     def __init__(self, uidvalidity):
         self.uidvalidity, self.uidnext = uidvalidity, 1
+        self.modseq = 1
         self.messages = []
         self.use = set()
+
+    def add(self, body, flags=(), date=1_000_000_000):
+        """One more message, as if it had been there; with its own MODSEQ."""
+        m = Message(self.uidnext, set(flags), date, body)
+        self.messages.append(m)
+        self.uidnext += 1
+        self.touch(m)
+        return m
+
+    def touch(self, m=None):
+        self.modseq += 1
+        if m:
+            m.modseq = self.modseq
 
 
 class Account:
@@ -191,6 +209,20 @@ class FakeServer:
         self.latency = 0.0  # seconds before a command is done
         self.port = 0  # a free one
         self.munge = None  # a function: bytes of a message -> bytes stored
+        # as a source
+        self.condstore = False  # MODSEQ and HIGHESTMODSEQ
+        self.esearch = False
+        self.compress = False  # COMPRESS=DEFLATE
+        self.list_status = None  # LIST-STATUS; None: with LIST-EXTENDED
+        self.refuse = ()  # of CONDSTORE MODSEQ ESEARCH LIST-EXTENDED COMPRESS: announced, and then refused
+        self.refusal = "BAD what is that"  # with these words
+        self.size = None  # a function: a message -> the RFC822.SIZE that is told
+        self.fetch_items = b""  # more items, in front of all others, in every FETCH response
+        self.ghosts = set()  # bytes: messages that hold them are listed, but no body comes
+        self.unreadable = {}  # bytes: the NO to a FETCH of bodies that meets a message with them
+        self.deadly = set()  # bytes: the link ends where the body of such a message would come
+        self.reverse = False  # bodies come last first
+        self.idle = None  # seconds after which a silent session with an open mailbox ends
         for name, value in settings.items():
             if not hasattr(self, name):
                 raise TypeError(f"no setting {name}")
@@ -275,6 +307,7 @@ class Session:
         self.read_only = False
         self.drip = 0
         self.tls = self.late = self.inside = False
+        self.inflate = self.deflate = None
         self.parts = []
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
@@ -309,10 +342,17 @@ class Session:
         self.sock.close()
 
     def read_some(self):
-        data = self.sock.recv(1 << 16)
+        self.sock.settimeout(self.server.idle if self.box else None)
+        try:
+            data = self.sock.recv(1 << 16)
+        except TimeoutError:
+            self.sock.settimeout(None)
+            self.line("* BYE Disconnected for inactivity")
+            raise Gone from None
+        self.sock.settimeout(None)
         if not data:
             raise Gone
-        self.buffer += data
+        self.buffer += self.inflate.decompress(data) if self.inflate else data
 
     def read_line(self):
         while b"\n" not in self.buffer:
@@ -327,6 +367,8 @@ class Session:
         return data
 
     def send(self, data):
+        if self.deflate:
+            data = self.deflate.compress(data) + self.deflate.flush(zlib.Z_SYNC_FLUSH)
         if not self.drip:
             self.sock.sendall(data)
             return
@@ -382,6 +424,8 @@ class Session:
                 raise Gone
         elif f.do == "drip":
             self.drip = f.seconds
+        elif f.do == "call":
+            f.text(self)
         return False
 
     # -- reading a command
@@ -492,6 +536,10 @@ class Session:
         self.line(tag + b" " + done.encode("latin-1"))
         if name == "LOGOUT":
             raise Gone
+        if name == "COMPRESS" and done.startswith("OK"):
+            self.inflate = zlib.decompressobj(-15)
+            self.deflate = zlib.compressobj(6, zlib.DEFLATED, -15)
+            self.buffer = self.inflate.decompress(self.buffer)
 
     BEFORE_LOGIN = ("CAPABILITY", "NOOP", "LOGOUT", "ID", "STARTTLS", "LOGIN", "AUTHENTICATE")
 
@@ -595,7 +643,11 @@ class Session:
         for on, word in (
             (s.uidplus, "UIDPLUS"),
             (s.multiappend, "MULTIAPPEND"),
-            (s.list_extended, "LIST-EXTENDED LIST-STATUS"),
+            (s.list_extended, "LIST-EXTENDED"),
+            (s.list_extended if s.list_status is None else s.list_status, "LIST-STATUS"),
+            (s.condstore, "CONDSTORE"),
+            (s.esearch, "ESEARCH"),
+            (s.compress, "COMPRESS=DEFLATE"),
             (s.special_use, "SPECIAL-USE CREATE-SPECIAL-USE"),
             (s.appendlimit is not None, f"APPENDLIMIT={s.appendlimit}"),
         ):
@@ -623,6 +675,16 @@ class Session:
     def do_enable(self, tag):
         self.line("* ENABLED")
         return "OK done"
+
+    def refuses(self, word):
+        if word in self.server.refuse:
+            raise Answer(self.server.refusal)
+
+    def do_compress(self, tag):
+        self.refuses("COMPRESS")
+        if not self.server.compress or self.deflate:
+            raise Answer("NO not here")
+        return "OK begin"
 
     def do_starttls(self, tag):
         if not self.server.starttls or self.tls:
@@ -683,10 +745,13 @@ class Session:
 
     def do_list(self, tag, word="LIST"):
         words = self.arguments()
-        if words and isinstance(words[0], list):
-            words.pop(0)
+        selected = words.pop(0) if words and isinstance(words[0], list) else []
+        if "SUBSCRIBED" in selected:
+            word = "SUBSCRIBED"
         reference, patterns = words[0], words[1]
         options = [w.upper() if isinstance(w, str) else w for w in (words[3] if len(words) > 3 else [])]
+        if options:
+            self.refuses("LIST-EXTENDED")
         account, sep = self.account(), self.server.separator
         if patterns == "":
             self.line(f'* {word} (\\Noselect) "{sep}" ""')
@@ -694,7 +759,8 @@ class Session:
         for pattern in patterns if isinstance(patterns, list) else [patterns]:
             rx = re.escape(reference + pattern).replace(r"\*", ".*").replace("%", f"[^{re.escape(sep)}]*")
             with self.server.lock:
-                names = sorted(account.subscribed if word == "LSUB" else account.boxes)
+                names = sorted(account.boxes if word == "LIST" else account.subscribed)
+            word = word.replace("SUBSCRIBED", "LIST")
             for name in names:
                 if not re.fullmatch(rx, name, re.S):
                     continue
@@ -753,6 +819,8 @@ class Session:
         }
         if self.server.uidnext:
             values["UIDNEXT"] = box.uidnext
+        if self.server.condstore:
+            values["HIGHESTMODSEQ"] = box.modseq
         pairs = " ".join(f"{i.upper()} {values[i.upper()]}" for i in items if i.upper() in values)
         self.line(f"* STATUS {quoted(name)} ({pairs})")
 
@@ -764,7 +832,10 @@ class Session:
 
     def do_select(self, tag, read_only=False):
         self.box = None
-        self.box = self.mailbox(self.arguments()[0])
+        words = self.arguments()
+        if len(words) > 1:
+            self.refuses("CONDSTORE")
+        self.box = self.mailbox(words[0])
         self.read_only = read_only
         flags = " ".join(SYSTEM_FLAGS.values())
         with self.server.lock:
@@ -774,6 +845,8 @@ class Session:
             self.line(f"* {len(self.box.messages)} EXISTS")
             self.line("* 0 RECENT")
             self.line(f"* OK [UIDVALIDITY {self.box.uidvalidity}] uids")
+            if self.server.condstore:
+                self.line(f"* OK [HIGHESTMODSEQ {self.box.modseq}] changes")
             if self.server.uidnext:
                 self.line(f"* OK [UIDNEXT {self.box.uidnext}] next")
         return "OK [READ-ONLY] done" if read_only else "OK [READ-WRITE] done"
@@ -842,8 +915,7 @@ class Session:
             for flags, date, body in new:
                 if s.munge:
                     body = s.munge(body)
-                box.messages.append(Message(box.uidnext, flags, date, body))
-                box.uidnext += 1
+                box.add(body, flags, date)
             last = box.uidnext - 1
         if box is self.box and not self.late:
             self.line(f"* {len(box.messages)} EXISTS")
@@ -859,11 +931,11 @@ class Session:
             return SYSTEM_FLAGS[word.lower()]
         return word if self.server.keywords else None
 
-    def chosen(self, spec):
+    def chosen(self, spec, uid=None):
         """The messages of a set, as (sequence number, message)."""
         if self.box is None:
             raise Answer("BAD no mailbox selected")
-        messages, uid = self.box.messages, self.is_uid()
+        messages, uid = self.box.messages, self.is_uid() if uid is None else uid
         top = (messages[-1].uid if messages else 0) if uid else len(messages)
         ranges = []
         for part in spec.split(","):
@@ -882,24 +954,47 @@ class Session:
             items = ["FLAGS", "INTERNALDATE", "RFC822.SIZE"]
         if self.is_uid() and "UID" not in items:
             items.insert(0, "UID")
+        if "MODSEQ" in items:
+            self.refuses("MODSEQ")
         with self.server.lock:
             chosen = list(self.chosen(words[0]))
+        bodies = any(isinstance(i, str) and i.startswith("BODY") for i in items)
+        if bodies and self.server.reverse:
+            chosen.reverse()
+        done = "OK done"
         for number, m in chosen:
-            out = []
-            for item in items:
-                if item == "UID":
-                    out.append(b"UID %d" % m.uid)
-                elif item == "FLAGS":
-                    out.append(b"FLAGS (" + " ".join(sorted(m.flags)).encode("latin-1") + b")")
-                elif item == "INTERNALDATE":
-                    out.append(b'INTERNALDATE "' + format_date(m.date).encode() + b'"')
-                elif item == "RFC822.SIZE":
-                    out.append(b"RFC822.SIZE %d" % len(m.body))
-                elif isinstance(item, str) and item.startswith(("BODY", "RFC822")):
-                    name, data = section(item, m.body)
-                    out.append(b"%s {%d}\r\n%s" % (name.encode(), len(data), data))
-            self.send(b"* %d FETCH (%s)\r\n" % (number, b" ".join(out)))
-        return "OK done"
+            if bodies and any(word in m.body for word in self.server.ghosts):
+                continue
+            if bodies and any(word in m.body for word in self.server.deadly):
+                self.reset()
+                raise Gone
+            refusal = [text for word, text in self.server.unreadable.items() if bodies and word in m.body]
+            if refusal:
+                done = refusal[0]
+                continue
+            self.send(b"* %d FETCH (%s)\r\n" % (number, b" ".join(self.fetched(m, items))))
+        return done
+
+    def fetched(self, m, items):
+        out = [self.server.fetch_items] if self.server.fetch_items else []
+        for item in items:
+            if item == "UID":
+                out.append(b"UID %d" % m.uid)
+            elif item == "FLAGS":
+                out.append(b"FLAGS (" + " ".join(sorted(m.flags)).encode("latin-1") + b")")
+            elif item == "INTERNALDATE":
+                out.append(b'INTERNALDATE "' + format_date(m.date).encode() + b'"')
+            elif item == "RFC822.SIZE":
+                size = self.server.size
+                out.append(b"RFC822.SIZE %d" % (size(m) if size else len(m.body)))
+            elif item == "MODSEQ":
+                out.append(b"MODSEQ (%d)" % m.modseq)
+            elif isinstance(item, str) and item.startswith(("BODY", "RFC822")):
+                name, data = section(item, m.body)
+                out.append(b"%s {%d}\r\n%s" % (name.encode(), len(data), data))
+                if "PEEK" not in item and not self.read_only:
+                    m.flags = m.flags | {"\\Seen"}
+        return out
 
     def do_store(self, tag):
         words = self.arguments()
@@ -914,6 +1009,7 @@ class Session:
                     m.flags = m.flags - flags
                 else:
                     m.flags = set(flags)
+                self.box.touch(m)
                 if "SILENT" not in how:
                     self.line(f"* {number} FETCH (UID {m.uid} FLAGS ({' '.join(sorted(m.flags))}))")
         return "OK done"
@@ -929,18 +1025,24 @@ class Session:
             for number, m in reversed(list(enumerate(self.box.messages, 1))):
                 if m.uid in wanted and r"\Deleted" in m.flags:
                     self.box.messages.remove(m)
+                    self.box.touch()
                     self.line(f"* {number} EXPUNGE")
         return "OK done"
 
     def do_search(self, tag):
         words = [w.upper() if isinstance(w, str) else w for w in self.arguments()]
-        spec = "1:*"
-        if "UID" in words:
+        spec, by_uid = "1:*", "UID" in words
+        if by_uid:
             spec = words[words.index("UID") + 1]
         elif words and re.fullmatch(r"[\d:*,]+", words[0]):
             spec = words[0]
         uid = self.is_uid()
-        found = [str(m.uid if uid else number) for number, m in self.chosen(spec)]
+        found = [str(m.uid if uid else number) for number, m in self.chosen(spec, by_uid)]
+        if words[0] == "RETURN":
+            self.refuses("ESEARCH")
+            least = f" MIN {found[0]}" if found else ""
+            self.line(f'* ESEARCH (TAG "{tag.decode()}"){" UID" if uid else ""}{least}')
+            return "OK done"
         self.line("* SEARCH " + " ".join(found))
         return "OK done"
 

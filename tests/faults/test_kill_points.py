@@ -93,6 +93,13 @@ class TestKillPoints(unittest.TestCase):
     def test_communigate_into_cyrus(self):
         self.once(kills.cyrus(), "cgp")
 
+    def test_imap_into_dovecot(self):
+        self.matrix(kills.dovecot(), "imap", None if kills.ALL else 4)
+
+    def test_imap_into_cyrus(self):
+        """The second run is killed as well."""
+        self.matrix(kills.cyrus(), "imap", None if kills.ALL else 4, "kill@append.after_crlf:2")
+
     def test_resumed_after_commit(self):
         """The second kill comes while the first one's batch is looked for and found."""
         self.twice(kills.dovecot(), "maildir", "kill@append.after_crlf:3")

@@ -19,6 +19,7 @@ import stat
 import subprocess
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import tls
 
@@ -247,3 +248,16 @@ def wait_for(condition, seconds=20):
             return value
         time.sleep(0.02)
     raise AssertionError(f"not within {seconds} s: {condition}")
+
+
+def together(jobs):
+    """Run functions side by side (they mostly wait); their complaints in one."""
+    errors = []
+    with ThreadPoolExecutor(12) as pool:
+        for name, future in [(name, pool.submit(job)) for name, job in jobs]:
+            try:
+                future.result()
+            except Exception as e:  # pylint: disable=broad-except
+                errors.append(f"{name}: {type(e).__name__}: {e}")
+    if errors:
+        raise AssertionError(f"{len(errors)} of {len(jobs)} failed\n" + "\n\n".join(errors))

@@ -147,13 +147,42 @@ def write_cgp(path, boxes):
     return path
 
 
-WRITERS = {"maildir": write_maildir, "mbox": write_mbox, "cgp": write_cgp}
+def write_imap(path, boxes):
+    """A user of Dovecot, who gets what is not there yet; path: a file with his name."""
+    if not os.path.exists(path):
+        with _lock, open(path, "w", encoding="ascii") as f:
+            f.write(next(dovecot().fresh))
+        with open(os.open(path + ".secret", os.O_CREAT | os.O_WRONLY, 0o600), "w", encoding="ascii") as f:
+            f.write(dovecot().password + "\n")
+    with open(path, encoding="ascii") as f:
+        client = dovecot().login(f.read())
+    try:
+        for name, mails in boxes.items():
+            raw = readback.quote(name.replace("/", "."))
+            if name != "INBOX":
+                client.create(raw)
+            there = int(re.search(rb"MESSAGES (\d+)", client.status(raw, "(MESSAGES)")[1][0]).group(1))
+            for m in mails[there:]:
+                flags = " ".join([FLAGS[f] for f in m.flags] + ["$Work"] * m.keyword)
+                stamp = time.strftime('"%d-%b-%Y %H:%M:%S +0000"', time.gmtime(m.date))
+                answer = client.append(raw, f"({flags})", stamp, m.body)
+                if answer[0] != "OK":
+                    raise AssertionError(answer)
+    finally:
+        client.logout()
+    return path
+
+
+WRITERS = {"maildir": write_maildir, "mbox": write_mbox, "cgp": write_cgp, "imap": write_imap}
 
 
 def source(kind, path):
     """The URI of what a writer has written there."""
     if kind == "cgp":
         return f"cgp:{path}/user.macnt?flag-letters=S:\\Seen R:\\Answered F:\\Flagged D:\\Draft k:$Work"
+    if kind == "imap":
+        with open(path, encoding="ascii") as f:
+            return f"imap://{f.read()}@127.0.0.1:{dovecot().imap_port}?tls=none&secret-file={path}.secret"
     return f"{kind}:{path}"
 
 
@@ -290,6 +319,8 @@ class Migration:
     def __init__(self, place, kind, boxes=None, options=("--settle", "1")):
         self.place, self.kind, self.options = place, kind, list(options)
         self.boxes = boxes if boxes is not None else account()
+        if kind == "imap":  # which keeps no NUL
+            self.boxes = {name: [m for m in mails if b"\0" not in m.body] for name, mails in self.boxes.items()}
         self.haul = Haul(faults=True)
         self.source = self.haul.path("source")
         WRITERS[kind](self.source, self.boxes)

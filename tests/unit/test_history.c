@@ -370,6 +370,7 @@ run_history(struct fixture *fx, unsigned seed)
 	extras = forced >= 0 ? (unsigned)forced : pick(3) == 0 ? 0 :
 	    pick(X_ALL + 1);
 	begin(&h);
+	fx->src->tells_new = seed % 2 == 1;
 	steps = 1 + pick(5);
 	kind = pick(3);
 	while (steps-- > 0) {
