@@ -215,10 +215,10 @@ put_extra(struct db *db, const struct changes *c, const struct row_extra *x,
 	if (rc != 0)
 		return rc == 1 ? drop_extra(db, c, x->uid, e) : -1;
 	return db_run(db, e, "INSERT OR REPLACE INTO extra (mailbox_id, uid,"
-	    " strict, loose, size, date, sha1) VALUES (?1, ?2, ?3, ?4, ?5, ?6,"
-	    " ?7)", "iibbiib", c->mailbox_id, (int64_t)x->uid, strict,
+	    " strict, loose, size, date, sha1, ours) VALUES (?1, ?2, ?3, ?4,"
+	    " ?5, ?6, ?7, ?8)", "iibbiibi", c->mailbox_id, (int64_t)x->uid, strict,
 	    (size_t)DIGEST_LEN, loose, (size_t)DIGEST_LEN, (int64_t)x->size,
-	    x->date, sha1, (size_t)SHA1_LEN);
+	    x->date, sha1, (size_t)SHA1_LEN, (int64_t)x->ours);
 }
 
 static int

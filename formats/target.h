@@ -97,7 +97,9 @@ struct store_item {
 	uint64_t	 size;		/* bytes of the CRLF form */
 	struct digests	 digests;
 	uint32_t	 want_uid;	/* 0: the server's choice */
-	const char	*guid;		/* derived, for back ends that set it */
+	const char	*guid;		/* for back ends that set it */
+	uint32_t	 mark;		/* not 0: to be kept beside the GUID, as it
+					 * says whose want_uid is */
 	unsigned	 flags;
 	const char *const *keywords;
 	size_t		 nkeywords;

@@ -182,7 +182,7 @@ int	list_again(struct dovecot *, struct box *, struct err *);
 uint32_t list_next(const struct list *);
 /* One line; what is NULL or 0 is left out. */
 void	list_line(struct buf *, uint32_t uid, const char *uidl,
-	    uint32_t order, const char *guid, const char *base);
+	    uint32_t order, const char *guid, uint32_t mark, const char *base);
 /* Appends whole lines under the lock; makes the file when there is none;
  * durable.  last: the UID of the last line. */
 int	list_append(struct dovecot *, struct box *, const struct buf *lines,

@@ -2,7 +2,10 @@
  * dovecot-uidlist, version 3:
  *
  *	3 V<uidvalidity> N<uidnext> G<mailbox guid>[ <other letter><value>]...
- *	<uid>[ P<uidl>][ O<order>][ G<guid>] :<base file name>
+ *	<uid>[ P<uidl>][ O<order>][ G<guid>][ X<mark>] :<base file name>
+ *
+ * X is ours, eight digits that prove where the UID comes from; Dovecot keeps the
+ * fields that it does not know.
  *
  * UIDs ascend; a last line without LF is being written or was torn by a crash.
  * N is not changed by appends: the next UID is the highest of N and the last
@@ -292,7 +295,7 @@ is_word(const char *s)
 
 void
 list_line(struct buf *out, uint32_t uid, const char *uidl, uint32_t order,
-    const char *guid, const char *base)
+    const char *guid, uint32_t mark, const char *base)
 {
 	buf_addf(out, "%" PRIu32, uid);
 	if (is_word(uidl))
@@ -301,6 +304,8 @@ list_line(struct buf *out, uint32_t uid, const char *uidl, uint32_t order,
 		buf_addf(out, " O%" PRIu32, order);
 	if (is_word(guid))
 		buf_addf(out, " G%s", guid);
+	if (mark != 0)
+		buf_addf(out, " X%08" PRIx32, mark);
 	buf_addf(out, " :%s\n", base);
 }
 

@@ -21,6 +21,8 @@ struct mem_message {
 	const char	*bytes;
 	size_t		 len;
 	bool		 expunged;
+	char		 guid[33];	/* as it was stored with; "" */
+	uint32_t	 mark;
 	uint64_t	 modseq;	/* of the last change */
 };
 
@@ -104,6 +106,7 @@ struct mem_store {
 					 * is away */
 	unsigned	 sessions;	/* open */
 	bool		 chooses_uids;	/* want_uid is honoured */
+	bool		 no_marks;	/* and nothing kept beside GUIDs */
 	/* counted */
 	uint64_t	 nseeded;	/* UIDs told to mailboxes */
 	uint64_t	 bytes_stored, nstored, ncreated, nbatches, nchanges;
