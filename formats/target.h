@@ -27,8 +27,9 @@ enum {
 	TGT_LINKS		= 1 << 7,	/* wants contents that are files
 						 * beside their bytes */
 	TGT_NO_SESSION		= 1 << 9,	/* no message can end it */
-	TGT_ONE_SESSION		= 1 << 8	/* a second session of an account
+	TGT_ONE_SESSION		= 1 << 8,	/* a second session of an account
 						 * could not be opened */
+	TGT_TAKES_EMPTY		= 1 << 10	/* messages without a byte */
 };
 
 /* Limits hold for the open session; ask again after folder_open(). */
