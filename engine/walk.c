@@ -283,6 +283,7 @@ read_one(struct walk *w, const struct msg_meta *m, struct err *e)
 {
 	struct lane *l = w->l;
 	struct content *content = NULL;
+	struct msg_meta dated;
 	struct measured md;
 	char digest[64], other_key[300];
 	const void *key = m->key;
@@ -296,6 +297,11 @@ read_one(struct walk *w, const struct msg_meta *m, struct err *e)
 	w->refused = false;
 	rc = source_content(l->src, m, &content, e);
 	if (rc == 1) {
+		if (content->save_date != 0) {
+			dated = *m;
+			dated.save_date = content->save_date;
+			m = &dated;
+		}
 		buf_reset(&w->keep);
 		rc = measure_content(l->measure, content, &w->keep, &md, e);
 		if (rc == -1)
