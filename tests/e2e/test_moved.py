@@ -73,6 +73,20 @@ class TestMoved(unittest.TestCase):
         copy(0)
         self.assertEqual(proxy.writes(), 0, proxy.log)
 
+        # one is deleted: it is told, and goes only if it is asked for
+        self.assertEqual(old.delete(spell("Lists"))[0], "OK")
+        run = haul.copy(*words)
+        self.assertEqual(run.code, DONE, run)
+        self.assertEqual([i["where"] for i in run.report["issues"] if i["kind"] == "gone"], ["Lists"])
+        self.assertIn("Lists", self.contents(new))
+        words.extend(["--delete-mailboxes", "--delete-limit", "20%"])
+        self.assertEqual(haul.copy(*words).code, DONE)
+        now = self.contents(new)
+        self.assertNotIn("Lists", readback.account(new).boxes)
+        (removed,) = [name for name in now if name.startswith("mailhaul-removed/")]
+        self.assertEqual(len(now.pop(removed)), 5)
+        self.assertEqual(now, self.contents(old))
+
     def test_dovecot_to_cyrus(self):
         self.way(self.servers[Dovecot], self.servers[Cyrus])
 
