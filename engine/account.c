@@ -10,6 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "moved.h"
 #include "nearby.h"
 #include "quota.h"
 #include "removal.h"
@@ -456,7 +457,8 @@ account_pair(struct lane *l, struct account *a, struct err *e)
 	}
 	a->names = arena_zalloc(&a->arena, (l->nfolders + 1) *
 	    sizeof *a->names);
-	if (account_names(l, a, a->names, e) == -1 ||
+	if (moved_find(l, a, e) == -1 ||
+	    account_names(l, a, a->names, e) == -1 ||
 	    rename_apply(l, a, a->names, e) == -1)
 		return -1;
 	return make_pairs(l, a, e);
