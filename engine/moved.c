@@ -18,7 +18,8 @@
 struct known {
 	int64_t		 id;
 	const char	*key, *name, *object;
-	uint32_t	 uidvalidity;
+	uint32_t	 uidvalidity, uidnext;
+	uint64_t	 modseq, messages;	/* when it was last read */
 	bool		 full;		/* some messages are at the target */
 	size_t		 listed;	/* what has its name now, or NOWHERE */
 	bool		 here;		/* that is it */
@@ -50,7 +51,8 @@ load(struct finding *f, struct err *e)
 	f->k = arena_zalloc(a, ((size_t)count + 1) * sizeof *f->k);
 	st = db_query(db, e, "SELECT id, src_key, src_name, src_object,"
 	    " src_uidvalidity, EXISTS (SELECT 1 FROM message WHERE mailbox_id ="
-	    " mailbox.id AND outcome IN (1, 2)) FROM mailbox WHERE"
+	    " mailbox.id AND outcome IN (1, 2)), src_uidnext, src_modseq,"
+	    " src_messages FROM mailbox WHERE"
 	    " account_id = ?1 ORDER BY id", "i", f->a->row.id);
 	if (st == NULL)
 		return -1;
@@ -64,6 +66,9 @@ load(struct finding *f, struct err *e)
 		k->object = arena_strdup(a, db_text(st, 3));
 		k->uidvalidity = (uint32_t)sqlite3_column_int64(st, 4);
 		k->full = sqlite3_column_int(st, 5) != 0;
+		k->uidnext = (uint32_t)sqlite3_column_int64(st, 6);
+		k->modseq = (uint64_t)sqlite3_column_int64(st, 7);
+		k->messages = (uint64_t)sqlite3_column_int64(st, 8);
 		k->to = k->listed = NOWHERE;
 	}
 	db_done(st);
@@ -95,19 +100,34 @@ displaced(const struct known *k, const struct folder_info *f)
 	    k->uidvalidity != f->uidvalidity;
 }
 
-/* Has another mailbox its UIDVALIDITY? */
+/* Is what is listed under its name not as it was left? */
+static bool
+has_changed(const struct finding *f, const struct known *k)
+{
+	const struct folder_info *x;
+
+	if (k->listed == NOWHERE)
+		return true;
+	x = &f->l->folders[k->listed];
+	return x->uidnext != k->uidnext || x->modseq != k->modseq ||
+	    x->messages != k->messages;
+}
+
+/* Has another one that has changed its UIDVALIDITY? */
 static bool
 shares_uidvalidity(const struct finding *f, const struct known *k)
 {
 	for (size_t i = 0; i < f->n; i++)
 		if (&f->k[i] != k && f->k[i].full && k->uidvalidity != 0 &&
-		    f->k[i].uidvalidity == k->uidvalidity)
+		    f->k[i].uidvalidity == k->uidvalidity &&
+		    has_changed(f, &f->k[i]))
 			return true;
 	return false;
 }
 
-/* Two that share a UIDVALIDITY may have changed places: what has changed at all
- * is opened, as some servers tell the object only then. */
+/* Some servers tell the object only of a mailbox that is opened.  Two that share
+ * a UIDVALIDITY may have changed places, if both are not as they were: then they
+ * are. */
 static int
 look_closer(struct finding *f, const struct known *k, struct err *e)
 {
@@ -117,7 +137,8 @@ look_closer(struct finding *f, const struct known *k, struct err *e)
 	struct buf token;
 	int rc;
 
-	if (!k->full || x->refused != NULL || !has_id(k->object) ||
+	if (!k->full || !has_changed(f, k) || x->refused != NULL ||
+	    !has_id(k->object) ||
 	    is_inode(k->object) || has_id(x->object_id) ||
 	    x->uidvalidity != k->uidvalidity || !shares_uidvalidity(f, k))
 		return 0;
@@ -137,13 +158,14 @@ find_listed(struct finding *f, struct err *e)
 {
 	struct lane *l = f->l;
 
+	for (size_t i = 0; i < f->n; i++)
+		for (size_t n = 0; n < l->nfolders; n++)
+			if (!l->folders[n].noselect &&
+			    strcmp(l->folder_keys[n], f->k[i].key) == 0)
+				f->k[i].listed = n;
 	for (size_t i = 0; i < f->n; i++) {
 		struct known *k = &f->k[i];
 
-		for (size_t n = 0; n < l->nfolders; n++)
-			if (!l->folders[n].noselect &&
-			    strcmp(l->folder_keys[n], k->key) == 0)
-				k->listed = n;
 		if (k->listed == NOWHERE)
 			continue;
 		if (look_closer(f, k, e) == -1)
@@ -175,7 +197,7 @@ recognise(struct finding *f, const struct known *k, size_t n, struct err *e)
 	    .src_name = f->l->folders[n].name };
 	bool known, met;
 
-	if (pair_recognise(f->l, &p, &known, &met, e) == -1)
+	if (pair_recognise(f->l, &p, false, &known, &met, e) == -1)
 		return e->scope > ERR_MAILBOX ? -1 : 0;
 	return known && met;
 }
@@ -317,7 +339,7 @@ by_uids(struct finding *f, struct known *k, size_t *at, size_t *hits,
     struct err *e)
 {
 	struct lane *l = f->l;
-	int64_t rows, last;
+	int64_t rows;
 	int rc;
 
 	*hits = 0;
@@ -325,16 +347,14 @@ by_uids(struct finding *f, struct known *k, size_t *at, size_t *hits,
 		return 0;
 	if (db_number(l->reader, e, &rows, 0, "SELECT count(*) FROM message"
 	    " WHERE mailbox_id = ?1 AND src_uid > 0 AND outcome IN (1, 2)",
-	    "i", k->id) == -1 || db_number(l->reader, e, &last, 0, "SELECT"
-	    " max(src_uid) FROM message WHERE mailbox_id = ?1", "i", k->id) ==
-	    -1)
+	    "i", k->id) == -1)
 		return -1;
 	for (size_t n = 0; n < l->nfolders && *hits < 2; n++) {
 		const struct folder_info *x = &l->folders[n];
 
 		if (!is_free(f, n) || (x->uidvalidity != 0 &&
 		    x->uidvalidity != k->uidvalidity) || (x->uidnext != 0 &&
-		    x->uidnext <= (uint32_t)last))
+		    x->uidnext < k->uidnext))
 			continue;
 		if (x->messages != UNKNOWN64 &&
 		    10 * x->messages < 9 * (uint64_t)rows)
