@@ -46,7 +46,8 @@ enum {
 	CAP_ACL			= 1 << 19,
 	CAP_RIGHTS		= 1 << 20,	/* ACL as in RFC 4314 */
 	CAP_MOVE		= 1 << 22,
-	CAP_OBJECTID		= 1 << 23
+	CAP_SAVEDATE		= 1 << 23,
+	CAP_OBJECTID		= 1 << 24
 };
 
 /* Options of IMAP URIs, for the tables of source and target; the last ones are
