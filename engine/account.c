@@ -11,6 +11,7 @@
 #include <strings.h>
 
 #include "nearby.h"
+#include "pop3_give.h"
 #include "quota.h"
 #include "rights.h"
 #include "undo.h"
@@ -490,7 +491,7 @@ account_prepare(struct lane *l, struct account *a, struct err *e)
 		return -1;
 	if (quota_before(l, &a->info, e) == -1)
 		return err_ctx(e, "target");
-	if (rights_note(l, a, e) == -1)
+	if (rights_note(l, a, e) == -1 || pop3_begin(l, a, e) == -1)
 		return -1;
 	/* Without messages: for what is there already. */
 	for (struct pair *p = a->pairs; p != NULL &&
@@ -588,7 +589,7 @@ account_finish(struct lane *l, struct account *a, struct err *e)
 		    pair_check_doubles(l, p, e) == -1)
 			return -1;
 	}
-	if (lane_open_target(l, e) == -1 ||
+	if (lane_open_target(l, e) == -1 || pop3_finish(l, a, e) == -1 ||
 	    rights_give(l, a, &a->shares, e) == -1)
 		return -1;
 	if (quota_after(l, e) == -1)

@@ -34,7 +34,7 @@ enum cfg {
 	CFG_ORDER, CFG_CREATE_USERS, CFG_QUOTA, CFG_QUOTAS, CFG_EXISTING,
 	CFG_EMPTY, CFG_SETTLE, CFG_REPAIR, CFG_RETRY_REFUSED,
 	CFG_REMOVE_DOUBLES, CFG_YES, CFG_FORMAT,
-	CFG_RENAMES, CFG_QUIET, CFG_VERBOSE, CFG_LOG, CFG_LOG_DIR, CFG_TRACE,
+	CFG_POP3, CFG_RENAMES, CFG_QUIET, CFG_VERBOSE, CFG_LOG, CFG_LOG_DIR, CFG_TRACE,
 	CFG_MAP, CFG_INCLUDE, CFG_EXCLUDE, CFG_SPECIAL_USE, CFG_SPECIAL_NAME,
 	CFG_INBOX_CHILDREN, CFG_COLLISIONS, CFG_SUBSCRIBE, CFG_ACL, CFG_SHARED,
 	CFG_NEWER_THAN, CFG_OLDER_THAN, CFG_MAX_SIZE, CFG_DELETED, CFG_HIDDEN,
@@ -79,7 +79,8 @@ enum {
 	FOR_STATUS	= 1 << 2,
 	FOR_FORGET	= 1 << 3,
 	FOR_UNDO	= 1 << 4,
-	FOR_PLAN	= 1 << 5	/* and all of FOR_COPY */
+	FOR_PLAN	= 1 << 5,	/* and all of FOR_COPY */
+	FOR_UIDL	= 1 << 6
 };
 
 struct setting {
@@ -137,6 +138,9 @@ const char	*config_where(const struct config *, enum cfg);
 /* The template of a store with its {columns}, NULL when none was given. */
 const struct uri *config_store(const struct config *, enum side);
 const char	*config_store_where(const struct config *, enum side);
+/* The POP3 server of CFG_POP3, a template like the stores, checked; the caller
+ * frees.  -1: *e, or it was not given. */
+int		 config_pop3(const struct config *, struct uri **, struct err *);
 /* Its lanes= option; 0: none was given. */
 unsigned	 config_store_lanes(const struct config *, enum side);
 /* Whether a back end of this side knows scheme and options of a URI. */

@@ -27,6 +27,8 @@ enum {
 	TGT_LINKS		= 1 << 7,	/* wants contents that are files
 						 * beside their bytes */
 	TGT_NO_SESSION		= 1 << 9,	/* no message can end it */
+	TGT_UIDLS		= 1 << 10,	/* msg_meta.uidl and its order
+						 * are kept for POP3 */
 	TGT_ONE_SESSION		= 1 << 8	/* a second session of an account
 						 * could not be opened */
 };
@@ -135,6 +137,16 @@ struct flag_change {
 	enum { FLAG_DONE, FLAG_GONE, FLAG_CHANGED } result;
 };
 
+/* What POP3 clients are to be told of a message that is already there. */
+struct uidl_change {
+	uint32_t	 uid;
+	const char	*uidl;
+	uint32_t	 order;		/* 0: leave it */
+	const char	*was;		/* what it was given before, or NULL */
+	enum { UIDL_DONE, UIDL_GONE, UIDL_KEPT } result; /* KEPT: it has one
+					 * of others' */
+};
+
 /* As source_check(). */
 int	target_check(struct uri *, struct err *);
 /* ERR_ACCOUNT + CAUSE_MISSING: the user does not exist at the target. */
@@ -230,6 +242,10 @@ int	target_reap(struct target *, bool wait, struct store_batch **b,
 int	target_broken(struct target *, struct err *e);
 
 int	target_change_flags(struct target *, struct flag_change *, size_t n,
+	    struct err *);
+/* In the open mailbox.  1: each has its result; 0: the target can give UIDLs to
+ * new messages only, or to none. */
+int	target_set_uidls(struct target *, struct uidl_change *, size_t n,
 	    struct err *);
 int	target_expunge(struct target *, const uint32_t *uids, size_t n,
 	    struct err *);
