@@ -60,6 +60,8 @@ struct target_ops {
 		    struct err *);			/* optional */
 	int	(*set_uidls)(struct target *, struct uidl_change *, size_t,
 		    struct err *);			/* optional: 0 */
+	int	(*move)(struct target *, const uint32_t *, size_t,
+		    const char *, struct err *);	/* optional */
 	int	(*expunge)(struct target *, const uint32_t *, size_t,
 		    struct err *);			/* optional */
 };
