@@ -3,16 +3,14 @@ CommuniGate's POP3 server; POP3 clients that were in sync with it download
 nothing from the target, whether it learnt the UIDLs with the mail or later."""
 
 import hashlib
-
 import os
 import re
-
-
+import shutil
 import subprocess
 import sys
-
 import unittest
 
+import dsyncs
 from haul import ACCOUNTS, DIFFERS, DONE, MISUSE, Haul
 from servers import Dovecot
 
@@ -222,6 +220,112 @@ class Join(Case):
         with open(path, encoding="ascii") as f:
             lines = f.read().splitlines()[1:]
         self.assertEqual([re.search(r" P(\S*)", line).group(1).split("-")[-1] for line in lines], ["1", "2", "own", "4", "5"])
+
+    def test_doveadm(self):
+        """dsync gives UIDLs to new messages; for others the report says that it cannot."""
+        for late in False, True:
+            a = self.account()
+            for n in range(6):
+                a.both(n + 1, body(n, n))
+            client = Client()
+            client.run(self.old, a.user)
+            job = self.job(f"doveadm:{{user}}?program={dsyncs.program(self.new)}", "only = " + a.user)
+            if late:
+                self.copied(job)
+            self.uidl(job)
+            notes = self.notes(self.copied(job))
+            self.assertEqual(list(notes), ["late"] if late else [])
+            self.assertEqual(client.run(self.new, a.user), 6 if late else 0)
+        self.assertIn("6 messages were copied before", notes["late"])
+
+    def test_imap(self):
+        """A target that gives its own: said once, and nothing else."""
+        a = self.account()
+        a.both(1, body(1))
+        secret = self.haul.secret(self.new.password)
+        job = self.job(f"imap://{{user}}@{self.new.host}:{self.new.imap_port}?ca={self.new.ca}&secret-file={secret}")
+        self.uidl(job)
+        self.assertIn("this target gives its own", self.notes(self.copied(job))["target"])
+
+    def test_what_is_left(self):
+        """A message that could not be joined is in the report of later copies."""
+        a = self.account()
+        for n in range(4):
+            a.both(n + 1, body(n))
+        a.pop(body(50))
+        job = self.job()
+        (told,) = self.uidl(job, code=DIFFERS)
+        self.assertEqual([x["number"] for x in told["left"]], [5])
+        for _ in range(2):
+            self.assertIn("1 messages of the POP3 server", self.notes(self.copied(job))["left"])
+        run = self.haul.run("uidl", self.server(), *job, "--state", self.haul.state)
+        self.assertEqual(run.code, DIFFERS)
+        self.assertIn("5 messages at the server, 4 in INBOX; 4 joined by order\n  message 5 cgp-", run.out)
+
+    def test_another_order(self):
+        """A server that sorts otherwise: clients see its order again."""
+        a = self.account()
+        order = [3, 1, 5, 2, 4]
+        for n in range(1, 6):
+            a.disk(n, body(n, n))
+        for n in order:
+            a.pop(body(n, n))
+        job = self.job()
+        (told,) = self.uidl(job)
+        self.assertTrue(told["reordered"])
+        self.copied(job)
+        client = self.new.pop3(a.user)
+        told = [line.split()[1].split(b"-")[-1] for line in client.uidl()[1]]
+        subjects = [int(re.search(rb"Subject: (\d+)", b"\n".join(client.top(i + 1, 0)[1])).group(1)) for i in range(5)]
+        client.quit()
+        self.assertEqual((told, subjects), ([b"1", b"2", b"3", b"4", b"5"], order))
+
+
+class Logins(Case):
+    def test_ways(self):
+        """STARTTLS, TLS, a master who acts for the user, and the list's passwords."""
+        a, b = self.account(), self.account()
+        for n in range(3):
+            a.both(n + 1, body(n))
+            b.both(n + 1, body(n + 10))
+        job = self.job()
+        master = self.old.admin_password
+        for tls in "", "s":
+            self.uidl(job, server=self.server(tls))
+            self.uidl(job, server=self.server(tls, user="master", password=master, options="&authzid={user}"))
+            self.uidl(job, server=self.server(tls, user="{user}*master", password=master))
+            self.uidl(job, server=self.server(tls, options="&auth=plain"))
+        plain = f"pop3s://{{user}}@{self.old.host}:{self.old.vars['pop3s_port']}?ca={self.old.ca}"
+        listed = self.haul.write("list.csv", "user,source_password,pop3_password\n" f"{a.user},{self.old.password},\n{b.user},nonsense,{self.old.password}\n")
+        words = [*job[:2], "--accounts", listed]
+        self.uidl(words, server=plain)
+        # what is in the job file is relative to it
+        secret = os.path.basename(self.haul.secret(self.old.password))
+        job = self.job(extra=f"pop3 = {plain}&secret-file={secret}\n", name="sub/job.ini")
+        shutil.copy2(self.haul.path(secret), self.haul.path("sub", secret))
+        os.unlink(self.haul.path(secret))
+        run = self.haul.run("uidl", *job, "--state", self.haul.state)
+        self.assertEqual((run.code, run.out.count("3 joined by order")), (DONE, 2), run)
+        os.chmod(listed, 0o644)
+        run = self.haul.run("uidl", plain, *words)
+        self.assertEqual((run.code, "the list holds passwords" in run.err), (MISUSE, True), run)
+        with open(self.haul.state, "rb") as f:
+            self.assertNotIn(master.encode(), f.read())
+
+    def test_refused(self):
+        """A certificate of nobody, and a password that is wrong: of these accounts nothing is known."""
+        a, b = self.account(), self.account()
+        a.both(1, body(1))
+        b.both(1, body(1))
+        job = self.job()
+        untrusted = f"pop3s://{{user}}@{self.old.host}:{self.old.vars['pop3s_port']}?secret-file={self.haul.secret('x')}"
+        for told in self.uidl(job, server=untrusted, code=ACCOUNTS):
+            self.assertIn("certificate", told["error"])
+        listed = self.haul.write("list.csv", f"user,pop3_password\n{a.user},{self.old.password}\n{b.user},nonsense\n")
+        told = self.uidl([*job[:2], "--accounts", listed], server=untrusted.split("?", maxsplit=1)[0] + f"?ca={self.old.ca}", code=ACCOUNTS)
+        self.assertEqual([x["outcome"] for x in told], ["done", "failed"])
+        self.assertIn(f"login as {b.user}", told[1]["error"])
+        self.assertNotIn("nonsense", repr(told))
 
 
 if __name__ == "__main__":
