@@ -55,9 +55,9 @@ const struct command commands[] = {
 	"is assumed of the files as lines for the section [source] of a job, "
 	"with how many\n"
 	"messages say so and how many contradict.  Writes nothing.\n" },
-	{ "uidl", "what a POP3 server calls the messages of INBOXes",
+	{ "uidl", "what a POP3 server calls the messages of INBOX",
 	cmd_uidl, FOR_UIDL, true,
-	"usage: mailhaul uidl pop3s://{user}@SERVER --job JOB.ini [OPTIONS]\n"
+	"usage: mailhaul uidl [pop3s://{user}@SERVER] --job JOB.ini [OPTIONS]\n"
 	"\n"
 	"Asks the POP3 server of each account for its UIDLs and joins them "
 	"with the messages\n"

@@ -326,7 +326,7 @@ take_server(struct parser *p)
 		wrong(p, "'%.80s' is one argument too many: there is SERVER",
 		    p->stores[1]);
 	else if (p->nstores == 1)
-		p->bad += config_option(p->c, CFG_POP3, p->stores[0],
+		p->bad += config_option(p->c, CFG_UIDL_SERVER, p->stores[0],
 		    p->errors);
 	if (p->job == NULL)
 		wrong(p, "%s wants --job JOB.ini", p->cmd->name);

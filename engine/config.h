@@ -35,7 +35,7 @@ enum cfg {
 	CFG_EMPTY, CFG_SETTLE, CFG_REPAIR, CFG_RETRY_REFUSED,
 	CFG_REMOVE_DOUBLES, CFG_NO_FLAG_SYNC, CFG_FULL,
 	CFG_RESTORE_DELETED, CFG_DELETE, CFG_DELETE_LIMIT, CFG_STAGE, CFG_YES, CFG_FORMAT,
-	CFG_POP3, CFG_RENAMES, CFG_QUIET, CFG_VERBOSE, CFG_LOG, CFG_LOG_DIR, CFG_TRACE,
+	CFG_UIDL_SERVER, CFG_RENAMES, CFG_QUIET, CFG_VERBOSE, CFG_LOG, CFG_LOG_DIR, CFG_TRACE,
 	CFG_MAP, CFG_INCLUDE, CFG_EXCLUDE, CFG_SPECIAL_USE, CFG_SPECIAL_NAME,
 	CFG_INBOX_CHILDREN, CFG_COLLISIONS, CFG_SUBSCRIBE, CFG_ACL, CFG_SHARED,
 	CFG_NEWER_THAN, CFG_OLDER_THAN, CFG_MAX_SIZE, CFG_DELETED, CFG_HIDDEN,
@@ -143,7 +143,7 @@ const char	*config_where(const struct config *, enum cfg);
 /* The template of a store with its {columns}, NULL when none was given. */
 const struct uri *config_store(const struct config *, enum side);
 const char	*config_store_where(const struct config *, enum side);
-/* The POP3 server of CFG_POP3, a template like the stores, checked; the caller
+/* The POP3 server of CFG_UIDL_SERVER, a template like the stores, checked; the caller
  * frees.  -1: *e, or it was not given. */
 int		 config_pop3(const struct config *, struct uri **, struct err *);
 /* Its lanes= option; 0: none was given. */

@@ -14,12 +14,12 @@ config_pop3(const struct config *c, struct uri **up, struct err *e)
 	char *dir;
 
 	*up = NULL;
-	if (!config_isset(c, CFG_POP3))
+	if (!config_isset(c, CFG_UIDL_SERVER))
 		return err_set(e, ERR_RUN, "which POP3 server? give "
-		    "pop3s://{user}@HOST, or pop3 = in the job");
-	if (uri_parse(up, config_str(c, CFG_POP3), e) == -1)
+		    "pop3s://{user}@HOST, or uidl-server = in the job");
+	if (uri_parse(up, config_str(c, CFG_UIDL_SERVER), e) == -1)
 		return -1;
-	if (c->values[CFG_POP3].level == LEVEL_FILE && c->job != NULL &&
+	if (c->values[CFG_UIDL_SERVER].level == LEVEL_FILE && c->job != NULL &&
 	    (slash = strrchr(c->job, '/')) != NULL) {
 		dir = xmemdup0(c->job, (size_t)(slash - c->job));
 		config_uri_at(*up, dir);

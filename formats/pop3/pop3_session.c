@@ -148,7 +148,7 @@ refused(const struct pop3_status *st, struct err *e, const char *what)
 	char words[200];
 	size_t n;
 
-	for (n = 0; st->text[n] != '\0' && n < sizeof words - 1; n++)
+	for (n = 0; n < sizeof words - 1 && st->text[n] != '\0'; n++)
 		words[n] = st->text[n] >= ' ' && st->text[n] < 0x7f ?
 		    st->text[n] : '?';
 	words[n] = '\0';

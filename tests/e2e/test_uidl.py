@@ -301,7 +301,7 @@ class Logins(Case):
         self.uidl(words, server=plain)
         # what is in the job file is relative to it
         secret = os.path.basename(self.haul.secret(self.old.password))
-        job = self.job(extra=f"pop3 = {plain}&secret-file={secret}\n", name="sub/job.ini")
+        job = self.job(extra=f"uidl-server = {plain}&secret-file={secret}\n", name="sub/job.ini")
         shutil.copy2(self.haul.path(secret), self.haul.path("sub", secret))
         os.unlink(self.haul.path(secret))
         run = self.haul.run("uidl", *job, "--state", self.haul.state)
