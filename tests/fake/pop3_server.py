@@ -38,9 +38,12 @@ class Handler(socketserver.StreamRequestHandler):
             self.many([b"%d %s" % (i + 1, u.encode()) for i, (u, _) in enumerate(mail)])
         elif word == "TOP" and 0 < int(args[0]) <= len(mail):
             self.many(mail[int(args[0]) - 1][1].split(b"\r\n\r\n")[0].split(b"\r\n") + [b""])
-        elif word in ("NOOP", "QUIT"):
+        elif word == "NOOP":
             self.line("+OK")
-            return word == "NOOP"
+        elif word == "QUIT":
+            self.leave(server)  # before the client, who may come again at once, knows
+            self.line("+OK")
+            return False
         else:
             self.line("-ERR what?")
         return True
@@ -89,9 +92,12 @@ class Handler(socketserver.StreamRequestHandler):
         except OSError:
             pass
         finally:
-            if self.inside:
-                with server.mutex:
-                    server.inside -= 1
+            self.leave(server)
+
+    def leave(self, server):
+        with server.mutex:
+            server.inside -= self.inside
+            self.inside = False
 
 
 class Listener(socketserver.ThreadingTCPServer):
