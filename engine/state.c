@@ -48,7 +48,9 @@
  * did); a foreign_box is a subscription to a mailbox of another account.  A
  * host is what is known of one and survives a run (caps, rates per second) or
  * was true when it was last written; live is what the running pass says of
- * itself.
+ * itself.  pop3 is what mailhaul uidl was last told of an account (by its name:
+ * it may be new) by its POP3 server; uidl: what messages of its INBOX, by their
+ * keys, are called there; uidl_left: the ones it could not join, and why.
  */
 static const char schema[] =
 "CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
@@ -147,6 +149,16 @@ static const char schema_rest[] =
 "  lanes INTEGER, cap INTEGER, user_cap INTEGER, held_s INTEGER, why TEXT,"
 "  rate REAL, lane_rate REAL, measured_s INTEGER, PRIMARY KEY (side, name))"
 "  WITHOUT ROWID;"
+"CREATE TABLE pop3 (account TEXT PRIMARY KEY, taken INTEGER NOT NULL,"
+"  server TEXT NOT NULL, listed INTEGER NOT NULL, inbox INTEGER NOT NULL,"
+"  joined INTEGER NOT NULL, by_headers INTEGER NOT NULL,"
+"  unchecked INTEGER NOT NULL, reordered INTEGER NOT NULL) WITHOUT ROWID;"
+"CREATE TABLE uidl (account TEXT NOT NULL, key BLOB NOT NULL,"
+"  uidl TEXT NOT NULL, ord INTEGER NOT NULL, PRIMARY KEY (account, key),"
+"  UNIQUE (account, uidl)) WITHOUT ROWID;"
+"CREATE TABLE uidl_left (account TEXT NOT NULL, number INTEGER NOT NULL,"
+"  uidl TEXT, size INTEGER NOT NULL, why TEXT NOT NULL,"
+"  PRIMARY KEY (account, number)) WITHOUT ROWID;"
 "CREATE TABLE live (id INTEGER PRIMARY KEY CHECK (id = 1), pass INTEGER,"
 "  updated INTEGER, mode TEXT, left_s INTEGER, basis TEXT);";
 
