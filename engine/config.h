@@ -41,6 +41,7 @@ enum cfg {
 	CFG_APPLY_RENAMES, CFG_ONLY_METADATA, CFG_COUNT_BYTES, CFG_LIST_ACCOUNTS,
 	CFG_MIN_FREE, CFG_PATIENCE, CFG_MAX_RETRIES, CFG_SOURCE_LIMIT,
 	CFG_TARGET_LIMIT, CFG_STOP_AT, CFG_MAX_TIME,
+	CFG_LEVEL, CFG_FAIL_ON, CFG_AS_OF, CFG_HEADER_DIFF, CFG_SHOW,
 	CFG_COUNT
 };
 
@@ -54,6 +55,7 @@ enum subscribe { SUBSCRIBE_AUTO, SUBSCRIBE_SOURCE, SUBSCRIBE_ALL,
 	SUBSCRIBE_NONE };
 enum acl { ACL_NO, ACL_YES };
 enum deleted { DELETED_COPY, DELETED_SKIP };
+enum as_of { AS_OF_NOW, AS_OF_RELEASE };
 
 enum setting_type {
 	SET_STRING,
@@ -79,7 +81,8 @@ enum {
 	FOR_STATUS	= 1 << 2,
 	FOR_FORGET	= 1 << 3,
 	FOR_UNDO	= 1 << 4,
-	FOR_PLAN	= 1 << 5	/* and all of FOR_COPY */
+	FOR_PLAN	= 1 << 5,	/* and all of FOR_COPY */
+	FOR_AUDIT	= 1 << 7	/* likewise */
 };
 
 struct setting {
