@@ -204,7 +204,7 @@ put_item(struct loading *k, const struct msg_meta *m, const struct item *it,
 	    (int64_t)it->at, it->digest_len > 0 ? it->digest : NULL,
 	    it->digest_len, it->date, (int64_t)it->flags, it->kw,
 	    (int64_t)it->csize, (int64_t)it->size, (int64_t)it->bits,
-	    k->side == SIDE_SOURCE && it->uid == 0 ? m->where : NULL);
+	    it->uid == 0 ? m->where : NULL);
 }
 
 /* What is known of a message from its listing. */

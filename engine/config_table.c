@@ -140,8 +140,8 @@ static const struct setting table[CFG_COUNT] = {
 	"now, or what users did since taken back", as_of_words, 0, 0 },
 [CFG_HEADER_DIFF] = { "job", "header-diff", SET_BOOL, FOR_AUDIT, "no", NULL,
 	"show the header lines of altered messages", NULL, 0, 0 },
-[CFG_SHOW] = { "job", "show", SET_NUMBER, FOR_AUDIT, "1000", "N",
-	"of a mailbox and verdict; 0: all", NULL, 0, 0 },
+[CFG_SHOW] = { "job", "at-most", SET_NUMBER, FOR_AUDIT, "1000", "N",
+	"list so many of a mailbox and verdict; 0: all", NULL, 0, 0 },
 };
 
 const char *const config_sections[NSECTIONS + 1] = {
