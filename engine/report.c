@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "live.h"
+#include "stage.h"
 #include "text.h"
 
 /* Only pairs, not what an earlier pass knew and nobody counts. */
@@ -119,6 +120,24 @@ text_accounts(struct db *db, FILE *out, struct err *e)
 	return rc;
 }
 
+/* Where people have set one. */
+static int
+report_stages(struct db *db, FILE *out, const char *head, struct err *e)
+{
+	struct buf b;
+	int64_t n;
+	int rc = 0;
+
+	if (db_number(db, e, &n, 0, "SELECT EXISTS (SELECT 1 FROM account WHERE"
+	    " stage IN ('frozen', 'released'))", "") == -1)
+		return -1;
+	buf_init(&b, 1000);
+	if (n != 0 && (rc = stage_text(db, &b, e)) == 0)
+		fprintf(out, "%s%s\n", head, b.ptr);
+	buf_release(&b);
+	return rc;
+}
+
 static const char issues_sql[] = "SELECT account.name, ifnull(src_name, ''),"
 	" kind, ifnull(message_where, ''), ifnull(message_id, ''),"
 	" ifnull(subject, ''), ifnull(size, -1), ifnull(reason, ''),"
@@ -195,6 +214,8 @@ report_text(struct db *db, FILE *out, struct err *e)
 	for (int i = 1; i < OUTCOMES; i++)
 		fprintf(out, "  %-9s %" PRId64 "\n",
 		    outcome_name((enum outcome)i), t.counts[i]);
+	if (report_stages(db, out, "stages: ", e) == -1)
+		return -1;
 	fprintf(out, "the books %s\n", t.balanced ? "balance" :
 	    "DO NOT balance yet: see the accounts below");
 	fprintf(out, "stored bytes ");
@@ -409,6 +430,8 @@ status_text(struct db *db, FILE *out, long running, struct err *e)
 		fprintf(out, "no pass yet\n");
 	fprintf(out, "  accounts  %" PRId64 " known, %" PRId64 " done, %"
 	    PRId64 " in work\n", t.accounts, t.accounts_done, s.running);
+	if (report_stages(db, out, "  stages    ", e) == -1)
+		return -1;
 	fprintf(out, "  messages  %" PRId64 " sent in this pass (", s.sent);
 	put_bytes(out, s.sent_bytes);
 	fprintf(out, ")\n  batches   %" PRId64 " without an answer yet\n",
@@ -438,6 +461,8 @@ status_json(struct db *db, FILE *out, long running, struct err *e)
 	json_number(&j, "accounts_done", t.accounts_done);
 	json_number(&j, "accounts_running", s.running);
 	json_number(&j, "open_intents", s.waiting);
+	if (stage_json(db, &j, e) == -1)
+		return -1;
 	if (live_json(db, &j, running, e) == -1)
 		return -1;
 	json_close(&j, '}');

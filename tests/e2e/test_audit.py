@@ -15,7 +15,7 @@ from haul import ACCOUNTS, DIFFERS, DONE, MISUSE, Haul, tree
 from servers import Dovecot
 
 # in the long form a million
-MESSAGES = int(os.environ.get("AUDIT_MESSAGES", "600"))
+MESSAGES = int(os.environ.get("AUDIT_MESSAGES", "300"))
 
 
 class Case(unittest.TestCase):
