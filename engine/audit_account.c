@@ -15,14 +15,34 @@
 #define FIRST_NEW_ID	((int64_t)1 << 50)	/* of rows that the state has
 						 * not: state_scratch() */
 
-static void
-take_warnings(struct audit_job *j)
+/* What the stores had to say: told, but no reason to fail.  It has been put into
+ * the lane's own state. */
+static int
+tell_warnings(struct audit_job *j, struct err *e)
 {
-	struct lane *l = j->l;
+	struct audit_row_difference d = { .account = (int64_t)j->a->place + 1,
+	    .verdict = V_EXPECTED, .message_id = "", .subject = "",
+	    .size = UNKNOWN64, .diff = "" };
+	struct db *db = j->l->reader;
+	sqlite3_stmt *st = db_query(db, e, "SELECT kind, ifnull(reason, ''),"
+	    " ifnull(message_where, '') FROM main.issue WHERE account_id = ?1"
+	    " ORDER BY id", "i", j->a->row.id);
+	int rc;
 
-	/* They are of what copy reports already. */
-	changes_free(l->notes);
-	l->notes = NULL;
+	if (st == NULL)
+		return -1;
+	while ((rc = db_step(db, st, e)) == 1) {
+		d.cause = db_text(st, 0);
+		d.detail = db_text(st, 1);
+		d.where = strcmp(db_text(st, 2), d.detail) != 0 ?
+		    db_text(st, 2) : "";
+		if (results_difference(j->audit->results, &d, e) == -1) {
+			rc = -1;
+			break;
+		}
+	}
+	db_done(st);
+	return rc;
 }
 
 /* Is the mail that the state knows in this source at all? */
@@ -77,6 +97,27 @@ same_target(struct audit_job *j, struct err *e)
 	    "--state");
 }
 
+/* The names that those would have that are not compared: their counterparts are
+ * not, either. */
+static int
+name_left_out(struct audit_job *j, struct err *e)
+{
+	bool encoded;
+
+	for (size_t i = 0; i < j->l->nfolders; i++) {
+		struct naming *m = &j->a->names[i];
+
+		if (m->outcome != NULL && m->name == NULL && target_name(
+		    j->l->tgt, &j->a->arena, m->rule.path, m->rule.npath,
+		    &m->name, &encoded, e) == -1) {
+			if (e->scope > ERR_MAILBOX)
+				return -1;
+			m->name = NULL;
+		}
+	}
+	return 0;
+}
+
 /* Both sides are open and named. */
 static int
 open_account(struct audit_job *j, struct err *e)
@@ -100,7 +141,7 @@ open_account(struct audit_job *j, struct err *e)
 	if (a->user_missing)
 		return err_set(e, ERR_ACCOUNT, "there is no such user at the "
 		    "target");
-	if (account_pair(l, a, e) == -1)
+	if (account_pair(l, a, e) == -1 || name_left_out(j, e) == -1)
 		return -1;
 	names = arena_alloc(&a->arena, (a->npairs + 1) * sizeof *names);
 	for (struct pair *p = a->pairs; p != NULL; p = p->next)
@@ -198,6 +239,10 @@ add_source_box(struct audit_job *j, size_t i, struct err *e)
 		b->outcome = strcmp(m->outcome, "excluded") == 0 ? "excluded" :
 		    "unreadable";
 		b->why = m->why;
+		if (m->name != NULL) {
+			b->target = m->name;
+			b->folder[SIDE_TARGET] = listed(j, m->name);
+		}
 		return 0;
 	}
 	for (struct pair *p = j->a->pairs; p != NULL; p = p->next)
@@ -517,7 +562,7 @@ tell_all(struct audit_job *j, struct audit_row_account *row, struct err *e)
 	}
 	row->outcome = "equal";
 	if ((j->audit->level != AUDIT_COUNTS && audit_judge(j, e) == -1) ||
-	    audit_facts(j, e) == -1)
+	    audit_facts(j, e) == -1 || tell_warnings(j, e) == -1)
 		return -1;
 	if (j->facts > 0)
 		row->outcome = "different";
@@ -551,9 +596,11 @@ steps(struct audit_job *j, struct err *e)
 {
 	if (open_account(j, e) == -1 || open_eyes(j, e) == -1)
 		return -1;
-	if (make_boxes(j, e) == -1 || load_all(j, e) == -1)
+	if (make_boxes(j, e) == -1 || load_all(j, e) == -1 ||
+	    (j->audit->level != AUDIT_COUNTS && compare(j, e) == -1))
 		return -1;
-	return j->audit->level == AUDIT_COUNTS ? 0 : compare(j, e);
+	lane_flush_notes(j->l);
+	return state_sync(j->l->run->state, e);
 }
 
 static int
@@ -574,8 +621,9 @@ begin(struct audit_job *j, struct err *e)
 static void
 end(struct audit_job *j)
 {
-	take_warnings(j);
 	lane_close_stores(j->l);
+	changes_free(j->l->notes);
+	j->l->notes = NULL;
 	for (size_t i = 0; i < j->n; i++) {
 		buf_release(&j->boxes[i].token[SIDE_SOURCE]);
 		buf_release(&j->boxes[i].token[SIDE_TARGET]);

@@ -86,7 +86,7 @@ same_name(const struct field *a, const struct field *b)
 static bool
 is_munged(const struct field *s, const struct field *t)
 {
-	if (s->len != t->len)
+	if (s->len != t->len || s->len == 0)
 		return false;
 	for (size_t i = 0; i < s->len; i++)
 		if (s->p[i] != t->p[i] && !(((unsigned char)s->p[i] >= 0x80 ||
@@ -171,10 +171,13 @@ show(struct buf *diff, const char *mark, const struct field *f)
 		buf_addc(diff, '\n');
 }
 
-/* The one of the same name at the other side. */
+/* The one of the same name at the other side, or what munging makes of it. */
 static struct field *
 other_of(struct header *t, const struct field *f)
 {
+	for (size_t k = 0; k < t->n; k++)
+		if (!t->fields[k].met && is_munged(f, &t->fields[k]))
+			return &t->fields[k];
 	for (size_t k = 0; k < t->n; k++)
 		if (!t->fields[k].met && same_name(f, &t->fields[k]))
 			return &t->fields[k];
@@ -202,8 +205,8 @@ sum_up(struct header *s, struct header *t, struct sums *sums,
 		show(diff, "+ ", g);
 		if (is_munged(f, g)) {
 			sums->munged++;
-			tell(sums, detail, f, "has other characters in place "
-			    "of its 8-bit bytes");
+			tell(sums, detail, f, "has others in place of its "
+			    "8-bit and NUL bytes");
 		} else if (is_folded(f, g)) {
 			sums->folded++;
 			tell(sums, detail, f, "has other blanks");

@@ -486,18 +486,18 @@ judge_row(struct judging *g, sqlite3_stmt *st, struct err *e)
 	".flags, " a ".kw, " a ".csize, " a ".bits, ifnull(" a ".alike0, 0),"	\
 	" ifnull(" a ".alike1, 0)"
 
-/* Pairs and lone messages of the source, in the order of its mailboxes, then
- * lone ones of the target. */
+/* Of each mailbox: pairs and lone messages of the source in its order, then lone
+ * ones of the target. */
 static int
 judge_rest(struct judging *g, struct err *e)
 {
 	struct db *db = g->j->db;
 	sqlite3_stmt *st = db_query(db, e, "SELECT s.how, " HALF("s") ", "
-	    HALF("t") ", s.box AS b, s.uid AS u, s.n AS n FROM rest AS s LEFT"
+	    HALF("t") ", s.box AS b, 0 AS side, s.item AS i FROM rest AS s LEFT"
 	    " JOIN rest AS t ON t.n = s.pair WHERE s.side = 0 UNION ALL SELECT"
 	    " t.how, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,"
-	    " NULL, NULL, " HALF("t") ", t.box, t.uid, t.n FROM rest AS t"
-	    " WHERE t.side = 1 AND t.pair = 0 ORDER BY b, u, n", "");
+	    " NULL, NULL, " HALF("t") ", t.box, 1, t.item FROM rest AS t"
+	    " WHERE t.side = 1 AND t.pair = 0 ORDER BY b, side, i", "");
 	int rc;
 
 	if (st == NULL)
