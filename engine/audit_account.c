@@ -124,6 +124,7 @@ open_account(struct audit_job *j, struct err *e)
 {
 	struct lane *l = j->l;
 	struct account *a = j->a;
+	struct changes *notes;
 	const char **names;
 	size_t n = 0;
 	int rc;
@@ -134,7 +135,12 @@ open_account(struct audit_job *j, struct err *e)
 	j->pa->opened[SIDE_SOURCE] |= l->src != NULL;
 	if (rc == -1)
 		return -1;
+	/* What it has to say is of writing. */
+	notes = l->notes;
+	l->notes = NULL;
 	rc = account_target(l, a, e);
+	changes_free(l->notes);
+	l->notes = notes;
 	j->pa->opened[SIDE_TARGET] |= l->tgt != NULL;
 	if (rc == -1)
 		return -1;
