@@ -322,18 +322,18 @@ make_boxes(struct audit_job *j, struct err *e)
 	return same_target(j, e);
 }
 
+static bool
+is_server(const struct uri *uri)
+{
+	return uri->host != NULL || strcmp(uri->scheme, "doveadm") == 0 ||
+	    strcmp(uri->scheme, "cyrus") == 0;
+}
+
 /* RFC822.SIZE says the same at both sides; files may have LF for CR LF. */
 static bool
 sizes_compare(const struct audit_job *j)
 {
-	const char *tgt = j->a->tgt_uri->scheme;
-	bool to = j->a->tgt_uri->host != NULL || strcmp(tgt, "doveadm") == 0 ||
-	    strcmp(tgt, "cyrus") == 0 || strcmp(tgt, "mem") == 0;
-
-	return to && (j->a->src_uri->host != NULL ||
-	    strcmp(j->a->src_uri->scheme, "mem") == 0 ||
-	    strcmp(j->a->src_uri->scheme, "doveadm") == 0 ||
-	    strcmp(j->a->src_uri->scheme, "cyrus") == 0);
+	return is_server(j->a->src_uri) && is_server(j->a->tgt_uri);
 }
 
 /* By what the listings say, or else by counting. */

@@ -445,21 +445,38 @@ audit_load(struct audit_job *j, struct audit_box *b, struct err *e)
 	return rc;
 }
 
+/* Is one side as its token tells, and holds as many as were met? */
+static int
+side_changed(struct audit_job *j, struct audit_box *b, enum side side,
+    bool *changed, struct err *e)
+{
+	uint64_t met = side == SIDE_SOURCE ? b->counts.source :
+	    b->counts.target, n;
+	bool told = b->token[side].len > 0;
+	enum delta delta;
+	int rc;
+
+	rc = audit_open(j, b, side, told ? &b->token[side] : NULL, &delta, e);
+	if (rc == 0 && told && delta != DELTA_UNCHANGED)
+		*changed = true;
+	else if (rc == 0) {
+		rc = source_folder_count(audit_source(j, side), &n, e);
+		*changed = *changed || (rc == 0 && n != met);
+	}
+	close_both(j);
+	return rc;
+}
+
 int
 audit_changed(struct audit_job *j, struct audit_box *b, bool *changed,
     struct err *e)
 {
-	enum delta delta;
 	int rc = 0;
 
 	*changed = false;
-	for (int side = SIDE_SOURCE; side <= SIDE_TARGET && rc == 0; side++) {
-		if (b->folder[side] == NULL || b->token[side].len == 0)
-			continue;
-		rc = audit_open(j, b, (enum side)side, &b->token[side],
-		    &delta, e);
-		*changed = *changed || (rc == 0 && delta != DELTA_UNCHANGED);
-		close_both(j);
-	}
+	for (int side = SIDE_SOURCE; side <= SIDE_TARGET && rc == 0 &&
+	    !*changed; side++)
+		if (b->folder[side] != NULL)
+			rc = side_changed(j, b, (enum side)side, changed, e);
 	return rc;
 }
