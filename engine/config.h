@@ -172,6 +172,10 @@ int		 config_state_dir(const struct config *, struct err *);
 /* Everything in force, as a job file with the origins as comments. */
 void	config_show(const struct config *, FILE *);
 
+/* The settings of a copy that were given, one a line: "limits.lanes = 4".
+ * Secrets and what only concerns its output are left out; at most about 16 kB. */
+void	config_brief(const struct config *, struct buf *out);
+
 /* Text to number for durations and sizes; -1: it is none. */
 int	config_duration(const char *text, uint64_t *seconds);
 int	config_size(const char *text, uint64_t *bytes);

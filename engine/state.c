@@ -26,7 +26,10 @@
  * is one source message with an outcome; a target UID of 0 means that the
  * server did not tell it.  history has a row for each pass over an account,
  * with the sums at its end (ended NULL: it was cut off).  listed is the pass that last met a mailbox at the
- * source; one that a pass did not meet has the outcome 'gone'.  doubt counts
+ * source; one that a pass did not meet has the outcome 'gone'.  A pass has in
+ * settings a line "SECTION.KEY = VALUE" for each that was not left as it is by
+ * default; pace is what of its sent fell into which PACE_SECONDS (slot: their
+ * begin).  doubt counts
  * how often a message was in a batch whose answer never came.  An extra is a
  * message at the target that is in no row; with sha1 alone its content was not
  * read yet; ours: a batch in doubt meant it, with that UID.  sha1 is there where the target's index has it, sha1_munged where
@@ -47,7 +50,7 @@ static const char schema[] =
 "CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
 "CREATE TABLE pass (id INTEGER PRIMARY KEY, started INTEGER, ended INTEGER,"
 "  version TEXT, what TEXT, exit_code INTEGER, sent INTEGER DEFAULT 0,"
-"  sent_bytes INTEGER DEFAULT 0);"
+"  sent_bytes INTEGER DEFAULT 0, settings TEXT);"
 "CREATE TABLE account (id INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL,"
 "  target_user TEXT, source TEXT, target TEXT, stage TEXT NOT NULL"
 "  DEFAULT 'new', outcome TEXT NOT NULL DEFAULT 'new', error TEXT,"
@@ -112,6 +115,9 @@ static const char schema[] =
 "  UNIQUE (account_id, mailbox_id, kind, key, message_where));";
 
 static const char schema_rest[] =
+"CREATE TABLE pace (pass INTEGER NOT NULL, slot INTEGER NOT NULL,"
+"  sent INTEGER NOT NULL, sent_bytes INTEGER NOT NULL,"
+"  PRIMARY KEY (pass, slot)) WITHOUT ROWID;"
 "CREATE INDEX op_name ON op (account_id, kind, name);"
 "CREATE INDEX op_mailbox ON op (mailbox_id);"
 "CREATE TABLE access (mailbox_id INTEGER NOT NULL, who TEXT NOT NULL,"
