@@ -22,9 +22,8 @@ report_name(struct buf *out, const char *name, const char *target)
 	buf_adds(out, name);
 }
 
-/* Is it the same tree, but for the separator and what is above all? */
-static bool
-is_same(const char *old, const char *fresh)
+bool
+report_same_name(const char *old, const char *fresh)
 {
 	static const char separators[] = "/.\\";
 
@@ -50,7 +49,7 @@ static void
 put_row(FILE *out, enum format format, sqlite3_stmt *st, const char *fresh)
 {
 	const char *old = db_text(st, 2);
-	bool same = is_same(old, fresh);
+	bool same = report_same_name(old, fresh);
 
 	if (format == FORMAT_CSV) {
 		text_csv(out, db_text(st, 0), ',');
