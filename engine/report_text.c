@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/xmalloc.h"
-#include "report_impl.h"
+#include "rates.h"
 #include "text.h"
 
 #define SUBJECT_MAX	200	/* bytes of a Subject, for a line */
@@ -18,10 +18,7 @@ enum { RED = 31, GREEN = 32 };	/* of terminals */
 struct text {
 	char	 kind[40];		/* of the last problem */
 	int64_t	 rows;			/* in this section so far */
-	/* rates, drawn together into RATE_LINES lines: */
-	struct rep_rate slot[RATE_LINES];
-	size_t	 nslots;
-	int64_t	 width;			/* seconds of each */
+	struct rates rates;
 };
 
 static void
@@ -295,48 +292,23 @@ put_pass(struct report *r, const struct rep_pass *p)
 	putc('\n', r->out);
 }
 
-/* Neighbours become one when there are too many, each of them twice as long. */
 static void
 put_rate(struct report *r, const struct rep_rate *a)
 {
-	struct text *t = r->own;
-	struct rep_rate *s;
-	size_t n = 0;
-
-	if (t->nslots > 0 && (s = &t->slot[t->nslots - 1])->pass == a->pass &&
-	    a->start - s->start < t->width) {
-		s->sent += a->sent;
-		s->sent_bytes += a->sent_bytes;
-		return;
-	}
-	while (t->nslots == RATE_LINES) {
-		t->width *= 2;
-		for (size_t i = n = 0; i < t->nslots; i++) {
-			s = &t->slot[n > 0 ? n - 1 : 0];
-			if (n > 0 && ((s->pass == t->slot[i].pass &&
-			    t->slot[i].start - s->start < t->width) ||
-			    t->width > (int64_t)1 << 40)) {
-				s->sent += t->slot[i].sent;
-				s->sent_bytes += t->slot[i].sent_bytes;
-			} else
-				t->slot[n++] = t->slot[i];
-		}
-		t->nslots = n;
-	}
-	t->slot[t->nslots++] = *a;
+	rates_add(&((struct text *)r->own)->rates, a);
 }
 
 static void
 put_rates(struct report *r)
 {
-	struct text *t = r->own;
+	const struct rates *t = &((struct text *)r->own)->rates;
 	char when[40], bytes[24];
 	int64_t most = 1;
 
-	for (size_t i = 0; i < t->nslots; i++)
+	for (size_t i = 0; i < t->n; i++)
 		if (t->slot[i].sent > most)
 			most = t->slot[i].sent;
-	for (size_t i = 0; i < t->nslots; i++) {
+	for (size_t i = 0; i < t->n; i++) {
 		const struct rep_rate *s = &t->slot[i];
 		int bar = (int)((double)s->sent * BAR / (double)most);
 
@@ -400,7 +372,7 @@ begin(struct report *r, enum report_section s)
 	struct text *t = xcalloc(1, sizeof *t);
 
 	(void)s;
-	t->width = PACE_SECONDS;
+	rates_begin(&t->rates, RATE_LINES);
 	r->own = t;
 }
 
