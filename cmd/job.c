@@ -75,6 +75,12 @@ fill_settings(struct job *j)
 	s->repair = config_bool(c, CFG_REPAIR);
 	s->retry_refused = config_bool(c, CFG_RETRY_REFUSED);
 	s->remove_doubles = config_bool(c, CFG_REMOVE_DOUBLES);
+	s->no_flag_sync = config_bool(c, CFG_NO_FLAG_SYNC);
+	s->full = config_bool(c, CFG_FULL);
+	s->delete = (enum delete)config_enum(c, CFG_DELETE);
+	s->delete_limit = config_isset(c, CFG_DELETE_LIMIT) ?
+	    config_num(c, CFG_DELETE_LIMIT) : UNKNOWN64;
+	s->restore_deleted = config_bool(c, CFG_RESTORE_DELETED);
 	s->create_users = config_bool(c, CFG_CREATE_USERS);
 	s->merge_existing = config_enum(c, CFG_EXISTING) == EXISTING_MERGE;
 	s->empty_ok = config_enum(c, CFG_EMPTY) == EMPTY_OK;

@@ -91,6 +91,15 @@ const struct command commands[] = {
 	"Drops accounts from the state, after a copy of it has been made.  "
 	"Nothing is done\n"
 	"to the target; a later copy meets the accounts as new ones.\n" },
+	{ "stage", "who owns what is at the target: its users, or nobody yet",
+	cmd_stage, FOR_STAGE, false,
+	"usage: mailhaul stage --set STAGE --state FILE --only NAME [OPTIONS]\n"
+	"       mailhaul stage --set STAGE --job JOB.ini --only NAME [OPTIONS]"
+	"\n"
+	"\n"
+	"Sets the stage of accounts: loading, frozen or released.  To a "
+	"released account\n"
+	"later passes only add messages that came to the source late.\n" },
 	{ "stop", "let a running copy finish its batches and end",
 	cmd_stop, FOR_STATUS, false,
 	"usage: mailhaul stop --state FILE [OPTIONS]\n"

@@ -243,7 +243,13 @@ take_extra(struct parser *p, enum extra which, const char *eq)
 		p->job = val;
 		break;
 	case OPT_SET:
-		p->bad += config_set(p->c, val, p->errors);
+		/* A stage is no assignment. */
+		if ((p->cmd->mask & FOR_STAGE) != 0 &&
+		    strpbrk(val, ".=") == NULL)
+			p->bad += config_option(p->c, CFG_STAGE, val,
+			    p->errors);
+		else
+			p->bad += config_set(p->c, val, p->errors);
 		break;
 	case OPT_COUNT:
 		break;
@@ -263,7 +269,9 @@ take_setting(struct parser *p, enum cfg id, const char *eq)
 			p->i++;
 		return;
 	}
-	if (s->type == SET_BOOL)
+	if (s->type == SET_ENUM && s->arg == NULL)
+		val = eq != NULL ? eq + 1 : s->words[1];
+	else if (s->type == SET_BOOL)
 		val = eq != NULL ? eq + 1 : "yes";
 	else if ((val = value_of(p, s->key, eq)) == NULL)
 		return;

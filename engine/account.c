@@ -12,6 +12,7 @@
 
 #include "nearby.h"
 #include "quota.h"
+#include "removal.h"
 #include "rights.h"
 #include "undo.h"
 #include "user.h"
@@ -488,6 +489,8 @@ account_prepare(struct lane *l, struct account *a, struct err *e)
 	    account_target(l, a, e) == -1 || account_pair(l, a, e) == -1 ||
 	    account_check(l, a, e) == -1)
 		return -1;
+	if (removal_settle(l, e) == -1)
+		return err_ctx(e, "target");
 	if (quota_before(l, &a->info, e) == -1)
 		return err_ctx(e, "target");
 	if (rights_note(l, a, e) == -1)
@@ -588,6 +591,8 @@ account_finish(struct lane *l, struct account *a, struct err *e)
 		    pair_check_doubles(l, p, e) == -1)
 			return -1;
 	}
+	if (removal_run(l, e) == -1)
+		return err_ctx(e, "target");
 	if (lane_open_target(l, e) == -1 ||
 	    rights_give(l, a, &a->shares, e) == -1)
 		return -1;

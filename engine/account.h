@@ -71,6 +71,8 @@ struct account {
 	uint64_t	 sent;		/* in this run */
 	_Atomic unsigned lifts, lifted;	/* of its quota, begun and ended;
 					 * quota.c */
+	struct refusal	 refusal;	/* of its login, not believed yet */
+	unsigned	 refusals;	/* such, in this run */
 	bool		 failed;	/* no more pairs are begun */
 	struct err	 err;		/* why, if failed */
 	const char	*outcome;	/* at the end */

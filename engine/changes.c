@@ -96,8 +96,7 @@ changes_issue(struct changes *c, const char *kind, const void *key,
 	return i;
 }
 
-/* The id of a set of keywords, made when it is new; 0 for none. */
-static int
+int
 keyword_set(struct db *db, const char *words, int64_t *id, struct err *e)
 {
 	*id = 0;
@@ -206,6 +205,7 @@ put_extra(struct db *db, const struct changes *c, const struct row_extra *x,
 	const void *strict = x->unread ? NULL : x->digests.strict;
 	const void *loose = x->unread ? NULL : x->digests.loose;
 	const void *sha1 = sha1_of(&x->digests);
+	int64_t kw;
 	int rc;
 
 	if ((rc = locate(db, c, BY_STRICT, strict, DIGEST_LEN, x->uid,
@@ -215,11 +215,13 @@ put_extra(struct db *db, const struct changes *c, const struct row_extra *x,
 		rc = locate(db, c, BY_MUNGED, sha1, SHA1_LEN, x->uid, e);
 	if (rc != 0)
 		return rc == 1 ? drop_extra(db, c, x->uid, e) : -1;
+	if (keyword_set(db, x->kw, &kw, e) == -1)
+		return -1;
 	return db_run(db, e, "INSERT OR REPLACE INTO extra (mailbox_id, uid,"
-	    " strict, loose, size, date, sha1) VALUES (?1, ?2, ?3, ?4, ?5, ?6,"
-	    " ?7)", "iibbiib", c->mailbox_id, (int64_t)x->uid, strict,
+	    " strict, loose, size, date, sha1, flags, kw) VALUES (?1, ?2, ?3,"
+	    " ?4, ?5, ?6, ?7, ?8, ?9)", "iibbiibii", c->mailbox_id, (int64_t)x->uid, strict,
 	    (size_t)DIGEST_LEN, loose, (size_t)DIGEST_LEN, (int64_t)x->size,
-	    x->date, sha1, (size_t)SHA1_LEN);
+	    x->date, sha1, (size_t)SHA1_LEN, (int64_t)x->flags, kw);
 }
 
 static int

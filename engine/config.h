@@ -33,8 +33,10 @@ enum cfg {
 	CFG_LANES, CFG_LANES_PER_ACCOUNT,
 	CFG_ORDER, CFG_CREATE_USERS, CFG_QUOTA, CFG_QUOTAS, CFG_EXISTING,
 	CFG_EMPTY, CFG_SETTLE, CFG_REPAIR, CFG_RETRY_REFUSED,
-	CFG_REMOVE_DOUBLES, CFG_YES, CFG_FORMAT,
-	CFG_RENAMES, CFG_TABLE, CFG_REDACT, CFG_LETTERS, CFG_SINCE, CFG_QUIET, CFG_VERBOSE, CFG_LOG, CFG_LOG_DIR, CFG_TRACE,
+	CFG_REMOVE_DOUBLES, CFG_NO_FLAG_SYNC, CFG_FULL,
+	CFG_RESTORE_DELETED, CFG_DELETE, CFG_DELETE_LIMIT, CFG_STAGE, CFG_YES, CFG_FORMAT,
+	CFG_RENAMES, CFG_TABLE, CFG_REDACT, CFG_LETTERS, CFG_SINCE,
+	CFG_QUIET, CFG_VERBOSE, CFG_LOG, CFG_LOG_DIR, CFG_TRACE,
 	CFG_MAP, CFG_INCLUDE, CFG_EXCLUDE, CFG_SPECIAL_USE, CFG_SPECIAL_NAME,
 	CFG_INBOX_CHILDREN, CFG_COLLISIONS, CFG_SUBSCRIBE, CFG_ACL, CFG_SHARED,
 	CFG_NEWER_THAN, CFG_OLDER_THAN, CFG_MAX_SIZE, CFG_DELETED, CFG_HIDDEN,
@@ -56,6 +58,7 @@ enum subscribe { SUBSCRIBE_AUTO, SUBSCRIBE_SOURCE, SUBSCRIBE_ALL,
 	SUBSCRIBE_NONE };
 enum acl { ACL_NO, ACL_YES };
 enum deleted { DELETED_COPY, DELETED_SKIP };
+enum delete { DELETE_NO, DELETE_MOVE, DELETE_EXPUNGE };
 
 enum setting_type {
 	SET_STRING,
@@ -81,7 +84,8 @@ enum {
 	FOR_STATUS	= 1 << 2,
 	FOR_FORGET	= 1 << 3,
 	FOR_UNDO	= 1 << 4,
-	FOR_PLAN	= 1 << 5	/* and all of FOR_COPY */
+	FOR_PLAN	= 1 << 5,	/* and all of FOR_COPY */
+	FOR_STAGE	= 1 << 6
 };
 
 struct setting {
@@ -90,7 +94,9 @@ struct setting {
 	enum setting_type type;
 	unsigned	 commands;	/* FOR_* */
 	const char	*def;		/* NULL: none */
-	const char	*arg;		/* what --help calls the value */
+	const char	*arg;		/* what --help calls the value; SET_ENUM
+					 * without: the option alone is the
+					 * second word */
 	const char	*help;		/* one line */
 	const char *const *words;	/* SET_ENUM, NULL-terminated */
 	uint64_t	 min, max;	/* SET_NUMBER to SET_SIZE; max 0: any */

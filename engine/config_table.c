@@ -4,7 +4,7 @@
 #include <string.h>
 
 #define REPORTS		(FOR_COPY | FOR_REPORT | FOR_STATUS)
-#define ALL		(REPORTS | FOR_FORGET | FOR_UNDO)
+#define ALL		(REPORTS | FOR_FORGET | FOR_UNDO | FOR_STAGE)
 
 static const char *const existing_words[] = { "adopt", "merge", NULL };
 static const char *const empty_words[] = { "refuse", "ok", NULL };
@@ -18,6 +18,9 @@ static const char *const inbox_words[] = { "keep", "top", NULL };
 static const char *const collision_words[] = { "rename", "refuse", NULL };
 static const char *const subscribe_words[] = {
 	"auto", "source", "all", "none", NULL };
+static const char *const stage_words[] = {
+	"new", "loading", "frozen", "released", NULL };
+static const char *const delete_words[] = { "no", "move", "expunge", NULL };
 static const char *const acl_words[] = { "no", "yes", NULL };
 static const char *const deleted_words[] = { "copy", "skip", NULL };
 
@@ -64,6 +67,16 @@ static const struct setting table[CFG_COUNT] = {
 	NULL, "try refused messages once more", NULL, 0, 0 },
 [CFG_REMOVE_DOUBLES] = { "job", "remove-doubles", SET_BOOL, FOR_COPY, "no",
 	NULL, "expunge late copies of our own batches", NULL, 0, 0 },
+[CFG_FULL] = { "job", "full", SET_BOOL, FOR_COPY, "no", NULL,
+	"released accounts too: all that a pass does", NULL, 0, 0 },
+[CFG_RESTORE_DELETED] = { "job", "restore-deleted", SET_BOOL, FOR_COPY, "no",
+	NULL, "released: copy again what users deleted", NULL, 0, 0 },
+[CFG_DELETE] = { "job", "delete", SET_ENUM, FOR_COPY, "no", NULL,
+	"remove what was deleted at the source", delete_words, 0, 0 },
+[CFG_DELETE_LIMIT] = { "job", "delete-limit", SET_NUMBER, FOR_COPY, NULL, "N",
+	"at most N of a mailbox and of an account", NULL, 0, 0 },
+[CFG_STAGE] = { "job", "stage", SET_ENUM, FOR_STAGE, NULL, "STAGE",
+	"the same as --set STAGE", stage_words, 0, 0 },
 [CFG_APPLY_RENAMES] = { "job", "apply-renames", SET_BOOL, FOR_COPY, "no", NULL,
 	"rename what was copied under another name", NULL, 0, 0 },
 [CFG_ONLY_METADATA] = { "job", "only-metadata", SET_BOOL, FOR_COPY, "no", NULL,
@@ -126,6 +139,8 @@ static const struct setting table[CFG_COUNT] = {
 	"leave larger messages out", NULL, 0, 0 },
 [CFG_DELETED] = { "messages", "deleted", SET_ENUM, FOR_COPY, "copy", "HOW",
 	"messages that are marked as deleted", deleted_words, 0, 0 },
+[CFG_NO_FLAG_SYNC] = { "messages", "no-flag-sync", SET_BOOL, FOR_COPY, "no",
+	NULL, "flags stay as they were copied", NULL, 0, 0 },
 [CFG_HIDDEN] = { "messages", "hidden", SET_ENUM, FOR_COPY, "copy", "HOW",
 	"messages with the keyword $Hidden", deleted_words, 0, 0 },
 [CFG_MIN_FREE] = { "limits", "min-free", SET_SIZE, FOR_COPY, "256M", "SIZE",

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "account.h"
+#include "batch.h"
 #include "base/fault.h"
 #include "base/spill.h"
 #include "base/xmalloc.h"
@@ -68,6 +69,8 @@ put_unread(struct changes *c, const struct msg_meta *m)
 	memcpy(x->digests.sha1, m->sha1, SHA1_LEN);
 	x->size = m->size == UNKNOWN64 ? 0 : m->size;
 	x->date = m->date;
+	x->flags = m->flags;
+	x->kw = join_words(&c->arena, m->keywords, m->nkeywords);
 }
 
 /* Posts what was collected, at the end or when it is enough. */
@@ -130,6 +133,9 @@ hash_chunk(struct lane *l, struct pair *p, const struct msg_meta *metas,
 		}
 		x->size = m.size;
 		x->date = metas[i].date;
+		x->flags = metas[i].flags;
+		x->kw = join_words(&c->arena, metas[i].keywords,
+		    metas[i].nkeywords);
 		(*found)++;
 	}
 	if (rc == 0)

@@ -11,8 +11,11 @@
 #include "base/fault.h"
 #include "log.h"
 #include "look.h"
+#include "merge.h"
 #include "name_rows.h"
 #include "parents.h"
+#include "removal.h"
+#include "stage.h"
 #include "uids.h"
 #include "walk.h"
 
@@ -187,7 +190,7 @@ look_first(struct walk *w, struct folder_state *f, bool *changed,
 		row->extras = (uint64_t)extras;
 	}
 	if (f->messages < row->rows + row->extras &&
-	    strcmp(l->account->row.stage, "released") != 0 &&
+	    !stage_keeps_deleted(l) &&
 	    !fault_mutated("look") && find_losses(w, changed, e) == -1)
 		return -1;
 	if (row->intents > 0) {
@@ -342,23 +345,27 @@ struct early {
 	enum delta	 delta;
 };
 
-/* Were messages refused that are to be tried again in any case? */
+/* Were messages refused that are to be tried again in any case, or changes of
+ * flags left that are wanted now? */
 static bool
 asks_again(const struct walk *w)
 {
-	return w->l->run->set->retry_refused &&
-	    w->row.counts[OUT_REFUSED] > 0;
+	return (w->l->run->set->retry_refused &&
+	    w->row.counts[OUT_REFUSED] > 0) ||
+	    (token_unmerged(&w->row.token) && merge_wanted(w->l)) ||
+	    (token_gone(&w->row.token) && removal_wanted(w->l));
 }
 
 /* Notes about what rules leave out count all of it, and what was \Deleted need
- * not be for ever. */
+ * not be for ever; flags that have changed are seen in a listing only. */
 static void
 ask_for_new(struct walk *w, bool use_token)
 {
 	bool excluded = w->row.counts[OUT_EXCLUDED] != 0;
+	bool merge = merge_wanted(w->l);
 
-	w->folder->some = use_token && !excluded;
-	w->folder->by_flags = excluded;
+	w->folder->some = use_token && !excluded && !merge;
+	w->folder->by_flags = excluded || merge;
 }
 
 /*
@@ -425,6 +432,8 @@ copy_pair(struct walk *w, const struct folder_state *f, bool changed,
 	log_begin(l, w->p, f);
 	if (mailbox_set_target(l->run->state, w->p->id, &seen, false, e) == -1)
 		return -1;
+	if (w->row.flagging && merge_settle(w, f, e) == -1)
+		return -1;
 	buf_init(&token, 1 << 20);
 	use_token = w->row.complete && !changed &&
 	    !asks_again(w) &&
@@ -465,6 +474,8 @@ copy_pair(struct walk *w, const struct folder_state *f, bool changed,
 	if (delta == DELTA_UNCHANGED)
 		return unchanged(w, e);
 	work_uids(l, &done);
+	if (merge_run(w, &now, e) == -1)
+		return -1;
 	if (uids_end(w, &done, e) == -1)
 		return -1;
 	return walk_end(w, e);

@@ -7,6 +7,7 @@
 
 #include "live.h"
 #include "report_impl.h"
+#include "stage.h"
 
 /* Only pairs, not what an earlier pass knew and nobody counts. */
 #define SUMS	"ifnull(sum(source),0), ifnull(sum(copied),0)," \
@@ -56,6 +57,17 @@ report_totals(struct db *db, struct totals *t, struct err *e)
 		return -1;
 	t->balanced = unbalanced == 0 && begun == 0;
 	return 0;
+}
+
+int
+report_stages(struct db *db, struct buf *out, struct err *e)
+{
+	int64_t n;
+
+	if (db_number(db, e, &n, 0, "SELECT EXISTS (SELECT 1 FROM account WHERE"
+	    " stage IN ('frozen', 'released'))", "") == -1)
+		return -1;
+	return n != 0 ? stage_text(db, out, e) : 0;
 }
 
 static const struct report_sink *
@@ -145,6 +157,7 @@ status_text(struct db *db, FILE *out, long running, struct err *e)
 {
 	struct status s;
 	struct totals t;
+	struct buf stages;
 	int64_t seconds;
 	char bytes[24];
 
@@ -164,6 +177,14 @@ status_text(struct db *db, FILE *out, long running, struct err *e)
 		fprintf(out, "no pass yet\n");
 	fprintf(out, "  accounts  %" PRId64 " known, %" PRId64 " done, %"
 	    PRId64 " in work\n", t.accounts, t.accounts_done, s.running);
+	buf_init(&stages, 1000);
+	if (report_stages(db, &stages, e) == -1) {
+		buf_release(&stages);
+		return -1;
+	}
+	if (stages.len > 0)
+		fprintf(out, "  stages    %s\n", stages.ptr);
+	buf_release(&stages);
 	fprintf(out, "  messages  %" PRId64 " sent in this pass (", s.sent);
 	fputs(report_bytes(bytes, sizeof bytes, s.sent_bytes), out);
 	fprintf(out, ")\n  batches   %" PRId64 " without an answer yet\n",
@@ -193,6 +214,8 @@ status_json(struct db *db, FILE *out, long running, struct err *e)
 	json_number(&j, "accounts_done", t.accounts_done);
 	json_number(&j, "accounts_running", s.running);
 	json_number(&j, "open_intents", s.waiting);
+	if (stage_json(db, &j, e) == -1)
+		return -1;
 	if (live_json(db, &j, running, e) == -1)
 		return -1;
 	json_close(&j, '}');

@@ -101,6 +101,8 @@ put_head(struct report *r, const struct rep_head *h)
 	    report_time(when, sizeof when, h->now), h->passes, r->opt->redact ?
 	    "; names are left out" : "");
 	put_verdict(r, h);
+	if (h->stages[0] != '\0')
+		fprintf(OUT, "<p>Stages: %s.</p>\n", h->stages);
 	fputs("<ul class=\"cards\">\n", OUT);
 	put_count(r, "accounts", t->accounts, false);
 	put_count(r, "not complete", t->accounts - t->accounts_done, true);

@@ -41,6 +41,7 @@ struct rep_head {
 	struct totals t;
 	struct rep_sides sides;
 	char	 why[600];		/* why the bytes differ */
+	char	 stages[200];		/* where people have set some, or "" */
 };
 
 struct rep_pass {
@@ -149,6 +150,8 @@ int	report_read(struct report *, struct err *);
 /* report_notes.c: the last two sections. */
 int	report_assumed(struct report *, struct err *);
 int	report_hand(struct report *, struct err *);
+/* The stages of accounts, where people have set some. */
+int	report_stages(struct db *, struct buf *, struct err *);
 /* Why source and target bytes differ, in one line. */
 void	report_why(const struct totals *, const struct rep_sides *, char *,
 	    size_t);

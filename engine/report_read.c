@@ -121,6 +121,19 @@ read_told(struct report *r, struct err *e)
 }
 
 static int
+read_stages(struct report *r, struct err *e)
+{
+	struct buf b;
+	int rc;
+
+	buf_init(&b, 1000);
+	rc = report_stages(r->db, &b, e);
+	snprintf(r->head.stages, sizeof r->head.stages, "%s", b.ptr);
+	buf_release(&b);
+	return rc;
+}
+
+static int
 read_head(struct report *r, struct err *e)
 {
 	struct rep_head *h = &r->head;
@@ -141,7 +154,7 @@ read_head(struct report *r, struct err *e)
 	if (r->opt->since != 0 && r->base == 0)
 		return err_set(e, ERR_ACCOUNT, "there is no pass %" PRId64
 		    " before the last one", r->opt->since);
-	return read_told(r, e);
+	return read_stages(r, e) == -1 ? -1 : read_told(r, e);
 }
 
 static int

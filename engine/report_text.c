@@ -76,6 +76,8 @@ put_head(struct report *r, const struct rep_head *h)
 	for (int i = 1; i < OUTCOMES; i++)
 		fprintf(out, "  %-9s %" PRId64 "\n",
 		    outcome_name((enum outcome)i), t->counts[i]);
+	if (h->stages[0] != '\0')
+		fprintf(out, "stages: %s\n", h->stages);
 	fputs("the books ", out);
 	coloured(r, t->balanced ? "balance" :
 	    "DO NOT balance yet: see the accounts below", 0, t->balanced ?

@@ -32,7 +32,12 @@
  * begin).  doubt counts
  * how often a message was in a batch whose answer never came.  An extra is a
  * message at the target that is in no row; with sha1 alone its content was not
- * read yet; ours: a batch in doubt meant it, with that UID.  sha1 is there where the target's index has it, sha1_munged where
+ * read yet; ours: a batch in doubt meant it, with that UID; flags and kw are those that it had then, src_flags and src_kw those
+ * of the source's message when it was in a row before.  A flagging row is a
+ * change of flags at the target that was begun: its message's row is to have
+ * these flags when it is known to be done; modseq is the message's before (0:
+ * unknown).  A removal row is a message that is at the target and no longer at
+ * the source: state 0 found by that pass, 1 its removal was begun.  sha1 is there where the target's index has it, sha1_munged where
  * the munged form differs (measure.h).  An intent is a batch whose done is not committed: state 0 open or in
  * doubt, 1 settled (kept for the look at the end of the pass).  An op is a
  * change of the target that is not a store: state 0 begun, 1 done.  A quota
@@ -88,6 +93,7 @@ static const char schema[] =
 "CREATE TABLE keyword_set (id INTEGER PRIMARY KEY, words TEXT UNIQUE);"
 "CREATE TABLE extra (mailbox_id INTEGER NOT NULL, uid INTEGER NOT NULL,"
 "  strict BLOB, loose BLOB, sha1 BLOB, size INTEGER, date INTEGER,"
+"  flags INTEGER, kw INTEGER, src_flags INTEGER, src_kw INTEGER,"
 "  taken INTEGER NOT NULL DEFAULT 0, ours INTEGER NOT NULL DEFAULT 0,"
 "  PRIMARY KEY (mailbox_id, uid))"
 "  WITHOUT ROWID;"
@@ -113,6 +119,15 @@ static const char schema[] =
 "  key BLOB NOT NULL DEFAULT x'', pass INTEGER, message_where TEXT,"
 "  message_id TEXT, subject TEXT, size INTEGER, reason TEXT,"
 "  UNIQUE (account_id, mailbox_id, kind, key, message_where));";
+
+static const char schema_merge[] =
+"CREATE TABLE removal (mailbox_id INTEGER NOT NULL, key BLOB NOT NULL,"
+"  uid INTEGER NOT NULL, pass INTEGER, state INTEGER NOT NULL DEFAULT 0,"
+"  PRIMARY KEY (mailbox_id, key)) WITHOUT ROWID;"
+"CREATE TABLE flagging (mailbox_id INTEGER NOT NULL, key BLOB NOT NULL,"
+"  uid INTEGER NOT NULL, modseq INTEGER, src_flags INTEGER, src_kw INTEGER,"
+"  tgt_flags INTEGER, tgt_kw INTEGER, PRIMARY KEY (mailbox_id, key))"
+"  WITHOUT ROWID;";
 
 static const char schema_rest[] =
 "CREATE TABLE pace (pass INTEGER NOT NULL, slot INTEGER NOT NULL,"
@@ -239,6 +254,7 @@ state_make_schema(struct db *db, const char *path, struct err *e)
 	    "PRAGMA user_version=%d;", APPLICATION_ID, SCHEMA_VERSION);
 	if (db_script(db, "BEGIN EXCLUSIVE;", e) == -1 ||
 	    db_script(db, schema, e) == -1 ||
+	    db_script(db, schema_merge, e) == -1 ||
 	    db_script(db, schema_rest, e) == -1 ||
 	    db_script(db, sql, e) == -1 ||
 	    db_script(db, "COMMIT;", e) == -1)

@@ -7,6 +7,7 @@
 #include "base/fault.h"
 #include "base/xmalloc.h"
 #include "look.h"
+#include "same.h"
 #include "undo_impl.h"
 
 static void
@@ -130,37 +131,12 @@ same_flags(const struct stored *s, const struct msg_meta *m, bool marked)
 
 	if (marked)
 		now = (now & ~(unsigned)MSG_DELETED) | (mine & MSG_DELETED);
-	if (mine != now)
+	if (s->touched || mine != now)
 		return false;
 	for (size_t i = 0; i < m->nkeywords; i++)
 		if (!has_word(s->kw, m->keywords[i]))
 			return false;
 	return s->subset ? true : m->nkeywords == count_words(s->kw);
-}
-
-/* 1: the message is the one that was stored, by its bytes. */
-static int
-same_bytes(struct lane *l, const struct stored *s, const struct msg_meta *m,
-    struct err *e)
-{
-	struct content *content = NULL;
-	struct measured md;
-	int rc;
-
-	if (source_want(l->eyes, &m, 1, e) == -1)
-		return -1;
-	rc = source_content(l->eyes, m, &content, e);
-	if (rc == 1)
-		rc = measure_content(l->measure, content, NULL, &md, e) == 0 ?
-		    1 : -1;
-	content_close(&content);
-	if (rc == -1) {
-		e->at_target = true;
-		return e->scope == ERR_MESSAGE ? 0 : -1;
-	}
-	return rc == 1 && (memcmp(md.digests.strict, s->digests.strict,
-	    DIGEST_LEN) == 0 || memcmp(md.digests.loose, s->digests.loose,
-	    DIGEST_LEN) == 0);
 }
 
 /* 1: we stored it and nobody has changed it. */
@@ -180,7 +156,7 @@ unchanged(struct lane *l, const struct stored *s, const struct msg_meta *m,
 			return 1;
 	} else if (s->size != UNKNOWN64 && s->date != NO_DATE)
 		return 1;
-	return same_bytes(l, s, m, e);
+	return same_bytes(l, &s->digests, m, e);
 }
 
 /* One more to take back. */

@@ -22,6 +22,7 @@ struct stored {
 	uint32_t	 flags;
 	uint32_t	 present;	/* not ours: it was there */
 	uint32_t	 subset;	/* some keywords could not be held */
+	uint32_t	 touched;	/* somebody had changed its flags */
 	struct digests	 digests;
 	char		 kw[];		/* blank-separated, NUL-ended */
 };

@@ -104,6 +104,7 @@ load_rows(struct lane *l, int64_t mailbox_id, struct spill *s,
 		r->date = sqlite3_column_int64(st, 3);
 		r->flags = (uint32_t)sqlite3_column_int64(st, 4);
 		r->subset = (changes & CHANGE_KEYWORDS) != 0;
+		r->touched = (changes & ROW_TOUCHED) != 0;
 		/* The target has chosen them, or they are of the source's
 		 * message as it was before a repair. */
 		if ((changes & CHANGE_DATE) || (odd & ODD_NO_DATE))

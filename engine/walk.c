@@ -7,10 +7,15 @@
 
 #include "account.h"
 #include "base/fault.h"
+#include "merge.h"
+#include "removal.h"
 
 /* So much is listed before contents are read, and asked for at once. */
 #define CHUNK	256		/* messages */
 #define CHUNK_BYTES ((uint64_t)8 << 20)
+/* Before a token: token_unmerged(), token_gone(). */
+#define UNMERGED "!"
+#define GONE	"-"
 #define MAX_DOUBTS 3		/* sends of a message without an answer */
 
 static void
@@ -109,6 +114,8 @@ known_row(struct walk *w, const struct msg_meta *m, const void *key,
 	*other = w->failed = false;
 	if (!w->row.any_row)
 		return 0;
+	if (removal_met(w, key, key_len, e) == -1)
+		return -1;
 	rc = message_find(w->l->reader, w->p->id, key, key_len, &r, &d,
 	    &w->arena, e);
 	if (rc == 1 && md != NULL && r.outcome == OUT_FAILED &&
@@ -130,12 +137,15 @@ known_row(struct walk *w, const struct msg_meta *m, const void *key,
 		w->refused = true;	/* what refused it has changed */
 		return 0;
 	}
-	if (!w->adopting) {
-		count(w, r.outcome, m, r.crlf_size);
-		if (r.oddities & ODD_STRIPPED)
-			w->tally.stripped++;
-	}
-	return 1;
+	if (w->adopting)
+		return 1;
+	count(w, r.outcome, m, r.crlf_size);
+	if (r.oddities & ODD_STRIPPED)
+		w->tally.stripped++;
+	if (r.outcome != OUT_COPIED && r.outcome != OUT_PRESENT)
+		return 1;
+	w->rows_met++;
+	return merge_met(w, m, key, key_len, &r, e) == -1 ? -1 : 1;
 }
 
 int
@@ -162,11 +172,12 @@ take_extra(struct walk *w, const struct msg_meta *m, const void *key,
 {
 	struct changes *c = walk_changes(w);
 	bool intended, altered = false;
+	struct extra_flags had;
 	struct row_message *r;
 	struct digests *d;
 	enum outcome o;
 	uint32_t uid;
-	int rc;
+	int rc, known;
 
 	/* Takes that are on their way must be seen. */
 	if (state_wait(w->l->run->state, w->flushed, e) == -1)
@@ -181,6 +192,10 @@ take_extra(struct walk *w, const struct msg_meta *m, const void *key,
 	if (rc != 1)
 		return rc;
 	o = intended ? OUT_COPIED : OUT_PRESENT;
+	known = extra_flags(w->l->reader, w->p->id, uid, key, key_len,
+	    intended, &c->arena, &had, e);
+	if (known == -1)
+		return -1;
 	changes_take(c, uid);
 	r = changes_message(c);
 	d = arena_alloc(&c->arena, sizeof *d);
@@ -192,13 +207,14 @@ take_extra(struct walk *w, const struct msg_meta *m, const void *key,
 	r->crlf_size = md->size;
 	r->src_uid = m->uid;
 	r->tgt_uid = uid;
-	r->src_flags = m->flags;
-	if (o == OUT_COPIED) {
-		r->tgt_flags = m->flags;
-		r->tgt_kw = join_words(&c->arena, m->keywords, m->nkeywords);
-		/* The answer that would have told what was held is lost. */
+	r->src_flags = had.src ? had.src_flags : m->flags;
+	r->src_kw = had.src ? had.src_kw : join_words(&c->arena, m->keywords,
+	    m->nkeywords);
+	r->tgt_flags = known ? had.tgt_flags : m->flags;
+	r->tgt_kw = known ? had.tgt_kw : r->src_kw;
+	/* The answer that would have told what was held is lost. */
+	if (o == OUT_COPIED)
 		r->changes = CHANGE_KEYWORDS;
-	}
 	r->date = m->date;
 	r->outcome = o;
 	r->oddities = m->oddities | md->oddities;
@@ -209,8 +225,11 @@ take_extra(struct walk *w, const struct msg_meta *m, const void *key,
 
 		i->size = md->size;
 	}
-	if (!w->adopting)
+	if (!w->adopting) {
 		count(w, o, m, md->size);
+		if (merge_met(w, m, key, key_len, r, e) == -1)
+			return -1;
+	}
 	walk_flush(w);
 	return 1;
 }
@@ -453,6 +472,7 @@ collect(struct walk *w, struct msg_meta *metas, size_t *n, struct err *e)
 		}
 		rule = rules_message(l->run->set->rules, m);
 		if (rule != NULL) {
+			w->keyless = w->keyless || m->key == NULL;
 			if (!w->adopting)
 				exclude(w, rule, m);
 			continue;
@@ -518,6 +538,9 @@ open_books(struct walk *w)
 
 	memset(t, 0, sizeof *t);
 	memset(w->excluded, 0, sizeof w->excluded);
+	spill_free(&w->flagged);
+	w->unmerged = w->some;	/* nobody has looked at flags */
+	w->keyless = w->gone = false;
 	if (!w->some || w->adopting)
 		return;
 	memcpy(t->counts, w->row.counts, sizeof t->counts);
@@ -537,6 +560,8 @@ walk_all(struct walk *w, struct err *e)
 	int rc = 1;
 
 	open_books(w);
+	if (!w->adopting && removal_begin(w, e) == -1)
+		return -1;
 	if (db_run(l->scratch, e, "DELETE FROM seen", "") == -1)
 		return -1;
 	while (rc == 1) {
@@ -591,20 +616,34 @@ walk_adopt(struct walk *w, struct err *e)
 }
 
 void
-token_wrap(const struct settings *set, const char *refusal,
-    const struct buf *source, struct buf *out)
+token_wrap(const struct settings *set, const char *refusal, bool unmerged,
+    bool gone, const struct buf *source, struct buf *out)
 {
 	buf_reset(out);
-	buf_addf(out, "%s|%s\n", refusal != NULL ? refusal : "",
-	    set->selection_rule);
+	buf_addf(out, "%s%s%s|%s\n", gone ? GONE : "", unmerged ? UNMERGED :
+	    "", refusal != NULL ? refusal : "", set->selection_rule);
 	buf_add(out, source->ptr, source->len);
+}
+
+bool
+token_gone(const struct buf *token)
+{
+	return token->len > 0 && token->ptr[0] == GONE[0];
+}
+
+bool
+token_unmerged(const struct buf *token)
+{
+	size_t at = token_gone(token);
+
+	return token->len > at && token->ptr[at] == UNMERGED[0];
 }
 
 int
 token_unwrap(const struct settings *set, const char *refusal,
     const struct buf *token, struct buf *out)
 {
-	const char *end = token->ptr + token->len, *bar, *nl;
+	const char *end = token->ptr + token->len, *bar, *nl, *at = token->ptr;
 	size_t n;
 
 	buf_reset(out);
@@ -612,9 +651,10 @@ token_unwrap(const struct settings *set, const char *refusal,
 	nl = bar == NULL ? NULL : memchr(bar, '\n', (size_t)(end - bar));
 	if (nl == NULL || nl + 1 == end)
 		return 0;
-	n = (size_t)(bar - token->ptr);
+	at += token_gone(token) + token_unmerged(token);
+	n = (size_t)(bar - at);
 	if (n > 0 && refusal != NULL && (strlen(refusal) != n ||
-	    memcmp(refusal, token->ptr, n) != 0))
+	    memcmp(refusal, at, n) != 0))
 		return 0;
 	n = (size_t)(nl - bar - 1);
 	if (strlen(set->selection_rule) != n || memcmp(bar + 1,
@@ -646,15 +686,20 @@ walk_end(struct walk *w, struct err *e)
 	if (sum != end.source)
 		lane_note(l, "warn", NULL, "the source says it holds %" PRIu64
 		    " messages, %" PRIu64 " were met", end.source, sum);
+	if (removal_collect(w, sum == end.source, e) == -1) {
+		rc = -1;
+		goto out;
+	}
 	if (t->counts[OUT_FAILED] == 0 && t->counts[OUT_VANISHED] == 0 &&
-	    sum == end.source) {
+	    sum == end.source && !w->later) {
 		if (source_folder_token(l->src, &token, e) == -1) {
 			rc = -1;
 			goto out;
 		}
 		if (token.len > 0)
 			token_wrap(l->run->set, t->counts[OUT_REFUSED] > 0 ?
-			    l->refusal_rule : NULL, &token, &wrapped);
+			    l->refusal_rule : NULL, w->unmerged, w->gone, &token,
+			    &wrapped);
 	}
 	memcpy(end.counts, t->counts, sizeof end.counts);
 	end.stripped = t->stripped;
@@ -694,6 +739,7 @@ walk_release(struct walk *w)
 	struct lane *l = w->l;
 
 	changes_free(w->c);
+	spill_free(&w->flagged);
 	if (l->src != NULL)
 		source_folder_close(l->src);
 	if (l->tgt != NULL)

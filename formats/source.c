@@ -122,6 +122,15 @@ source_next(struct source *s, struct arena *a, struct msg_meta *m,
 }
 
 int
+source_only(struct source *s, const uint32_t *uids, size_t n, struct err *e)
+{
+	assert(s->in_folder);
+	if (s->ops->only == NULL)
+		return 0;
+	return s->ops->only(s, uids, n, e);
+}
+
+int
 source_want(struct source *s, const struct msg_meta *const *m, size_t n,
     struct err *e)
 {

@@ -91,6 +91,10 @@ int	source_folder_open(struct source *, struct folder_info *f,
 /* The next message: 1, or 0 at the end.  In UID order where there are UIDs. */
 int	source_next(struct source *, struct arena *, struct msg_meta *,
 	    struct err *);
+/* Before the first message of the open mailbox: only those with these n UIDs,
+ * ascending, are wanted.  A hint: others may come as well. */
+int	source_only(struct source *, const uint32_t *uids, size_t n,
+	    struct err *);
 /* These contents are asked for next, in this order. */
 int	source_want(struct source *, const struct msg_meta *const *, size_t n,
 	    struct err *);

@@ -26,9 +26,11 @@ enum {
 						 * stored it never will */
 	TGT_LINKS		= 1 << 7,	/* wants contents that are files
 						 * beside their bytes */
-	TGT_NO_SESSION		= 1 << 9,	/* no message can end it */
-	TGT_ONE_SESSION		= 1 << 8	/* a second session of an account
+	TGT_ONE_SESSION		= 1 << 8,	/* a second session of an account
 						 * could not be opened */
+	TGT_NO_SESSION		= 1 << 9,	/* no message can end it */
+	TGT_FLAGS		= 1 << 10,	/* flags can be changed */
+	TGT_MOVES		= 1 << 11	/* single messages */
 };
 
 /* Limits hold for the open session; ask again after folder_open(). */
@@ -231,6 +233,10 @@ int	target_broken(struct target *, struct err *e);
 
 int	target_change_flags(struct target *, struct flag_change *, size_t n,
 	    struct err *);
+/* Of the open mailbox into another one that is there: each of them is in one of
+ * the two in any case, with all that it has. */
+int	target_move(struct target *, const uint32_t *uids, size_t n,
+	    const char *to, struct err *);
 int	target_expunge(struct target *, const uint32_t *uids, size_t n,
 	    struct err *);
 

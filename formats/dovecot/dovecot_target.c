@@ -300,7 +300,7 @@ static void
 caps(struct target *t, struct target_caps *c)
 {
 	c->bits = TGT_CHOOSES_UIDS | TGT_TELLS_UIDS | TGT_PROMPT |
-	    TGT_NO_SESSION | TGT_EXPUNGES |
+	    TGT_NO_SESSION | TGT_EXPUNGES | TGT_FLAGS |
 	    (((struct dovecot *)t)->link != LINK_COPY ? TGT_LINKS : 0);
 	c->batch_messages = 200;
 	c->batch_bytes = (uint64_t)1 << 20;

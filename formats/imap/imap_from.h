@@ -59,6 +59,8 @@ struct imap_from {
 	uint32_t	 base;		/* sequence number of chunk[0] */
 	size_t		 nchunk, pos;
 	struct arena	 chunk_arena;
+	const uint32_t	*only;		/* NULL: all are listed */
+	size_t		 nonly;		/* of them, still to be listed */
 	uint64_t	 wrong_sizes;
 	/* Contents. */
 	struct wanted	*want;
@@ -73,6 +75,12 @@ struct imap_from {
 /* As in source.h. */
 int	imap_from_facts(struct source *, struct arena *, struct account_info *,
 	    struct err *);
+int	imap_from_only(struct source *, const uint32_t *uids, size_t n,
+	    struct err *);
+/* In place of the next chunk, when only some are wanted: 1, 0 at the end. */
+int	imap_only_chunk(struct imap_from *, struct err *);
+/* All are wanted again. */
+void	imap_only_end(struct imap_from *);
 int	imap_from_list(struct source *, struct arena *, struct folder_info **,
 	    size_t *, struct err *);
 int	imap_from_next(struct source *, struct arena *, struct msg_meta *,

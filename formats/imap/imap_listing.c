@@ -266,6 +266,8 @@ next_chunk(struct imap_from *m, struct err *e)
 
 	if (imap_bodies_drain(m, e) == -1)
 		return -1;
+	if (m->only != NULL)
+		return imap_only_chunk(m, e);
 	m->to_list -= s->expunged < m->to_list ? s->expunged : m->to_list;
 	m->count -= s->expunged < m->count ? s->expunged : m->count;
 	s->expunged = 0;

@@ -25,6 +25,7 @@ add_capability(struct imap_session *s, const char *w)
 		{ "LITERAL-", CAP_LITERAL_MINUS },
 		{ "MULTIAPPEND", CAP_MULTIAPPEND },
 		{ "UIDPLUS", CAP_UIDPLUS },
+		{ "MOVE", CAP_MOVE },
 		{ "CONDSTORE", CAP_CONDSTORE },
 		{ "QRESYNC", CAP_CONDSTORE },
 		{ "LIST-EXTENDED", CAP_LIST_EXTENDED },
@@ -44,7 +45,7 @@ add_capability(struct imap_session *s, const char *w)
 		{ "COMPRESS=DEFLATE", CAP_COMPRESS },
 		{ "ACL", CAP_ACL },
 		/* RFC 9051 has these built in. */
-		{ "IMAP4rev2", CAP_NAMESPACE | CAP_UIDPLUS | CAP_ESEARCH |
+		{ "IMAP4rev2", CAP_NAMESPACE | CAP_UIDPLUS | CAP_MOVE | CAP_ESEARCH |
 		    CAP_SASL_IR | CAP_SPECIAL_USE | CAP_LITERAL_MINUS |
 		    CAP_STATUS_SIZE | CAP_LIST_EXTENDED | CAP_LIST_STATUS }
 	};

@@ -291,6 +291,7 @@ examine(struct imap_from *m, struct folder_info *f, struct err *e)
 	struct imap_selected sel;
 	int rc;
 
+	imap_only_end(m);
 	rc = imap_select(m->s, f->raw_name, true, &sel, e);
 	if (rc == 0) {
 		err_set(e, ERR_MAILBOX, "there is no mailbox %.100s",
@@ -445,6 +446,7 @@ const struct source_ops imap_source = {
 	.list = imap_from_list,
 	.folder_open = source_imap_folder_open,
 	.next = imap_from_next,
+	.only = imap_from_only,
 	.want = imap_from_want,
 	.content = imap_from_content,
 	.folder_count = source_imap_count,

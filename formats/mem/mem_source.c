@@ -249,6 +249,7 @@ next(struct source *sp, struct arena *a, struct msg_meta *m, struct err *e)
 	m->date = x->date;
 	m->date_origin = DATE_STORE;
 	m->size = x->len;
+	m->modseq = s->store->no_modseq ? 0 : x->modseq;
 	m->cookie = (uint64_t)(uintptr_t)x;
 	m->where = arena_printf(a, "uid %" PRIu32, x->uid);
 	if (s->sha1) {

@@ -211,6 +211,19 @@ mem_set_flags(struct mem_folder *f, uint32_t uid, unsigned flags)
 		}
 }
 
+void
+mem_set_keywords(struct mem_store *s, struct mem_folder *f, uint32_t uid,
+    const char *keywords)
+{
+	struct mem_message *m;
+
+	for (m = f->first; m != NULL; m = m->next)
+		if (m->uid == uid && !m->expunged) {
+			m->keywords = mem_copy(s, keywords, strlen(keywords));
+			m->modseq = ++f->modseq;
+		}
+}
+
 uint64_t
 mem_now_ms(void)
 {

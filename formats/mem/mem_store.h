@@ -103,12 +103,17 @@ struct mem_store {
 	bool		 no_view;	/* what it holds is not told: the host
 					 * is away */
 	unsigned	 sessions;	/* open */
+	bool		 no_move;
+	char		 no_keyword[32];	/* one that it cannot hold */
+	void		(*on_flags)(struct mem_store *);	/* before and
+					 * after each change of flags */
 	bool		 chooses_uids;	/* want_uid is honoured */
 	/* counted */
 	uint64_t	 nseeded;	/* UIDs told to mailboxes */
 	uint64_t	 bytes_stored, nstored, ncreated, nbatches, nchanges;
 	uint64_t	 nread;		/* contents handed out */
 	uint64_t	 nlisted;	/* by next() */
+	uint64_t	 nmodified;	/* changes of flags that came late */
 };
 
 extern const struct source_ops mem_source;
@@ -129,6 +134,10 @@ struct mem_message	*mem_add(struct mem_store *, struct mem_folder *,
 void			 mem_expunge(struct mem_folder *, uint32_t uid);
 void			 mem_set_flags(struct mem_folder *, uint32_t uid,
 			    unsigned flags);
+/* The same for keywords, blank-separated; copied. */
+void			 mem_set_keywords(struct mem_store *,
+			    struct mem_folder *, uint32_t uid,
+			    const char *keywords);
 /* Rights "": none any more. */
 void			 mem_acl_set(struct mem_folder *, const char *who,
 			    const char *rights);

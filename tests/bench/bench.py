@@ -1,7 +1,7 @@
 """make bench: what mailhaul costs, as ratios to other programs on the same data.
 
     scripts/bench [append] [mbsync] [pull] [delta] [many] [delay] [memory] [state] [plan] [trips] [caps] [files] [cgp]
-                  [dsync]
+                  [dsync] [cyrus]
 
 Runs that are compared take turns (A B A B); the table shows medians and the
 smallest and largest of the ratios of neighbours.  Every run goes to users that
@@ -36,6 +36,7 @@ sys.path.insert(0, HERE)
 
 import caps as capped  # noqa: E402
 import cgp as communigate  # noqa: E402
+import cyrus as bench_cyrus  # noqa: E402
 import dsync as bench_dsync  # noqa: E402
 import files as bench_files  # noqa: E402
 from proxy import Proxy  # noqa: E402
@@ -116,6 +117,7 @@ class Account:
                 os.makedirs(os.path.join(folder, sub))
             boxes[name] = [self._message(text, folder, f"{number}.{name}.{i}") for i in range(count)]
         script(self.stream, boxes, BATCH)
+        self.fifties = script(os.path.join(directory, "fifties"), boxes, 50)
         self.singles = script(os.path.join(directory, "singles"), {"INBOX": boxes["INBOX"][:SINGLES]}, 0)
 
     @staticmethod
@@ -297,9 +299,9 @@ class Bench:
         self.check(server, users)
         return r
 
-    def raw(self, server, scripts, port=None):
+    def raw(self, server, scripts, port=None, plain=False):
         users = [server.fresh.pop() for _ in scripts]
-        command = [RAW, "127.0.0.1", str(port or server.imaps_port), server.ca]
+        command = [RAW, "127.0.0.1", str(port or server.imaps_port), "-" if plain else server.ca]
         for user, path in zip(users, scripts):
             command += [f"LOGIN {user} {server.password}", path]
         os.sync()
@@ -832,7 +834,12 @@ def dsync(b):
     bench_dsync.dsync(b, MAILHAUL, 5000 if QUICK else 20_000, RUNS)
 
 
-PARTS = {f.__name__: f for f in (append, mbsync, pull, delta, many, delay, memory, state, plan, trips, caps, files, cgp, dsync)}
+def cyrus(b):
+    """By Cyrus' replication protocol against MULTIAPPEND."""
+    bench_cyrus.cyrus(b, os.path.join(BUILD, "bench/slow_sync.so"), RUNS, SINGLES, say)
+
+
+PARTS = {f.__name__: f for f in (append, mbsync, pull, delta, many, delay, memory, state, plan, trips, caps, files, cgp, dsync, cyrus)}
 
 
 def main():

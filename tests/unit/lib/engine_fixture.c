@@ -50,6 +50,7 @@ fixture_start(struct fixture *f)
 	f->set.max_tries = 5;
 	f->set.probe_ms = 200;
 	f->set.cap_raise_ms = 600000;
+	f->set.delete_limit = UNKNOWN64;
 	f->set.subscribe = SUBSCRIBE_AUTO;
 	f->set.acl = true;
 	f->set.rules = f->rules;
