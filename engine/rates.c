@@ -46,16 +46,18 @@ draw_together(struct rates *r)
 void
 rates_add(struct rates *r, const struct rep_rate *a)
 {
-	struct rep_rate *last = r->n > 0 ? &r->slot[r->n - 1] : NULL;
+	struct rep_rate *last;
 
-	if (last != NULL && goes_with(r, last, a)) {
-		last->sent += a->sent;
-		last->sent_bytes += a->sent_bytes;
-		return;
-	}
-	while (r->n == r->max)
+	while (r->n == 0 || !goes_with(r, &r->slot[r->n - 1], a)) {
+		if (r->n < r->max) {
+			r->slot[r->n++] = *a;
+			return;
+		}
 		draw_together(r);
-	r->slot[r->n++] = *a;
+	}
+	last = &r->slot[r->n - 1];
+	last->sent += a->sent;
+	last->sent_bytes += a->sent_bytes;
 }
 
 /* Seconds of work up to each stretch: passes stand side by side, the time

@@ -243,14 +243,15 @@ static size_t
 hidden_span(const char *s, char before)
 {
 	const char *end;
+	size_t n;
 
 	if ((*s == '"' || (*s == '\'' && !is_word(before))) &&
 	    (end = strchr(s + 1, *s)) != NULL)
 		return (size_t)(end - s) + 1;
-	if ((*s == '/' && s[1] != ' ' && s[1] != '\0' && !is_word(before)) ||
-	    strncmp(s, "../", 3) == 0)
-		return strcspn(s, " \t,;:)");
-	return 0;
+	if (is_word(before) || before == '/')
+		return 0;
+	n = strcspn(s, " \t,;:)");
+	return memchr(s, '/', n) != NULL ? n : 0;
 }
 
 static size_t

@@ -27,7 +27,7 @@ struct rep_counts {
 	int64_t	 source, n[OUTCOMES];
 };
 
-/* Messages and bytes of both sides. */
+/* Messages and bytes of both sides: what was to be moved, and what is there. */
 struct rep_sides {
 	int64_t	 source, source_stored, source_crlf;
 	int64_t	 target, target_stored, target_crlf;	/* of the source's

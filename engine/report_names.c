@@ -10,15 +10,12 @@
 void
 report_name(struct buf *out, const char *name, const char *target)
 {
-	size_t scheme = strcspn(target, ":");
-
 	buf_reset(out);
-	if ((scheme == 4 && strncmp(target, "imap", 4) == 0) ||
-	    (scheme == 5 && strncmp(target, "imaps", 5) == 0)) {
-		if (mutf7_decode(out, name, strlen(name)) == 0)
-			return;
-		buf_reset(out);
-	}
+	/* All targets but this one spell names as IMAP does. */
+	if (strncmp(target, "null:", 5) != 0 &&
+	    mutf7_decode(out, name, strlen(name)) == 0)
+		return;
+	buf_reset(out);
 	buf_adds(out, name);
 }
 

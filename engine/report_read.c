@@ -73,10 +73,10 @@ stores_crlf(const char *target)
 
 /* Seven columns: stored and CRLF bytes of the source, then told's. */
 static void
-read_sides(sqlite3_stmt *st, int column, int64_t source, bool crlf,
+read_sides(sqlite3_stmt *st, int column, const struct rep_counts *c, bool crlf,
     struct rep_sides *s)
 {
-	s->source = source;
+	s->source = c->source - c->n[OUT_EXCLUDED];
 	s->source_stored = sqlite3_column_int64(st, column);
 	s->source_crlf = sqlite3_column_int64(st, column + 1);
 	s->target = sqlite3_column_int64(st, column + 2);
@@ -104,7 +104,8 @@ read_told(struct report *r, struct err *e)
 	    " ifnull(sum(others_bytes), 0) FROM temp.told", "");
 	if (st == NULL || db_step(r->db, st, e) != 1)
 		return -1;
-	h->sides = (struct rep_sides){ .source = h->t.source,
+	h->sides = (struct rep_sides){
+	    .source = h->t.source - h->t.counts[OUT_EXCLUDED],
 	    .source_stored = h->t.bytes, .source_crlf = h->t.crlf_bytes,
 	    .target = sqlite3_column_int64(st, 0),
 	    .target_crlf = sqlite3_column_int64(st, 1), .target_stored = -1,
@@ -232,7 +233,7 @@ tell_mailbox(struct report *r, sqlite3_stmt *st)
 
 	arena_reset(&r->arena);
 	read_counts(st, 0, &m.counts);
-	read_sides(st, 7, m.counts.source, stores_crlf(target), &m.sides);
+	read_sides(st, 7, &m.counts, stores_crlf(target), &m.sides);
 	for (int i = 1; i < OUTCOMES; i++)
 		sum += m.counts.n[i];
 	m.balanced = sum == m.counts.source;
@@ -309,7 +310,7 @@ tell_account(struct report *r, sqlite3_stmt *st, struct err *e)
 	/* It outlives the rows of its mailboxes. */
 	arena_init(&mine);
 	read_counts(st, 0, &a.counts);
-	read_sides(st, 7, a.counts.source, stores_crlf(db_text(st, 19)),
+	read_sides(st, 7, &a.counts, stores_crlf(db_text(st, 19)),
 	    &a.sides);
 	a.name = redact_account(r->redact, &mine, a.id, db_text(st, 16));
 	a.user = redact_all(r->redact, db_text(st, 17));

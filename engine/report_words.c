@@ -126,8 +126,6 @@ report_why(const struct totals *t, const struct rep_sides *s, char *out,
 		    "count");
 	add(words, sizeof words, "are without the fields of their mailbox "
 	    "file (Status, X-UID...)", t->stripped);
-	add(words, sizeof words, "were left out by a rule",
-	    t->counts[OUT_EXCLUDED]);
 	add(words, sizeof words, "were refused, failed or vanished",
 	    t->counts[OUT_REFUSED] + t->counts[OUT_FAILED] +
 	    t->counts[OUT_VANISHED]);
