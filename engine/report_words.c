@@ -87,7 +87,7 @@ report_cut(const char *s, size_t max, bool *cut)
 {
 	size_t n = 0, k;
 
-	while (s[n] != '\0' && n < max) {
+	while (n < max && s[n] != '\0') {
 		k = text_shown(s + n);
 		n += k > 0 ? k : 1;
 	}
