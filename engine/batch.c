@@ -924,7 +924,7 @@ work_send(struct lane *l, const struct msg_meta *meta, const void *key,
 		char *guid = arena_alloc(&s->arena, GUID_LEN + 1);
 
 		uids_guid(l, w->pair, meta->guid, key, key_len, &m->digests,
-		    guid);
+		    w->folder.uidvalidity, it->want_uid, guid, &it->mark);
 		it->guid = guid;
 	}
 	it->content = *content;

@@ -218,10 +218,11 @@ put_extra(struct db *db, const struct changes *c, const struct row_extra *x,
 	if (keyword_set(db, x->kw, &kw, e) == -1)
 		return -1;
 	return db_run(db, e, "INSERT OR REPLACE INTO extra (mailbox_id, uid,"
-	    " strict, loose, size, date, sha1, flags, kw) VALUES (?1, ?2, ?3,"
-	    " ?4, ?5, ?6, ?7, ?8, ?9)", "iibbiibii", c->mailbox_id, (int64_t)x->uid, strict,
-	    (size_t)DIGEST_LEN, loose, (size_t)DIGEST_LEN, (int64_t)x->size,
-	    x->date, sha1, (size_t)SHA1_LEN, (int64_t)x->flags, kw);
+	    " strict, loose, size, date, sha1, flags, kw, ours) VALUES (?1, ?2,"
+	    " ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)", "iibbiibiii", c->mailbox_id,
+	    (int64_t)x->uid, strict, (size_t)DIGEST_LEN, loose,
+	    (size_t)DIGEST_LEN, (int64_t)x->size, x->date, sha1,
+	    (size_t)SHA1_LEN, (int64_t)x->flags, kw, (int64_t)x->ours);
 }
 
 static int

@@ -11,6 +11,7 @@
 #include "base/fault.h"
 #include "base/spill.h"
 #include "base/xmalloc.h"
+#include "uids.h"
 
 #define CHUNK	100		/* contents asked for at once */
 #define MAX_DOUBTS 16		/* batches of a mailbox that are checked */
@@ -65,6 +66,7 @@ put_unread(struct changes *c, const struct msg_meta *m)
 
 	x->uid = m->uid;
 	x->unread = true;
+	x->ours = uids_proved(m, c->uidvalidity);
 	x->digests.has_sha1 = true;
 	memcpy(x->digests.sha1, m->sha1, SHA1_LEN);
 	x->size = m->size == UNKNOWN64 ? 0 : m->size;
@@ -126,6 +128,7 @@ hash_chunk(struct lane *l, struct pair *p, const struct msg_meta *metas,
 		}
 		x = changes_extra(c);
 		x->uid = metas[i].uid;
+		x->ours = uids_proved(&metas[i], uidvalidity);
 		x->digests = m.digests;
 		if (metas[i].sha1 != NULL) {
 			x->digests.has_sha1 = true;

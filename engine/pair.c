@@ -120,10 +120,8 @@ pair_check_target(struct walk *w, const struct folder_state *f, uint32_t *from,
 	return 0;
 }
 
-/* With the session given up for a look, the mailbox is opened anew; what came
- * in between is looked at in the next pass. */
-static int
-target_mailbox_again(struct walk *w, struct err *e)
+int
+pair_target_again(struct walk *w, struct err *e)
 {
 	struct folder_state again;
 	int rc;
@@ -202,7 +200,7 @@ look_first(struct walk *w, struct folder_state *f, bool *changed,
 		    intents_accounted(l->reader, p->id, &all, e) == -1))
 			return -1;
 	}
-	if (target_mailbox_again(w, e) == -1)
+	if (pair_target_again(w, e) == -1)
 		return -1;
 	if (row->intents > 0) {
 		doubt_ms = p->doubt_ms ? p->doubt_ms : l->run->start_ms;
@@ -251,7 +249,7 @@ look_for_loose(struct walk *w, struct err *e)
 		return 0;
 	if (look_closer(w->l, w->p, 0, e) == -1)
 		return -1;
-	return target_mailbox_again(w, e);
+	return pair_target_again(w, e);
 }
 
 static void
@@ -306,7 +304,7 @@ walk_once(struct walk *w, struct folder_state *f, struct err *e)
 		/* Without SHA-1 on this side an unread extra equals nothing,
 		 * and strict matches must not come late. */
 		if (!measure_gives_sha1(l->measure) && (look_closer(l, w->p,
-		    0, e) == -1 || target_mailbox_again(w, e) == -1))
+		    0, e) == -1 || pair_target_again(w, e) == -1))
 			return -1;
 		if (walk_adopt(w, e) == -1)
 			return pair_changed(w->p, w->folder, e) ? 1 : -1;

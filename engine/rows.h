@@ -55,6 +55,7 @@ struct row_extra {
 	struct row_extra *next;
 	uint32_t	 uid;
 	bool		 unread;	/* only digests.sha1 is known */
+	bool		 ours;		/* it proves that its UID is from us */
 	struct digests	 digests;
 	uint64_t	 size;
 	int64_t		 date;

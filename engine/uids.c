@@ -8,6 +8,10 @@
 #include <time.h>
 
 #include "account.h"
+#include "look.h"
+
+#define PROVED		24	/* digits of a derived GUID before its proof */
+#define PROOF_LEN	(GUID_LEN - PROVED)
 
 static bool
 is_guid(const char *s)
@@ -35,16 +39,55 @@ derive(char guid[GUID_LEN + 1], const char *account, const char *mailbox,
 		snprintf(guid + 2 * i, 3, "%02x", sum[i]);
 }
 
+/* A hash of the first len digits and of what they were placed as; not 0. */
+static uint32_t
+proof(const char *digits, size_t len, uint32_t uidvalidity, uint32_t uid)
+{
+	unsigned char sum[EVP_MAX_MD_SIZE];
+	char text[GUID_LEN + 80];
+	uint32_t v = 0;
+	int n;
+
+	n = snprintf(text, sizeof text, "mailhaul %.*s %" PRIu32 " %" PRIu32,
+	    (int)len, digits, uidvalidity, uid);
+	EVP_Digest(text, (size_t)n, sum, NULL, EVP_sha256(), NULL);
+	for (int i = 0; i < 4; i++)
+		v = v << 8 | sum[i];
+	return v != 0 ? v : 1;
+}
+
 void
 uids_guid(const struct lane *l, const struct pair *p, const char *own,
     const void *key, size_t key_len, const struct digests *d,
-    char guid[GUID_LEN + 1])
+    uint32_t uidvalidity, uint32_t uid, char guid[GUID_LEN + 1],
+    uint32_t *mark)
 {
-	if (is_guid(own))
+	*mark = 0;
+	if (is_guid(own)) {
 		memcpy(guid, own, GUID_LEN + 1);
-	else
-		derive(guid, l->account->name, p->src_key, key, key_len,
-		    d->strict, DIGEST_LEN);
+		if (uid != 0)
+			*mark = proof(guid, GUID_LEN, uidvalidity, uid);
+		return;
+	}
+	derive(guid, l->account->name, p->src_key, key, key_len, d->strict,
+	    DIGEST_LEN);
+	snprintf(guid + PROVED, PROOF_LEN + 1, "%08" PRIx32, proof(guid,
+	    PROVED, uidvalidity, uid));
+}
+
+bool
+uids_proved(const struct msg_meta *m, uint32_t uidvalidity)
+{
+	char digits[PROOF_LEN + 1];
+
+	if (m->uid == 0 || !is_guid(m->guid))
+		return false;
+	if (m->mark != 0 && m->mark == proof(m->guid, GUID_LEN, uidvalidity,
+	    m->uid))
+		return true;
+	snprintf(digits, sizeof digits, "%08" PRIx32, proof(m->guid, PROVED,
+	    uidvalidity, m->uid));
+	return strcmp(m->guid + PROVED, digits) == 0;
 }
 
 /* An op row, the change, and what the target is from now on.  known: there is
@@ -141,6 +184,22 @@ uids_begin(struct walk *w, struct folder_state *f, struct err *e)
 	return 0;
 }
 
+/* Other mail came in while we stored: it may have got a UID that the source
+ * has, or will give. */
+static int
+look_again(struct walk *w, struct err *e)
+{
+	struct row_mailbox row;
+	uint64_t found;
+
+	if (mailbox_load(w->l->reader, w->p->id, &row, e) == -1)
+		return -1;
+	buf_release(&row.token);
+	if (look(w->l, w->p, row.target.uidnext, true, &found, e) == -1)
+		return -1;
+	return pair_target_again(w, e);
+}
+
 int
 uids_end(struct walk *w, const struct work_uids *done, struct err *e)
 {
@@ -150,12 +209,14 @@ uids_end(struct walk *w, const struct work_uids *done, struct err *e)
 
 	if (!w->keep_uids)
 		return 0;
-	if (done->changed > 0) {
+	if (done->changed > 0)
 		lane_note(w->l, "warn", "uids", "%" PRIu64 " messages have "
 		    "other UIDs than at the source: they came late",
 		    done->changed);
+	if (done->changed > 0 || !done->known) {
 		/* The rows of this walk must be seen. */
 		if (state_sync(w->l->run->state, e) == -1 ||
+		    (!done->known && look_again(w, e) == -1) ||
 		    is_mixed(w, &mixed, e) == -1)
 			return -1;
 		if (mixed)

@@ -9,6 +9,13 @@
  *
  * GUIDs are the source's own, else derived from what the message is: never
  * random, so that a lost state proposes the same ones.
+ *
+ * With the state the knowledge is lost which messages at the target are ours,
+ * and one of them that the source has deleted since would be taken for other
+ * mail.  So a message that gets the UID of the source carries a proof of it: the
+ * last quarter of a derived GUID is a hash of the rest, the UIDVALIDITY and the
+ * UID.  A GUID of the source's has no room for that; where the target can, the
+ * hash is kept beside it (store_item.mark).
  */
 #ifndef ENGINE_UIDS_H
 #define ENGINE_UIDS_H
@@ -24,9 +31,13 @@ int	uids_begin(struct walk *, struct folder_state *f, struct err *);
 /* After a complete walk: the source's UIDNEXT. */
 int	uids_end(struct walk *, const struct work_uids *, struct err *);
 
-/* The GUID of a message: own, if it is one. */
+/* The GUID of a message: own, if it is one, with the mark that goes beside it;
+ * else one that proves itself.  uid 0: the target's choice. */
 void	uids_guid(const struct lane *, const struct pair *, const char *own,
 	    const void *key, size_t key_len, const struct digests *,
-	    char guid[GUID_LEN + 1]);
+	    uint32_t uidvalidity, uint32_t uid, char guid[GUID_LEN + 1],
+	    uint32_t *mark);
+/* Does a message found at the target prove that it was given its UID by us? */
+bool	uids_proved(const struct msg_meta *, uint32_t uidvalidity);
 
 #endif

@@ -303,11 +303,13 @@ read_one(struct walk *w, const struct msg_meta *m, struct err *e)
 {
 	struct lane *l = w->l;
 	struct content *content = NULL;
+	struct msg_meta dated;
 	struct measured md;
 	char digest[64], other_key[300];
 	const void *key = m->key;
 	size_t key_len = key != NULL ? strlen(m->key) : 0;
 	const char *where_key = m->where != NULL ? m->where : "";
+	struct target_caps caps;
 	int64_t doubts = 0;
 	bool other;
 	int rc;
@@ -315,6 +317,11 @@ read_one(struct walk *w, const struct msg_meta *m, struct err *e)
 	w->refused = false;
 	rc = source_content(l->src, m, &content, e);
 	if (rc == 1) {
+		if (content->save_date != 0) {
+			dated = *m;
+			dated.save_date = content->save_date;
+			m = &dated;
+		}
 		buf_reset(&w->keep);
 		rc = measure_content(l->measure, content, &w->keep, &md, e);
 		if (rc == -1)
@@ -388,15 +395,14 @@ read_one(struct walk *w, const struct msg_meta *m, struct err *e)
 		message_unrefuse(l->run->state, w->p->id, key, key_len);
 
 	/* What can never be sent. */
-	if (md.oddities & ODD_EMPTY) {
+	target_caps(l->tgt, &caps);
+	if ((md.oddities & ODD_EMPTY) && !(caps.bits & TGT_TAKES_EMPTY)) {
 		put_outcome(w, m, key, key_len, &md, OUT_REFUSED, "refused",
 		    "it has no byte at all: servers take no empty message");
 		count(w, OUT_REFUSED, m, 0);
 		rc = 1;
 		goto done;
 	}
-	struct target_caps caps;
-	target_caps(l->tgt, &caps);
 	if (md.size > caps.max_message) {
 		char reason[160];
 

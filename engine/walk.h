@@ -49,6 +49,11 @@ struct walk {
 int	pair_check_target(struct walk *, const struct folder_state *,
 	    uint32_t *from, bool *changed, struct err *);
 
+/* After a look, for which the target's session may have been given up: the
+ * mailbox is open for storing again.  What came in between is looked at in the
+ * next pass.  In pair.c. */
+int	pair_target_again(struct walk *, struct err *);
+
 /* The source mailbox and its row are filled in by the caller. */
 void	walk_begin(struct walk *, struct lane *, struct pair *);
 /* Closes the mailboxes of both sides; flushes notes. */

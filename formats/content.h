@@ -32,6 +32,8 @@ struct content {
 	 * Owned by the content. */
 	int		 dirfd, fd;
 	const char	*name;
+	int64_t		 save_date;	/* msg_meta's, where it comes with the
+					 * bytes; 0: it does not */
 };
 
 /* A range of bytes to leave out of a content, offsets in the content. */

@@ -80,6 +80,7 @@ struct msg_meta {
 	int64_t		 save_date;	/* or NO_DATE */
 	uint64_t	 size;		/* bytes as stored (decoded) */
 	const char	*guid;
+	uint32_t	 mark;		/* see store_item; 0: none */
 	const unsigned char *sha1;	/* SHA1_LEN bytes from the store's
 					 * index; NULL: it has none */
 	const char	*base;		/* Maildir: the file's base name */

@@ -57,6 +57,8 @@ struct store_conf {
 	void		*dial_ctx;
 	bool		 at_target;	/* a source that is a target, looked
 					 * at: its errors are the target's */
+	bool		 guids;		/* an IMAP server that is Dovecot: its
+					 * GUIDs are wanted */
 };
 
 enum delta {

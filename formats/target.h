@@ -30,7 +30,8 @@ enum {
 						 * could not be opened */
 	TGT_NO_SESSION		= 1 << 9,	/* no message can end it */
 	TGT_FLAGS		= 1 << 10,	/* flags can be changed */
-	TGT_MOVES		= 1 << 11	/* single messages */
+	TGT_MOVES		= 1 << 11,	/* single messages */
+	TGT_TAKES_EMPTY		= 1 << 12	/* messages without a byte */
 };
 
 /* Limits hold for the open session; ask again after folder_open(). */
@@ -99,7 +100,9 @@ struct store_item {
 	uint64_t	 size;		/* bytes of the CRLF form */
 	struct digests	 digests;
 	uint32_t	 want_uid;	/* 0: the server's choice */
-	const char	*guid;		/* derived, for back ends that set it */
+	const char	*guid;		/* for back ends that set it */
+	uint32_t	 mark;		/* not 0: to be kept beside the GUID, as it
+					 * says whose want_uid is */
 	unsigned	 flags;
 	const char *const *keywords;
 	size_t		 nkeywords;

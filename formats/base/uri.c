@@ -285,13 +285,30 @@ add_quoted(struct buf *b, const char *val)
 	}
 }
 
+/* Where in a path what is the account's begins: the first level with a column
+ * that names it, else the last with any column. */
+struct own_level { size_t at; bool named; };
+
+static void
+note_level(struct own_level *own, const struct buf *b, const char *column)
+{
+	const char *slash = memrchr(b->ptr, '/', b->len);
+
+	if (own->named)
+		return;
+	own->at = slash != NULL ? (size_t)(slash + 1 - b->ptr) : 0;
+	own->named = strcmp(column, "user") == 0 ||
+	    strcmp(column, "local") == 0 ||
+	    strcmp(column, "target_user") == 0;
+}
+
 /*
  * text with its columns filled in, for the caller to free, or NULL with *e.
  * what names the part for people; is_path: the values become file names.
  */
 static char *
 fill(const struct uri *u, const char *what, const char *text, bool is_path,
-    uri_lookup_fn *lookup, void *ctx, struct err *e)
+    struct own_level *own, uri_lookup_fn *lookup, void *ctx, struct err *e)
 {
 	char name[COLUMN_MAX + 1];
 	const char *p, *q, *val, *why;
@@ -336,6 +353,8 @@ fill(const struct uri *u, const char *what, const char *text, bool is_path,
 			    "which %s", u->scheme, name, val, why);
 			goto fail;
 		}
+		if (own != NULL)
+			note_level(own, &b, name);
 		if (strcmp(what, "secret-command") != 0)
 			buf_adds(&b, val);
 		else if (*val != '-')
@@ -366,6 +385,7 @@ uri_fill(struct uri **up, const struct uri *u, uri_lookup_fn *lookup,
 	static const char *const path_options[] = {
 		"ca", "cert", "key", "secret-file", NULL };
 	struct uri *f = xcalloc(1, sizeof *f);
+	struct own_level own = { 0, false };
 	bool is_path;
 	char *val;
 	size_t i;
@@ -374,20 +394,22 @@ uri_fill(struct uri **up, const struct uri *u, uri_lookup_fn *lookup,
 	f->scheme = xstrdup(u->scheme);
 	f->port = u->port;
 	if (u->user != NULL && ((f->user = fill(u, "user", u->user, false,
-	    lookup, ctx, e)) == NULL || check_user(f, ERR_ACCOUNT, e) == -1))
+	    NULL, lookup, ctx, e)) == NULL || check_user(f, ERR_ACCOUNT, e) == -1))
 		goto fail;
 	if (u->host != NULL && ((f->host = fill(u, "host", u->host, false,
-	    lookup, ctx, e)) == NULL || check_host(f, ERR_ACCOUNT, e) == -1))
+	    NULL, lookup, ctx, e)) == NULL || check_host(f, ERR_ACCOUNT, e) == -1))
 		goto fail;
-	if ((f->path = fill(u, "path", u->path, u->host == NULL, lookup, ctx,
-	    e)) == NULL)
+	if ((f->path = fill(u, "path", u->path, u->host == NULL, &own, lookup,
+	    ctx, e)) == NULL)
 		goto fail;
+	f->own = own.at;
 	for (i = 0; i < u->nopts; i++) {
 		const char *key = u->opts[i].key, *t = u->opts[i].val;
 
 		is_path = u->host == NULL || strchr(t, '/') != NULL ||
 		    listed(key, path_options);
-		if ((val = fill(u, key, t, is_path, lookup, ctx, e)) == NULL)
+		if ((val = fill(u, key, t, is_path, NULL, lookup, ctx,
+		    e)) == NULL)
 			goto fail;
 		uri_set(f, key, val);
 		free(val);

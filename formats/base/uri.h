@@ -25,6 +25,9 @@ struct uri {
 	char		*host;		/* NULL: a local store; no [] on IPv6 */
 	unsigned	 port;		/* 0: the scheme's default */
 	char		*path;		/* local path, or what follows host/ */
+	size_t		 own;		/* of a filled one: where the level begins
+					 * that names the account, and with it
+					 * what is the user's; 0: not known */
 	struct uri_opt	*opts;
 	size_t		 nopts;
 };

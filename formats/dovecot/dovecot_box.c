@@ -277,7 +277,7 @@ number_all(struct dovecot *dv, struct loose_list *loose, struct err *e)
 			break;
 		}
 		hashes_add(&b->list.bases, h);
-		list_line(&lines, next++, NULL, 0, NULL, base);
+		list_line(&lines, next++, NULL, 0, NULL, 0, base);
 	}
 	if (rc == 0 && lines.len > 0)
 		rc = list_append(dv, b, &lines, next - 1, e);

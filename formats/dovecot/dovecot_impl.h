@@ -2,6 +2,7 @@
  * Inside the Dovecot Maildir target: what its files share.
  *
  *	dovecot_target.c	the table; options; the account; mailboxes
+ *	dovecot_root.c		making the account's directory
  *	dovecot_box.c		opening a mailbox: what is there
  *	dovecot_list.c		its dovecot-uidlist
  *	dovecot_lock.c		Dovecot's lock on it
@@ -36,6 +37,7 @@
 #ifndef DOVECOT_IMPL_H
 #define DOVECOT_IMPL_H
 
+#include <limits.h>
 #include <sys/stat.h>
 
 #include "base/fsids.h"
@@ -124,6 +126,8 @@ struct writers;		/* dovecot_store.c: threads that write files */
 struct dovecot {
 	struct target	 t;
 	char		*path;		/* of the root */
+	size_t		 own;		/* struct uri's: what lies above it is no
+					 * single user's; 0: not known */
 	int		 rootfd;	/* -1: not open yet */
 	struct dovecot_names names;
 	uint64_t	 token;		/* in our names in tmp/; nobody else's */
@@ -145,6 +149,15 @@ struct dovecot {
 int	dovecot_sys(struct err *, const char *fmt, ...)
 	    __attribute__((format(printf, 2, 3)));
 
+/* The root, made with what is missing above it: its descriptor. */
+int	dovecot_make_root(struct dovecot *, bool deep, struct err *);
+/* The directory that path lies in, for the caller to free, and its last level. */
+char	*dovecot_split(const char *path, char last[NAME_MAX + 1]);
+/* Whose files these are to be; st: of the root, or of what it is made in. */
+int	dovecot_owner(struct dovecot *, const struct stat *st, bool exists,
+	    struct err *);
+/* fchmod() where the umask may have taken bits that were asked for. */
+int	dovecot_set_mode(int fd, mode_t);
 /* 1: the root is open; 0: it is not there. */
 int	dovecot_root(struct dovecot *, struct err *);
 /* Opens or makes a directory of the mail owner's; no link.  -1: errno. */
@@ -182,7 +195,7 @@ int	list_again(struct dovecot *, struct box *, struct err *);
 uint32_t list_next(const struct list *);
 /* One line; what is NULL or 0 is left out. */
 void	list_line(struct buf *, uint32_t uid, const char *uidl,
-	    uint32_t order, const char *guid, const char *base);
+	    uint32_t order, const char *guid, uint32_t mark, const char *base);
 /* Appends whole lines under the lock; makes the file when there is none;
  * durable.  last: the UID of the last line. */
 int	list_append(struct dovecot *, struct box *, const struct buf *lines,

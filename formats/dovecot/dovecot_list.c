@@ -2,7 +2,10 @@
  * dovecot-uidlist, version 3:
  *
  *	3 V<uidvalidity> N<uidnext> G<mailbox guid>[ <other letter><value>]...
- *	<uid>[ P<uidl>][ O<order>][ G<guid>] :<base file name>
+ *	<uid>[ P<uidl>][ O<order>][ G<guid>][ X<mark>] :<base file name>
+ *
+ * X is ours, eight digits that prove where the UID comes from; Dovecot keeps the
+ * fields that it does not know.
  *
  * UIDs ascend; a last line without LF is being written or was torn by a crash.
  * N is not changed by appends: the next UID is the highest of N and the last
@@ -12,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,17 +31,70 @@
 
 /* Hashes. */
 
+static uint64_t hash_key[2];
+static pthread_once_t hash_once = PTHREAD_ONCE_INIT;
+
+static void
+make_hash_key(void)
+{
+	if (getrandom(hash_key, sizeof hash_key, 0) != sizeof hash_key)
+		abort();
+}
+
+static uint64_t
+rotate(uint64_t x, int n)
+{
+	return x << n | x >> (64 - n);
+}
+
+static void
+sip_round(uint64_t v[4])
+{
+	v[0] += v[1];
+	v[1] = rotate(v[1], 13) ^ v[0];
+	v[0] = rotate(v[0], 32);
+	v[2] += v[3];
+	v[3] = rotate(v[3], 16) ^ v[2];
+	v[0] += v[3];
+	v[3] = rotate(v[3], 21) ^ v[0];
+	v[2] += v[1];
+	v[1] = rotate(v[1], 17) ^ v[2];
+	v[2] = rotate(v[2], 32);
+}
+
+static void
+sip_word(uint64_t v[4], uint64_t word)
+{
+	v[3] ^= word;
+	sip_round(v);
+	v[0] ^= word;
+}
+
+/* SipHash-1-3 with a key of this process: a user who chooses names must not be
+ * able to choose places. */
 uint64_t
 hash_name(const char *p, size_t len)
 {
-	uint64_t h = UINT64_C(14695981039346656037);
+	uint64_t last = (uint64_t)len << 56, word, h;
+	uint64_t v[4];
+	size_t i;
 
-	/* FNV-1a, then mixed: the low bits choose the place. */
-	for (size_t i = 0; i < len; i++)
-		h = (h ^ (unsigned char)p[i]) * UINT64_C(1099511628211);
-	h ^= h >> 32;
-	h *= UINT64_C(0x9e3779b97f4a7c15);
-	h ^= h >> 29;
+	pthread_once(&hash_once, make_hash_key);
+	v[0] = hash_key[0] ^ UINT64_C(0x736f6d6570736575);
+	v[1] = hash_key[1] ^ UINT64_C(0x646f72616e646f6d);
+	v[2] = hash_key[0] ^ UINT64_C(0x6c7967656e657261);
+	v[3] = hash_key[1] ^ UINT64_C(0x7465646279746573);
+	for (i = 0; i + 8 <= len; i += 8) {
+		memcpy(&word, p + i, 8);
+		sip_word(v, word);
+	}
+	for (size_t k = 0; i + k < len; k++)
+		last |= (uint64_t)(unsigned char)p[i + k] << 8 * k;
+	sip_word(v, last);
+	v[2] ^= 0xff;
+	for (i = 0; i < 3; i++)
+		sip_round(v);
+	h = v[0] ^ v[1] ^ v[2] ^ v[3];
 	return h != 0 ? h : 1;
 }
 
@@ -292,7 +349,7 @@ is_word(const char *s)
 
 void
 list_line(struct buf *out, uint32_t uid, const char *uidl, uint32_t order,
-    const char *guid, const char *base)
+    const char *guid, uint32_t mark, const char *base)
 {
 	buf_addf(out, "%" PRIu32, uid);
 	if (is_word(uidl))
@@ -301,6 +358,8 @@ list_line(struct buf *out, uint32_t uid, const char *uidl, uint32_t order,
 		buf_addf(out, " O%" PRIu32, order);
 	if (is_word(guid))
 		buf_addf(out, " G%s", guid);
+	if (mark != 0)
+		buf_addf(out, " X%08" PRIx32, mark);
 	buf_addf(out, " :%s\n", base);
 }
 

@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -111,6 +112,56 @@ move_children(struct dovecot *dv, const char *from, const char *to,
 	return rc;
 }
 
+/* A name that no user's mailbox has, the same in every run. */
+static void
+between(const char *from, const char *to, char name[64])
+{
+	uint64_t h = UINT64_C(14695981039346656037);
+
+	for (; *from != '\0'; from++)
+		h = (h ^ (unsigned char)*from) * UINT64_C(1099511628211);
+	for (h *= 31; *to != '\0'; to++)
+		h = (h ^ (unsigned char)*to) * UINT64_C(1099511628211);
+	snprintf(name, 64, ".mailhaul-rename-%016" PRIx64, h);
+}
+
+/* One name is below the other: a child's new name may look like an old one, and
+ * nobody could say after a crash which it is.  So all go by way of a third name,
+ * and each half of the way can be told from what is there. */
+static int
+rename_nested(struct dovecot *dv, const char *from, const char *to,
+    struct err *e)
+{
+	char mid[64];
+
+	between(from, to, mid);
+	/* In its second half a child's new name may be the parent's old one. */
+	if (!exists(dv->rootfd, mid) && exists(dv->rootfd, from)) {
+		if (exists(dv->rootfd, to))
+			return err_set(e, ERR_MAILBOX, "there is a mailbox %s "
+			    "already", to);
+		if (move_children(dv, from, mid, e) == -1 ||
+		    move_dir(dv->rootfd, from, dv->rootfd, mid, e) == -1)
+			return -1;
+		if (fsync(dv->rootfd) == -1)
+			return dovecot_sys(e, "sync %s", dv->path);
+		fault_point("rename.between");
+	}
+	if (!exists(dv->rootfd, mid))
+		return exists(dv->rootfd, to) ? 0 : err_set(e, ERR_MAILBOX,
+		    "%s is not there", from);
+	return move_children(dv, mid, to, e) == -1 ||
+	    move_dir(dv->rootfd, mid, dv->rootfd, to, e) == -1 ? -1 : 0;
+}
+
+static bool
+is_below(const char *name, const char *above)
+{
+	size_t len = strlen(above);
+
+	return strncmp(name, above, len) == 0 && name[len] == '.';
+}
+
 static int
 rename_dirs(struct dovecot *dv, const char *from, const char *to,
     struct err *e)
@@ -123,7 +174,9 @@ rename_dirs(struct dovecot *dv, const char *from, const char *to,
 	if ((tofd = parent_of(dv, to, true, &new, e)) == -1)
 		goto out;
 	/* What is already done was done by us, before a crash. */
-	if (!exists(fromfd, old) && exists(tofd, new))
+	if (!dv->names.fs && (is_below(from, to) || is_below(to, from)))
+		rc = rename_nested(dv, from, to, e);
+	else if (!exists(fromfd, old) && exists(tofd, new))
 		rc = dv->names.fs ? 0 : move_children(dv, from, to, e);
 	else if (exists(tofd, new))
 		err_set(e, ERR_MAILBOX, "there is a mailbox %s already", to);

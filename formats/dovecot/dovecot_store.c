@@ -312,7 +312,7 @@ write_journal(struct group *g, struct err *e)
 				continue;
 			choose_base(g, it, &bu->pieces[i]);
 			list_line(&g->lines, it->want_uid, it->meta->uidl,
-			    it->meta->uidl_order, it->guid,
+			    it->meta->uidl_order, it->guid, it->mark,
 			    bu->pieces[i].base);
 			n++;
 		}
@@ -374,7 +374,7 @@ place(struct group *g, struct store_item *it, struct piece *p, struct err *e)
 	hashes_add(&b->list.bases, h);
 	b->messages++;
 	list_line(&g->lines, uid, it->meta->uidl, it->meta->uidl_order,
-	    it->guid, p->base);
+	    it->guid, it->mark, p->base);
 	it->uid = uid;
 	if (dropped)
 		it->changes |= CHANGE_KEYWORDS;

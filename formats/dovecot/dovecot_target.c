@@ -98,9 +98,8 @@ dovecot_dir_open(int dirfd, const char *name)
 	    O_CLOEXEC);
 }
 
-/* The umask may have taken bits that were asked for. */
-static int
-set_mode(int fd, mode_t mode)
+int
+dovecot_set_mode(int fd, mode_t mode)
 {
 	struct stat st;
 
@@ -120,7 +119,7 @@ dovecot_dir_make(struct dovecot *dv, int dirfd, const char *name)
 		return -1;
 	if ((fd = dovecot_dir_open(dirfd, name)) == -1)
 		return -1;
-	if (set_mode(fd, dv->dir_mode) == -1) {
+	if (dovecot_set_mode(fd, dv->dir_mode) == -1) {
 		saved = errno;
 		close(fd);
 		errno = saved;
@@ -136,7 +135,7 @@ dovecot_file_new(struct dovecot *dv, int dirfd, const char *name)
 
 	fd = openat(dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW |
 	    O_CLOEXEC, dv->file_mode);
-	if (fd != -1 && set_mode(fd, dv->file_mode) == -1) {
+	if (fd != -1 && dovecot_set_mode(fd, dv->file_mode) == -1) {
 		saved = errno;
 		close(fd);
 		errno = saved;
@@ -277,6 +276,7 @@ open_target(struct target **tp, const struct store_conf *conf, struct err *e)
 		return -1;
 	}
 	dv->path = xstrdup(conf->uri->path);
+	dv->own = conf->uri->own;
 	if (dv->link != LINK_COPY)
 		allow_files();
 	*tp = &dv->t;
@@ -300,7 +300,7 @@ static void
 caps(struct target *t, struct target_caps *c)
 {
 	c->bits = TGT_CHOOSES_UIDS | TGT_TELLS_UIDS | TGT_PROMPT |
-	    TGT_NO_SESSION | TGT_EXPUNGES | TGT_FLAGS |
+	    TGT_NO_SESSION | TGT_EXPUNGES | TGT_FLAGS | TGT_TAKES_EMPTY |
 	    (((struct dovecot *)t)->link != LINK_COPY ? TGT_LINKS : 0);
 	c->batch_messages = 200;
 	c->batch_bytes = (uint64_t)1 << 20;
@@ -310,9 +310,8 @@ caps(struct target *t, struct target_caps *c)
 
 /* The account. */
 
-/* Whose files these are to be; st: of the root, or of what it is made in. */
-static int
-find_owner(struct dovecot *dv, const struct stat *st, bool exists,
+int
+dovecot_owner(struct dovecot *dv, const struct stat *st, bool exists,
     struct err *e)
 {
 	struct fsids ids = { false, st->st_uid, st->st_gid };
@@ -376,7 +375,7 @@ check_contents(struct dovecot *dv, struct err *e)
 static int
 use_root(struct dovecot *dv, int fd, const struct stat *st, struct err *e)
 {
-	int rc = find_owner(dv, st, true, e);
+	int rc = dovecot_owner(dv, st, true, e);
 
 	dv->rootfd = fd;
 	if (rc == 0) {
@@ -389,104 +388,6 @@ use_root(struct dovecot *dv, int fd, const struct stat *st, struct err *e)
 		dv->rootfd = -1;
 	}
 	return rc;
-}
-
-/* The directory that path lies in, and its last level. */
-static char *
-split_path(const char *path, char last[NAME_MAX + 1])
-{
-	const char *end = path + strlen(path), *slash;
-
-	while (end > path + 1 && end[-1] == '/')
-		end--;
-	slash = memrchr(path, '/', (size_t)(end - path));
-	snprintf(last, NAME_MAX + 1, "%.*s", slash != NULL ?
-	    (int)(end - slash - 1) : (int)(end - path), slash != NULL ?
-	    slash + 1 : path);
-	if (slash == NULL)
-		return xstrdup(".");
-	while (slash > path && slash[-1] == '/')
-		slash--;
-	return xmemdup0(path, slash == path ? 1 : (size_t)(slash - path));
-}
-
-/* Makes one directory for the owner.  As the owner where the parent is his;
- * else as we are, which is safe only where nobody else can rename in it. */
-static int
-make_level(struct dovecot *dv, const struct safepath *parent,
-    const char *name, struct err *e)
-{
-	struct stat st;
-	int fd;
-
-	if (parent->st.st_uid == dv->ids.uid || !dv->ids.on) {
-		fsids_enter(&dv->ids);
-		fd = dovecot_dir_make(dv, parent->fd, name);
-		fsids_leave(&dv->ids);
-		return fd != -1 ? fd : dovecot_sys(e, "make %s", dv->path);
-	}
-	if (parent->st.st_uid != 0 || (parent->st.st_mode & 022) != 0)
-		return err_set(e, ERR_ACCOUNT, "%s is not there, and the "
-		    "directory it would lie in is another user's or writable "
-		    "by others: make it beforehand", dv->path);
-	/* Another lane may have made it just now. */
-	if (mkdirat(parent->fd, name, dv->dir_mode) == -1 && errno != EEXIST)
-		return dovecot_sys(e, "make %s", dv->path);
-	fd = dovecot_dir_open(parent->fd, name);
-	if (fd != -1 && fstat(fd, &st) == 0 && st.st_uid != 0 &&
-	    st.st_uid != dv->ids.uid) {
-		close(fd);
-		return err_set(e, ERR_ACCOUNT, "%s belongs to the user %lu",
-		    dv->path, (unsigned long)st.st_uid);
-	}
-	if (fd == -1 ||
-	    fchown(fd, dv->ids.uid, dv->ids.gid) == -1 ||
-	    set_mode(fd, dv->dir_mode) == -1) {
-		dovecot_sys(e, "make %s", dv->path);
-		if (fd != -1)
-			close(fd);
-		return -1;
-	}
-	return fd;
-}
-
-/* The root, made where it is not there.  The parent has to be there, unless
- * deep. */
-static int
-make_root(struct dovecot *dv, const char *path, bool deep, struct err *e)
-{
-	char last[NAME_MAX + 1];
-	struct safepath at;
-	char *dir = split_path(path, last);
-	int fd = -1;
-
-	if (safepath_open(&at, AT_FDCWD, dir, false) == -1) {
-		if (errno == ENOENT && deep && strcmp(dir, path) != 0) {
-			fd = make_root(dv, dir, true, e);
-			if (fd == -1)
-				goto out;
-			close(fd);
-			fd = -1;
-			if (safepath_open(&at, AT_FDCWD, dir, false) == -1) {
-				safepath_error(e, ERR_ACCOUNT, dir);
-				goto out;
-			}
-		} else {
-			safepath_error(e, ERR_ACCOUNT, dir);
-			goto out;
-		}
-	}
-	if (!S_ISDIR(at.st.st_mode))
-		err_set(e, ERR_ACCOUNT, "%s is no directory", dir);
-	else if (find_owner(dv, &at.st, false, e) == 0) {
-		fd = make_level(dv, &at, last, e);
-		if (fd != -1)
-			(void)fsync(at.fd);
-	}
-	safepath_close(&at);
-out:
-	free(dir);
-	return fd;
 }
 
 /* What a mailbox consists of; cur last, it says that the others are there. */
@@ -538,7 +439,7 @@ need_root(struct dovecot *dv, bool deep, struct err *e)
 	int rc = dovecot_root(dv, e);
 
 	if (rc == -1 || (rc == 0 &&
-	    (dv->rootfd = make_root(dv, dv->path, deep, e)) == -1))
+	    (dv->rootfd = dovecot_make_root(dv, deep, e)) == -1))
 		return -1;
 	fsids_enter(&dv->ids);
 	rc = make_parts(dv, dv->rootfd, false, e);
@@ -558,11 +459,11 @@ account_ensure(struct target *t, bool create, struct err *e)
 	if ((rc = dovecot_root(dv, e)) != 0)
 		return rc;
 	/* It is made when the first mailbox is, if it can be. */
-	dir = split_path(dv->path, last);
+	dir = dovecot_split(dv->path, last);
 	rc = safepath_open(&at, AT_FDCWD, dir, false);
 	free(dir);
 	if (rc == 0) {
-		rc = find_owner(dv, &at.st, false, e);
+		rc = dovecot_owner(dv, &at.st, false, e);
 		safepath_close(&at);
 		return rc == -1 ? -1 : 1;
 	}

@@ -411,6 +411,7 @@ dsync_eyes_open(struct dsync_eyes **yp, const struct store_conf *conf,
 	*yp = NULL;
 	y->store = conf->uri;
 	y->conf = *conf;
+	y->conf.guids = true;
 	if (conf->uri->host == NULL) {
 		rc = child_uri(y, conf->uri, e) == -1 ? -1 : 1;
 		y->conf.dial = dial_imap;

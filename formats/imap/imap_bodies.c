@@ -14,6 +14,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/date.h"
 #include "base/xmalloc.h"
 #include "imap/imap_from.h"
 #include "imap/imap_spool.h"
@@ -82,7 +83,7 @@ read_body(struct imap_from *m, struct imap_token *t, struct imap_spool *sp,
 /* The items of a FETCH response: its UID, and its body into the spool. */
 static int
 read_items(struct imap_from *m, struct imap_spool *sp, uint32_t *uid,
-    bool *has_body, struct err *e)
+    bool *has_body, int64_t *saved, struct err *e)
 {
 	struct imap_reader *r = &m->s->r;
 	struct imap_token t;
@@ -94,7 +95,8 @@ read_items(struct imap_from *m, struct imap_spool *sp, uint32_t *uid,
 	if (t.type != IMAP_OPEN)
 		return imap_protocol(r, "FETCH without a list", e);
 	for (;;) {
-		bool is_uid, is_body;
+		bool is_uid, is_body, is_saved;
+		struct date d;
 
 		if (imap_read_token(r, &t, e) == -1)
 			return -1;
@@ -102,6 +104,7 @@ read_items(struct imap_from *m, struct imap_spool *sp, uint32_t *uid,
 			return 0;
 		is_uid = imap_is(&t, "UID");
 		is_body = imap_is(&t, "BODY[]") && !*has_body;
+		is_saved = imap_is(&t, "SAVEDATE");
 		if (imap_read_token(r, &t, e) == -1)
 			return -1;
 		if (t.type == IMAP_CLOSE || t.type == IMAP_END)
@@ -117,6 +120,9 @@ read_items(struct imap_from *m, struct imap_spool *sp, uint32_t *uid,
 			if (rc == -1)
 				return -1;
 			*has_body = rc == 1;
+		} else if (is_saved && t.type == IMAP_STRING) {
+			if (date_parse_internal(t.p, t.len, &d) == 0)
+				*saved = d.epoch;
 		} else if (imap_skip_value(r, &t, e) == -1)
 			return -1;
 	}
@@ -129,11 +135,12 @@ body_data(struct imap_from *m, struct err *e)
 	struct imap_spool sp;
 	struct wanted *w = NULL;
 	bool has_body = false;
+	int64_t saved = 0;
 	uint32_t uid = 0;
 	int rc;
 
 	imap_spool_init(&sp, m->memory < WAITING_MAX ? IMAP_SPOOL_MEMORY : 0);
-	rc = read_items(m, &sp, &uid, &has_body, e);
+	rc = read_items(m, &sp, &uid, &has_body, &saved, e);
 	if (rc == 0 && has_body && uid == 0)
 		rc = imap_protocol(&m->s->r, "a body without UID", e);
 	if (rc == -1 && m->s->r.dead)
@@ -144,6 +151,7 @@ body_data(struct imap_from *m, struct err *e)
 		w->memory = sp.fd == -1 ? sp.mem.len : 0;
 		m->memory += w->memory;
 		w->c = imap_spool_content(&sp);
+		w->c->save_date = saved;
 		w->state = WANT_HERE;
 	}
 	imap_spool_release(&sp);
@@ -293,7 +301,8 @@ send_fetches(struct imap_from *m, size_t first, size_t n, struct err *e)
 		for (; i < first + n && cmd.len < SET_BYTES; i++)
 			imap_set_add(&set, m->want[i].uid);
 		imap_set_end(&set);
-		buf_adds(&cmd, " (UID BODY.PEEK[])");
+		buf_adds(&cmd, m->s->caps & CAP_SAVEDATE ?
+		    " (UID SAVEDATE BODY.PEEK[])" : " (UID BODY.PEEK[])");
 		rc = imap_send(m->s, cmd.ptr, &tag, e);
 		for (; begin < i; begin++) {
 			m->want[begin].tag = tag;

@@ -19,6 +19,7 @@ struct listed {
 	int		 zone;
 	uint64_t	 size, modseq;
 	const char	**kw;		/* in chunk_arena */
+	const char	*guid;		/* likewise */
 	size_t		 nkw;
 };
 

@@ -15,6 +15,7 @@
 #include "imap/imap_from.h"
 
 #define CHUNK		2000	/* messages listed by one command */
+#define GUID_MAX	128	/* bytes */
 #define KEYWORDS_MAX	((size_t)64 << 20)	/* bytes, of one chunk */
 
 /* FLAGS (...) of one message. */
@@ -106,6 +107,10 @@ read_item(struct imap_from *m, struct listed *x, const char *item,
 			x->date = d.epoch;
 			x->zone = d.zone;
 		}
+	} else if (strcasecmp(item, "X-GUID") == 0 &&
+	    (t.type == IMAP_ATOM || t.type == IMAP_STRING)) {
+		if (t.len <= GUID_MAX && memchr(t.p, '\0', t.len) == NULL)
+			x->guid = arena_memdup0(&m->chunk_arena, t.p, t.len);
 	} else if (strcasecmp(item, "MODSEQ") == 0 && t.type == IMAP_OPEN) {
 		if (imap_read_token(r, &t, e) == -1)
 			return -1;
@@ -211,11 +216,13 @@ ask_chunk(struct imap_from *m, const char *items, bool more,
 	more = more && !m->plain_list;
 	for (;;) {
 		buf_reset(&cmd);
-		buf_addf(&cmd, "FETCH %u:%u (UID %s%s%s)", m->base, m->base +
+		buf_addf(&cmd, "FETCH %u:%u (UID %s%s%s%s)", m->base, m->base +
 		    (uint32_t)m->nchunk - 1, items,
 		    more && s->caps & CAP_CONDSTORE ? " MODSEQ" : "",
-		    more && s->caps & CAP_DIGEST_SHA1 ? " DIGEST.SHA1" : "");
-		more = more && s->caps & (CAP_CONDSTORE | CAP_DIGEST_SHA1);
+		    more && s->caps & CAP_DIGEST_SHA1 ? " DIGEST.SHA1" : "",
+		    more && m->src.conf.guids ? " X-GUID" : "");
+		more = more && (s->caps & (CAP_CONDSTORE | CAP_DIGEST_SHA1) ||
+		    m->src.conf.guids);
 		rc = (more ? imap_try : imap_run)(s, cmd.ptr, fetch_data, m,
 		    rs, e);
 		if (rc != 0 || !more || unseen(m) < m->nchunk)
@@ -321,6 +328,8 @@ put_meta(struct imap_from *m, const struct listed *x, struct arena *a,
 		meta->oddities |= ODD_NO_DATE;
 	meta->size = x->has_size ? x->size : UNKNOWN64;
 	meta->modseq = x->modseq;
+	if (x->guid != NULL)
+		meta->guid = arena_strdup(a, x->guid);
 	if (x->has_sha1)
 		meta->sha1 = memcpy(arena_alloc(a, SHA1_LEN), x->sha1,
 		    SHA1_LEN);

@@ -45,7 +45,8 @@ enum {
 	CAP_COMPRESS		= 1 << 21,	/* =DEFLATE */
 	CAP_ACL			= 1 << 19,
 	CAP_RIGHTS		= 1 << 20,	/* ACL as in RFC 4314 */
-	CAP_MOVE		= 1 << 22
+	CAP_MOVE		= 1 << 22,
+	CAP_SAVEDATE		= 1 << 23
 };
 
 /* Options of IMAP URIs, for the tables of source and target; the last ones are

@@ -384,7 +384,7 @@ fetch_atom(struct imap_trace *t, const struct imap_token *tok, unsigned depth)
 	    "BODYSTRUCTURE", "DIGEST.SHA1", "EMAILID", "ENVELOPE", "FLAGS",
 	    "INTERNALDATE", "MODSEQ", "NIL", "PREVIEW", "RFC822",
 	    "RFC822.HEADER", "RFC822.SIZE", "RFC822.TEXT", "SAVEDATE",
-	    "THREADID", "UID", NULL };
+	    "THREADID", "UID", "X-GUID", NULL };
 	size_t n = strcspn(tok->p, "[");
 	char name[24];
 	uint64_t v;

@@ -41,7 +41,7 @@ struct entry {
 	int64_t		 mtime;
 	uint64_t	 size;		/* of the file; UNKNOWN64: no stat */
 	const char	*guid, *uidl;	/* NULL: none */
-	uint32_t	 order;
+	uint32_t	 order, mark;
 	const unsigned char *numbers;	/* 2 bytes each: Courier keywords */
 	size_t		 nnumbers;
 };

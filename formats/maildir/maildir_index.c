@@ -87,7 +87,7 @@ seek(struct cursor *c, uint64_t key, const char *base, struct err *e)
 
 /* What the metadata say of one base name. */
 struct facts {
-	uint32_t	 uid, order;
+	uint32_t	 uid, order, mark;
 	bool		 has_guid, has_uidl;
 	struct buf	 guid, uidl, numbers;
 };
@@ -123,7 +123,7 @@ collect_facts(struct join *j, uint64_t key, struct err *e)
 	size_t len;
 	int rc;
 
-	f->uid = f->order = 0;
+	f->uid = f->order = f->mark = 0;
 	f->has_guid = f->has_uidl = false;
 	buf_reset(&f->guid);
 	buf_reset(&f->uidl);
@@ -137,6 +137,7 @@ collect_facts(struct join *j, uint64_t key, struct err *e)
 			    "has more than one UID: the last one counts");
 		f->uid = rec_get_u32(r);
 		f->order = rec_get_u32(r);
+		f->mark = rec_get_u32(r);
 		f->has_guid = rec_get_u8(r) == '+';
 		s = rec_get_str(r, &len);
 		buf_reset(&f->guid);
@@ -231,6 +232,7 @@ emit(struct join *j, const struct file *f, const char *suffix,
 	rec_put_u64(b, (uint64_t)f->mtime);
 	rec_put_u64(b, f->size);
 	rec_put_u32(b, with_facts ? x->order : 0);
+	rec_put_u32(b, with_facts ? x->mark : 0);
 	buf_addc(b, with_facts && x->has_guid ? '+' : '-');
 	rec_put_str(b, x->guid.ptr, x->guid.len);
 	buf_addc(b, with_facts && x->has_uidl ? '+' : '-');
@@ -263,6 +265,7 @@ entry_decode(struct entry *x, const void *rec, size_t len)
 	x->mtime = (int64_t)rec_get_u64(&r);
 	x->size = rec_get_u64(&r);
 	x->order = rec_get_u32(&r);
+	x->mark = rec_get_u32(&r);
 	have = rec_get_u8(&r) == '+';
 	x->guid = rec_get_str(&r, &n);
 	if (!have)

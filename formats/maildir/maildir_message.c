@@ -303,6 +303,7 @@ maildir_message(struct maildir *m, struct arena *a, struct msg_meta *meta,
 	if (x.uidl != NULL)
 		meta->uidl = arena_strdup(a, x.uidl);
 	meta->uidl_order = x.order;
+	meta->mark = x.mark;
 	maildir_name_parse(&mn, meta->where + 4, strlen(meta->where + 4));
 	memset(&flags, 0, sizeof flags);
 	if (mn.raw != NULL) {

@@ -21,6 +21,7 @@ on_uid(void *ctx, const struct uidlist_rec *r, struct err *e)
 
 	rec_put_u32(&u->l->rec, r->uid);
 	rec_put_u32(&u->l->rec, r->order);
+	rec_put_u32(&u->l->rec, r->mark);
 	/* '+' marks what is there. */
 	buf_addc(&u->l->rec, r->guid != NULL ? '+' : '-');
 	rec_put_str(&u->l->rec, r->guid, r->nguid);

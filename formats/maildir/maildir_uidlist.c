@@ -5,7 +5,7 @@
  *	3 V<uidvalidity> N<uidnext> G<mailbox guid>[ <letter><value>]...
  *	<uid>[ <letter><value>]... :<base file name>
  * Letters of a record: P POP3 UIDL (empty: the base name), O POP3 order,
- * G message GUID, S and W sizes.  UIDs ascend.  The last line may be in the
+ * G message GUID, S and W sizes, X a mark of ours (8 digits).  UIDs ascend.  The last line may be in the
  * middle of being written: without its LF it does not count.  N is not kept
  * up when lines are appended.
  *
@@ -55,6 +55,22 @@ take_u32(const char *p, size_t len, uint32_t max, uint32_t *v)
 		return false;
 	*v = (uint32_t)n;
 	return true;
+}
+
+/* Lower-case digits; 0: they are none. */
+static uint32_t
+take_hex(const char *p, size_t len)
+{
+	static const char digits[] = "0123456789abcdef";
+	const char *d;
+	uint32_t v = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		if (p[i] == '\0' || (d = strchr(digits, p[i])) == NULL)
+			return 0;
+		v = v << 4 | (uint32_t)(d - digits);
+	}
+	return v;
 }
 
 static bool
@@ -137,6 +153,8 @@ uidlist_rec_parse(struct uidlist_rec *r, unsigned version, const char *line,
 			} else if (n > 0 && *p == 'O')
 				(void)take_u32(p + 1, n - 1, UINT32_MAX,
 				    &r->order);
+			else if (n == 9 && *p == 'X')
+				r->mark = take_hex(p + 1, 8);
 			p += n < (size_t)(end - p) ? n + 1 : n;
 		}
 		if (p == end) {

@@ -28,6 +28,7 @@ struct uidlist_rec {
 	const char	*guid, *uidl;	/* NULL: not there */
 	size_t		 nguid, nuidl;
 	uint32_t	 order;		/* POP3 order, 0: none */
+	uint32_t	 mark;		/* ours: msg_meta.mark */
 };
 
 /* 0, or -1 when the line is no header. */

@@ -252,6 +252,9 @@ next(struct source *sp, struct arena *a, struct msg_meta *m, struct err *e)
 	m->modseq = s->store->no_modseq ? 0 : x->modseq;
 	m->cookie = (uint64_t)(uintptr_t)x;
 	m->where = arena_printf(a, "uid %" PRIu32, x->uid);
+	if (x->guid[0] != '\0')
+		m->guid = arena_strdup(a, x->guid);
+	m->mark = x->mark;
 	if (s->sha1) {
 		unsigned char *sha1 = arena_alloc(a, SHA1_LEN);
 

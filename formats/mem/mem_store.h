@@ -21,6 +21,8 @@ struct mem_message {
 	const char	*bytes;
 	size_t		 len;
 	bool		 expunged;
+	char		 guid[33];	/* as it was stored with; "" */
+	uint32_t	 mark;
 	uint64_t	 modseq;	/* of the last change */
 };
 
@@ -108,6 +110,7 @@ struct mem_store {
 	void		(*on_flags)(struct mem_store *);	/* before and
 					 * after each change of flags */
 	bool		 chooses_uids;	/* want_uid is honoured */
+	bool		 no_marks;	/* and nothing kept beside GUIDs */
 	/* counted */
 	uint64_t	 nseeded;	/* UIDs told to mailboxes */
 	uint64_t	 bytes_stored, nstored, ncreated, nbatches, nchanges;

@@ -432,6 +432,7 @@ store(struct mem_tgt *t, struct store_batch *b, struct buf *buf)
 
 	for (size_t i = 0; i < b->n; i++) {
 		struct store_item *it = &b->items[i];
+		struct mem_message *m;
 
 		if (it->result != STORE_PENDING || take(s, it, buf) == -1)
 			continue;
@@ -462,8 +463,13 @@ store(struct mem_tgt *t, struct store_batch *b, struct buf *buf)
 				else
 					t->folder->uidnext = it->want_uid;
 			}
-			it->uid = mem_add(s, t->folder, buf->ptr, buf->len,
-			    it->flags, join_keywords(s, it), it->date)->uid;
+			m = mem_add(s, t->folder, buf->ptr, buf->len,
+			    it->flags, join_keywords(s, it), it->date);
+			it->uid = m->uid;
+			if (it->guid != NULL)
+				snprintf(m->guid, sizeof m->guid, "%s",
+				    it->guid);
+			m->mark = s->no_marks ? 0 : it->mark;
 			if (s->no_uids)
 				it->uid = 0;
 		}

@@ -111,6 +111,27 @@ class Places(Case):
         self.assertEqual(self.copy("--create-users").code, DONE)
         self.arrived()
 
+    def test_a_tree_for_many(self):
+        """What lies above the level that names the user is nobody's of them."""
+        job = (f"[job]\naccounts = list.csv\nstate = job.db\ncreate-users = yes\n[source]\nuri = maildir:{self.haul.directory}/s/{{local}}\n[target]\n"
+               f"uri = dovecot:{self.haul.directory}/v/{{domain}}/{{local}}/mail/Maildir\n")
+        users = [("alice", 8), ("bob", 9)] if ROOT else [("alice", os.getuid()), ("bob", os.getuid())]
+        self.haul.write("job.ini", job)
+        for name, _ in users:
+            shutil.copytree(self.source, self.haul.path("s", name))
+        self.haul.write("list.csv", "user,owner\n" + "".join(f"{name}@example.com,{uid}:{os.getgid() if not ROOT else uid}\n" for name, uid in users))
+        run = self.haul.run("copy", "--job", self.haul.path("job.ini"))
+        self.assertEqual(run.code, DONE, run)
+        for name, uid in users:
+            home = self.haul.path("v", "example.com", name)
+            self.assertEqual(len(trees.read(os.path.join(home, "mail", "Maildir"))), 20)
+            for path in home, os.path.join(home, "mail"), os.path.join(home, "mail", "Maildir"):
+                self.assertEqual((os.stat(path).st_uid, os.stat(path).st_mode & 0o777), (uid, 0o700))
+        for path in self.haul.path("v"), self.haul.path("v", "example.com"):
+            self.assertEqual(os.stat(path).st_uid, os.getuid())
+            if ROOT:
+                self.assertEqual(os.stat(path).st_mode & 0o777, 0o755)
+
     def test_modes(self):
         self.assertEqual(self.copy(query="?modes=0640,0750").code, DONE)
         self.arrived()

@@ -187,6 +187,63 @@ class Kept(offline.Case):
         self.assertEqual((lost.totals["present"], lost.totals["copied"]), (first.totals["copied"], 0))
         self.assertEqual((numbers(self.there()), trees.read(self.root())), (before, files))
 
+    def test_lost_state_and_deleted_mail(self):
+        """Ours prove themselves, also when Dovecot has written its list anew."""
+        source, place = self.haul.path("src"), self.haul.path("other")
+        for number, path in enumerate((source, place)):
+            box = trees.Box(uidvalidity=7 + number, uidnext=50)
+            for uid in range(3, 13):
+                box.add(b"From: x@example.org\n\nnumber %d\n" % uid, uid=uid, guid=f"{uid:032x}" if number else None)
+            box.write(path)
+        shutil.copytree(place, os.path.join(source, ".Guids"))
+        self.checked(self.haul.copy("maildir:" + source, self.target()))
+        # Dovecot gives a new message a UID and makes a list without gaps
+        client = self.server.login(self.user)
+        for name in "INBOX", "Guids":
+            client.append(name, None, None, b"From: y@example.org\r\n\r\ntheirs\r\n")
+            client.select(name)
+            client.uid("STORE", "60:*", "+FLAGS", r"(\Deleted)")
+            client.uid("STORE", "3", "+FLAGS", r"(\Deleted)")
+            client.expunge()
+        client.logout()
+        self.server.doveadm("force-resync", "-u", self.user, "*")
+        before = numbers(self.there())
+        for name in "", ".Guids":
+            entries = trees.read(os.path.join(source, name))
+            os.unlink(next(e.file for e in entries.values() if e.uid == 7))
+            fields = next(e.fields for e in trees.read(os.path.join(self.root(), name)).values() if e.uid == 7)
+            self.assertEqual("X" in fields, name != "", fields)
+        run = self.checked(self.haul.copy("maildir:" + source, self.target(), state=self.haul.path("L.db")))
+        self.assertEqual(run.totals["present"], 16)
+        self.assertNotIn("new UIDVALIDITY", " ".join(i["reason"] for i in run.report["issues"]))
+        after = numbers(self.there())
+        for name in before:
+            self.assertEqual(after[name][0], before[name][0])
+            uids = [m.uid for m in before[name][2]]
+            self.assertEqual([m for m in after[name][2] if m.uid in uids], before[name][2])
+        # other mail there is no proof of anything
+        path = os.path.join(self.root(), ".Guids", "dovecot-uidlist")
+        with open(path, encoding="ascii") as f:
+            text = f.read()
+        with open(path, "w", encoding="ascii") as f:
+            f.write(re.sub(r" X[0-9a-f]{8} ", " ", text))
+        run = self.haul.copy("maildir:" + source, self.target(), state=self.haul.path("M.db"))
+        self.assertIn("new UIDVALIDITY", " ".join(i["reason"] for i in run.report["issues"]))
+
+    def test_an_empty_message(self):
+        """A Maildir can hold one, and Dovecot serves it."""
+        source = self.haul.path("src")
+        box = trees.Box(uidvalidity=7)
+        box.add(b"", uid=1, flags="F")
+        box.add(b"From: x@example.org\n\nnumber 2\n", uid=2)
+        box.write(source)
+        run = self.checked(self.haul.copy("maildir:" + source, self.target()))
+        self.assertEqual((run.totals["copied"], run.totals["refused"]), (2, 0))
+        inbox = self.there().boxes["INBOX"]
+        self.assertEqual([(m.uid, m.digest) for m in inbox.messages][0], (1, nasty.digest(b"")))
+        again = self.checked(self.haul.copy("maildir:" + source, self.target(), state=self.haul.path("L.db")))
+        self.assertEqual((again.totals["present"], again.totals["copied"]), (2, 0))
+
     def test_more_mail_keeps_its_uids(self):
         source = self.haul.path("src")
         box = trees.Box(uidvalidity=7, uidnext=50)
@@ -268,7 +325,8 @@ class Kept(offline.Case):
         self.assertEqual(first.code, DONE, first)
         run = self.checked(self.haul.copy(f"dovecot:{other}?layout=fs", self.target(separator="/"), state=self.haul.path("2.db")))
         self.assertEqual(run.totals, first.totals)
-        strip = lambda path: sorted((e.uid, e.fields, e.letters) for e in trees.read(path).values())
+        # a GUID that is the source's own has our mark (X) beside it
+        strip = lambda path: sorted((e.uid, {k: v for k, v in e.fields.items() if k != "X"}, e.letters) for e in trees.read(path).values())
         for directory in "", ".Work.Old &- M&APw-ll":
             there = os.path.join(other, directory[1:].replace(".", "/"))
             self.assertEqual(strip(os.path.join(self.root(), directory)), strip(there))

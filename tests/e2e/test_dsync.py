@@ -8,6 +8,7 @@ import re
 import shlex
 import socket
 import subprocess
+import time
 import unittest
 
 import dsyncs
@@ -370,6 +371,45 @@ class Broken(dsyncs.Case):
             run = self.haul.copy(self.source, target)
             self.assertIn(words, run.err, target)
             self.assertIn(run.code, (MISUSE, ACCOUNTS), target)
+
+    def test_lost_state_and_deleted_mail(self):
+        """What is at the target proves itself ours by its GUID."""
+        self.checked(self.haul.copy(self.source, self.target()))
+        before = numbers(self.there())["INBOX"]
+        os.unlink(next(e.file for e in trees.read(self.haul.path("src")).values() if e.uid == 11))
+        run = self.checked(self.haul.copy(self.source, self.target(), state=self.haul.path("L.db")))
+        self.assertEqual(run.totals["present"], 899)
+        self.assertEqual(numbers(self.there())["INBOX"], before)
+
+    def test_from_imap(self):
+        """UIDs, UIDVALIDITY and the date of saving of an IMAP source, and by
+        doveadm GUIDs too, are kept in files and in any format."""
+        self.checked(self.haul.copy(self.source, self.target()))
+        first, want = self.user, numbers(self.there())["INBOX"]
+        self.server.doveadm("mailbox", "update", "-u", first, "--min-next-uid", "6000", "INBOX")
+        saved = re.findall(r"date.saved.unixtime: (\d+)\n", "".join(self.fetch("INBOX", "date.saved.unixtime")))
+        guids = re.findall(r"guid: (\w+)\n", "".join(self.fetch("INBOX", "guid")))
+        imap = f"imaps://{first}@{self.server.host}:{self.server.imaps_port}?ca={self.server.ca}&secret-file={self.haul.secret(self.server.password)}"
+        by_doveadm = self.target()
+        while int(time.time()) <= int(max(saved)):  # now would be told from then
+            time.sleep(0.05)
+        for number, source in enumerate((imap, by_doveadm)):
+            self.next_user()
+            run = self.checked(self.haul.copy(source, self.target(), state=self.haul.path(f"{number}.db")))
+            self.assertEqual(run.report["issues"], [])
+            got = numbers(self.there())["INBOX"]
+            self.assertEqual((got[0], got[1], got[2]), (want[0], 6000, want[2]))
+            self.assertEqual(re.findall(r"date.saved.unixtime: (\d+)\n", "".join(self.fetch("INBOX", "date.saved.unixtime"))), saved)
+            theirs = re.findall(r"guid: (\w+)\n", "".join(self.fetch("INBOX", "guid")))
+            self.assertEqual(theirs == guids, source is by_doveadm)
+            path = self.haul.path(f"files{number}")
+            os.mkdir(path)
+            run = self.haul.copy(source, f"dovecot:{path}?owner={os.getuid()}", state=self.haul.path(f"f{number}.db"))
+            self.assertEqual(run.code, 0, run)
+            entries = sorted((e.uid, e.fields["G"]) for e in trees.read(path).values())
+            self.assertEqual([uid for uid, _ in entries], [m.uid for m in want[2]])
+            self.assertEqual([guid for _, guid in entries] == guids, source is by_doveadm)
+            self.assertEqual((trees.head(path)["V"], trees.head(path)["N"]), (str(want[0]), "6000"))
 
     def test_as_a_source(self):
         self.checked(self.haul.copy(self.source, self.target()))

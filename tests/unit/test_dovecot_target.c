@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -439,6 +440,87 @@ test_flags_and_expunge(void **state)
 	assert_true(there("cur/1.a.h-1,S=2,W=3:2,"));
 }
 
+/* Directories of mailboxes beside INBOX. */
+static size_t
+folders(void)
+{
+	struct dirent *d;
+	size_t n = 0;
+	char path[200];
+	DIR *dir;
+
+	snprintf(path, sizeof path, "%s/Maildir", top);
+	dir = opendir(path);
+	assert_non_null(dir);
+	while ((d = readdir(dir)) != NULL)
+		n += d->d_name[0] == '.' && d->d_name[1] != '\0' &&
+		    strcmp(d->d_name, "..") != 0;
+	closedir(dir);
+	return n;
+}
+
+/* One name below the other, and a child whose new name looks like an old one;
+ * with fault points: killed at each of them and done again. */
+static void
+nested(const char *from, const char *to, const char *const *have,
+    const char *const *want)
+{
+	size_t nwant = 0;
+	int n = 0, status = 0;
+	struct err e;
+	char spec[40];
+	pid_t pid;
+
+	while (want[nwant] != NULL)
+		nwant++;
+	do {
+		target_close(&t);
+		uri_free(&uri);
+		nftw(top, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+		assert_int_equal(mkdir(top, 0700), 0);
+		open_with("&separator=/");
+		for (size_t i = 0; have[i] != NULL; i++)
+			open_box(have[i]);
+		target_folder_close(t);
+		snprintf(spec, sizeof spec, "kill:%d", ++n);
+		if ((pid = fork()) == 0) {
+			setenv("MAILHAUL_FAULT", spec, 1);
+			_exit(target_folder_rename(t, from, to, &e) != 0);
+		}
+		waitpid(pid, &status, 0);
+		/* Done but for the answer, it may look as if it were not. */
+		if (target_folder_rename(t, from, to, &e) == -1 &&
+		    strstr(e.text, "already") == NULL)
+			fail_msg("%s", e.text);
+		for (size_t i = 0; want[i] != NULL; i++)
+			if (!there(want[i]))
+				fail_msg("killed at %d: no %s", n, want[i]);
+		assert_int_equal(folders(), nwant);
+	} while (WIFSIGNALED(status));
+	assert_int_equal(status, 0);
+#ifdef MAILHAUL_FAULTS
+	assert_true(n > 6);
+#endif
+}
+
+static void
+test_nested(void **state)
+{
+	static const char *const down[] = { "A", "A/C", "A/C/D", "AB", NULL };
+	static const char *const lower[] = { ".A.B", ".A.B.C", ".A.B.C.D",
+	    ".AB", NULL };
+	static const char *const up[] = { "A/B", "A/B/B", "A/B/B/B", NULL };
+	static const char *const upper[] = { ".A", ".A.B", ".A.B.B", NULL };
+	struct err e;
+
+	(void)state;
+	nested("A", "A/B", down, lower);
+	ok(target_folder_rename(t, "A/B", "A/B/C", &e), -1, &e);
+	assert_true(there(".A.B") && there(".A.B.C.D"));
+	ok(target_folder_rename(t, "none", "none/C", &e), -1, &e);
+	nested("A/B", "A", up, upper);
+}
+
 static void
 test_mailboxes(void **state)
 {
@@ -740,6 +822,7 @@ main(void)
 		TEST(test_window),
 		TEST(test_flags_and_expunge),
 		TEST(test_mailboxes),
+		TEST(test_nested),
 		TEST(test_lock),
 		TEST(test_changes_want_the_lock),
 		TEST(test_renamed_meanwhile),

@@ -176,6 +176,39 @@ test_other_mail(void **state)
 	assert_true(fixture_balanced(&fx));
 }
 
+/* Delivered at the target while we store, into a gap of the source's UIDs. */
+static void
+deliver_once(struct mem_store *s)
+{
+	struct mem_folder *f = mem_folder_get(s, "INBOX", false);
+
+	if (f == NULL || f->uidnext != 11)
+		return;
+	s->on_batch = NULL;
+	fixture_add(s, "INBOX", 99, "", 0, "", 5);
+}
+
+static void
+test_into_a_gap(void **state)
+{
+	struct mem_folder *f;
+
+	(void)state;
+	for (uint32_t uid = 3; uid <= 10; uid++)
+		add_as("INBOX", uid, (int)uid);
+	add_as("INBOX", 20, 20);
+	fx.tgt->on_batch = deliver_once;
+	assert_int_equal(fixture_run(&fx), 0);
+	f = mem_folder_get(fx.tgt, "INBOX", false);
+	assert_int_equal(f->count, 10);
+	assert_int_equal(warnings("new UIDVALIDITY"), 1);
+	assert_true(f->uidvalidity > 1000);
+	/* At once, and once. */
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(f->count, 10);
+	assert_true(fixture_balanced(&fx));
+}
+
 static void
 test_existing_mailbox(void **state)
 {
@@ -188,6 +221,77 @@ test_existing_mailbox(void **state)
 	assert_int_equal(warnings("UIDVALIDITY of its own"), 1);
 	assert_int_equal(fx.tgt->nseeded, 0);
 	assert_int_equal(mem_folder_get(fx.tgt, "INBOX", false)->last->uid, 2);
+}
+
+/* The state is lost, and the source has deleted some since: what is at the target
+ * proves itself ours, so that the UIDs stay. */
+static void
+test_lost_and_deleted(void **state)
+{
+	static const char guid[] = "0123456789abcdef0123456789abcdef";
+	struct mem_folder *f;
+
+	(void)state;
+	/* GUIDs of our own, of the source's with a mark, and without one. */
+	for (int how = 0; how < 3; how++) {
+		setup(NULL);
+		for (int i = 3; i < 7; i++)
+			add_as("INBOX", (uint32_t)i, i);
+		f = mem_folder_get(fx.src, "INBOX", false);
+		for (struct mem_message *m = f->first; how > 0 && m != NULL;
+		    m = m->next) {
+			memcpy(m->guid, guid, sizeof guid);
+			m->guid[31] = (char)('0' + m->uid);
+		}
+		fx.tgt->no_marks = how == 2;
+		assert_int_equal(fixture_run(&fx), 0);
+		fixture_drop_state(&fx);
+		mem_expunge(f, 4);
+		assert_int_equal(fixture_run(&fx), 0);
+		if (how == 2) {
+			assert_int_equal(warnings("new UIDVALIDITY"), 1);
+			continue;
+		}
+		assert_box(fx.tgt, "INBOX",
+		    "1000 7: 3=0003 4=0004 5=0005 6=0006");
+		/* And those that come later keep theirs. */
+		add_as("INBOX", 9, 9);
+		assert_int_equal(fixture_run(&fx), 0);
+		assert_box(fx.tgt, "INBOX",
+		    "1000 10: 3=0003 4=0004 5=0005 6=0006 9=0009");
+		assert_int_equal(warnings("UID"), 0);
+		/* Not under another UID than it was given. */
+		fixture_drop_state(&fx);
+		mem_expunge(f, 5);
+		for (struct mem_message *m = mem_folder_get(fx.tgt, "INBOX",
+		    false)->first; m != NULL; m = m->next)
+			if (m->uid == 5)
+				m->uid = 4;
+			else if (m->uid == 4)
+				m->expunged = true;
+		assert_int_equal(fixture_run(&fx), 0);
+		assert_int_equal(warnings("new UIDVALIDITY"), 1);
+	}
+	fx.tgt->no_marks = false;
+}
+
+/* An older state comes back: the same. */
+static void
+test_older_state(void **state)
+{
+	(void)state;
+	add_as("INBOX", 3, 1);
+	assert_int_equal(fixture_run(&fx), 0);
+	fixture_copy_state(&fx, "old", false);
+	add_as("INBOX", 4, 2);
+	add_as("INBOX", 7, 3);
+	assert_int_equal(fixture_run(&fx), 0);
+	fixture_drop_state(&fx);
+	fixture_copy_state(&fx, "old", true);
+	mem_expunge(mem_folder_get(fx.src, "INBOX", false), 4);
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_box(fx.tgt, "INBOX", "1000 8: 3=0001 4=0002 7=0003");
+	assert_int_equal(warnings("UIDVALIDITY"), 0);
 }
 
 #ifdef MAILHAUL_FAULTS
@@ -297,6 +401,9 @@ main(void)
 		cmocka_unit_test_setup(test_late_and_mixed, setup),
 		cmocka_unit_test_setup(test_other_mail, setup),
 		cmocka_unit_test_setup(test_existing_mailbox, setup),
+		cmocka_unit_test_setup(test_into_a_gap, setup),
+		cmocka_unit_test_setup(test_lost_and_deleted, setup),
+		cmocka_unit_test_setup(test_older_state, setup),
 #ifdef MAILHAUL_FAULTS
 		cmocka_unit_test_setup(test_kill_everywhere, setup),
 		cmocka_unit_test_setup(test_kill_and_expunge, setup),
