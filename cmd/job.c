@@ -224,9 +224,11 @@ job_load(struct job *j, const char *command, int argc, char **argv)
 	uri_free(&server);
 	if (bad == 0)
 		bad = runlog_trace(j->cfg, j->accounts, j->n, &errors);
-	if (config_enum(j->cfg, CFG_FORMAT) == FORMAT_CSV) {
+	if (config_enum(j->cfg, CFG_FORMAT) != FORMAT_TEXT &&
+	    config_enum(j->cfg, CFG_FORMAT) != FORMAT_JSON) {
 		complain(&errors, config_where(j->cfg, CFG_FORMAT), "%s prints "
-		    "no csv", command);
+		    "text or json, and no %s", command, config_str(j->cfg,
+		    CFG_FORMAT));
 		bad++;
 	}
 	if (bad > 0)

@@ -82,9 +82,12 @@ const struct command commands[] = {
 	"       mailhaul report --job JOB.ini [OPTIONS]\n"
 	"       mailhaul report SOURCE TARGET [OPTIONS]\n"
 	"\n"
-	"Prints the end report: totals, a line for each account, and every "
-	"message that\n"
-	"was refused, failed or vanished.  Works beside a running copy.\n" },
+	"Prints the end report: totals, before and after, passes and rates, "
+	"accounts,\n"
+	"every message that was refused, failed or vanished, and what is left "
+	"to do by\n"
+	"hand.  --format html makes a page for people of it.  Works beside a "
+	"running copy.\n" },
 	{ "status", "how far a running copy is",
 	cmd_status, FOR_STATUS, false,
 	"usage: mailhaul status --state FILE [OPTIONS]\n"

@@ -36,7 +36,8 @@ enum cfg {
 	CFG_REMOVE_DOUBLES, CFG_NO_FLAG_SYNC, CFG_FULL,
 	CFG_RESTORE_DELETED, CFG_DELETE, CFG_DELETE_LIMIT,
 	CFG_DELETE_MAILBOXES, CFG_STAGE, CFG_YES, CFG_FORMAT, CFG_UIDL_SERVER,
-	CFG_RENAMES, CFG_QUIET, CFG_VERBOSE, CFG_LOG, CFG_LOG_DIR, CFG_TRACE,
+	CFG_RENAMES, CFG_TABLE, CFG_REDACT, CFG_LETTERS, CFG_SINCE, CFG_QUIET,
+	CFG_VERBOSE, CFG_LOG, CFG_LOG_DIR, CFG_TRACE,
 	CFG_MAP, CFG_INCLUDE, CFG_EXCLUDE, CFG_SPECIAL_USE, CFG_SPECIAL_NAME,
 	CFG_INBOX_CHILDREN, CFG_COLLISIONS, CFG_SUBSCRIBE, CFG_ACL, CFG_SHARED,
 	CFG_NEWER_THAN, CFG_OLDER_THAN, CFG_MAX_SIZE, CFG_DELETED, CFG_HIDDEN,
@@ -50,7 +51,9 @@ enum cfg {
 /* The values of enum settings, in the order of their words. */
 enum existing { EXISTING_ADOPT, EXISTING_MERGE };
 enum empty { EMPTY_REFUSE, EMPTY_OK };
-enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_CSV };
+enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_CSV, FORMAT_NDJSON, FORMAT_JUNIT,
+	FORMAT_HTML };
+enum report_table { TABLE_ALL, TABLE_FIRST };	/* then by report_section */
 enum logging { LOGGING_AUTO, LOGGING_ON, LOGGING_OFF };
 enum collisions { COLLISIONS_RENAME, COLLISIONS_REFUSE };
 enum subscribe { SUBSCRIBE_AUTO, SUBSCRIBE_SOURCE, SUBSCRIBE_ALL,
@@ -187,6 +190,10 @@ int		 config_state_dir(const struct config *, struct err *);
 
 /* Everything in force, as a job file with the origins as comments. */
 void	config_show(const struct config *, FILE *);
+
+/* The settings of a copy that were given, one a line: "limits.lanes = 4".
+ * Secrets and what only concerns its output are left out; at most about 16 kB. */
+void	config_brief(const struct config *, struct buf *out);
 
 /* Text to number for durations and sizes; -1: it is none. */
 int	config_duration(const char *text, uint64_t *seconds);

@@ -8,7 +8,10 @@
 
 static const char *const existing_words[] = { "adopt", "merge", NULL };
 static const char *const empty_words[] = { "refuse", "ok", NULL };
-static const char *const format_words[] = { "text", "json", "csv", NULL };
+static const char *const format_words[] = { "text", "json", "csv",
+	"ndjson", "junit", "html", NULL };
+static const char *const table_words[] = { "all", "passes", "rate", "accounts",
+	"mailboxes", "problems", "changes", "assumed", "hand", NULL };
 static const char *const log_words[] = { "auto", "on", "off", NULL };
 static const char *const special_words[] = { "mark", "rename", "off", NULL };
 static const char *const inbox_words[] = { "keep", "top", NULL };
@@ -93,6 +96,14 @@ static const struct setting table[CFG_COUNT] = {
 	"the POP3 server that uidl asks", NULL, 0, 0 },
 [CFG_RENAMES] = { "job", "renames", SET_BOOL, FOR_REPORT, "no", NULL,
 	"list old and new names of mailboxes", NULL, 0, 0 },
+[CFG_TABLE] = { "job", "table", SET_ENUM, FOR_REPORT, "all", "WHICH",
+	"one part of the report, as text or csv", table_words, 0, 0 },
+[CFG_REDACT] = { "job", "redact", SET_BOOL, FOR_REPORT, "no", NULL,
+	"no Subjects, addresses, and names of mailboxes", NULL, 0, 0 },
+[CFG_LETTERS] = { "job", "letters", SET_PATH, FOR_REPORT, NULL, "DIR",
+	"write a letter for the user of each account", NULL, 0, 0 },
+[CFG_SINCE] = { "job", "since", SET_NUMBER, FOR_REPORT, NULL, "PASS",
+	"what has changed since that pass", NULL, 1, 0 },
 [CFG_QUIET] = { "job", "quiet", SET_BOOL, FOR_COPY, "no", NULL,
 	"no progress on standard error", NULL, 0, 0 },
 [CFG_VERBOSE] = { "job", "verbose", SET_BOOL, FOR_COPY, "no", NULL,

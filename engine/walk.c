@@ -48,11 +48,12 @@ count(struct walk *w, enum outcome o, const struct msg_meta *m,
 }
 
 static void
-exclude(struct walk *w, const char *rule, const struct msg_meta *m)
+exclude(struct walk *w, const char *rule)
 {
 	size_t i;
 
-	count(w, OUT_EXCLUDED, m, 0);
+	/* The bytes that are counted are those to be moved. */
+	w->tally.counts[OUT_EXCLUDED]++;
 	for (i = 0; i < MAX_RULES - 1; i++)
 		if (w->excluded[i].rule == NULL ||
 		    strcmp(w->excluded[i].rule, rule) == 0)
@@ -515,7 +516,7 @@ collect(struct walk *w, struct msg_meta *metas, size_t *n, struct err *e)
 		if (rule != NULL) {
 			w->keyless = w->keyless || m->key == NULL;
 			if (!w->adopting)
-				exclude(w, rule, m);
+				exclude(w, rule);
 			continue;
 		}
 		if (broke_before(w->p, m)) {
