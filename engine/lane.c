@@ -13,6 +13,7 @@
 #include "account.h"
 #include "batch.h"
 #include "journal.h"
+#include "user.h"
 
 uint64_t
 now_ms(void)
@@ -200,7 +201,8 @@ conf_of(struct lane *l, struct uri *uri, const char *password)
 	struct store_conf c = {
 		.uri = uri, .password = password, .warn = store_warned,
 		.warn_ctx = l, .cancel_fd = l->cancel_fd,
-		.look_only = l->run->planning,
+		.look_only = l->run->planning, .made = user_made,
+		.made_ctx = l,
 	};
 
 	if (l->account->trace) {

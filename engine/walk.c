@@ -48,11 +48,12 @@ count(struct walk *w, enum outcome o, const struct msg_meta *m,
 }
 
 static void
-exclude(struct walk *w, const char *rule, const struct msg_meta *m)
+exclude(struct walk *w, const char *rule)
 {
 	size_t i;
 
-	count(w, OUT_EXCLUDED, m, 0);
+	/* The bytes that are counted are those to be moved. */
+	w->tally.counts[OUT_EXCLUDED]++;
 	for (i = 0; i < MAX_RULES - 1; i++)
 		if (w->excluded[i].rule == NULL ||
 		    strcmp(w->excluded[i].rule, rule) == 0)
@@ -172,6 +173,15 @@ known_again(struct walk *w, const struct msg_meta *m, struct err *e)
 	return merge_met(w, m, m->key, key_len, &r, e);
 }
 
+size_t
+digest_key(const struct digests *d, int64_t ordinal, char key[64])
+{
+	key[0] = 'd';
+	memcpy(key + 1, d->strict, DIGEST_LEN);
+	return 1 + DIGEST_LEN + (size_t)snprintf(key + 1 + DIGEST_LEN,
+	    64 - 1 - DIGEST_LEN, "%" PRId64, ordinal);
+}
+
 int
 walk_digest_key(struct walk *w, const struct digests *d, char key[64],
     size_t *key_len, struct err *e)
@@ -182,10 +192,7 @@ walk_digest_key(struct walk *w, const struct digests *d, char key[64],
 	    " VALUES (?1, 1) ON CONFLICT (digest) DO UPDATE SET n = n + 1"
 	    " RETURNING n", "b", d->strict, (size_t)DIGEST_LEN) == -1)
 		return -1;
-	key[0] = 'd';
-	memcpy(key + 1, d->strict, DIGEST_LEN);
-	*key_len = 1 + DIGEST_LEN + (size_t)snprintf(key + 1 + DIGEST_LEN,
-	    64 - 1 - DIGEST_LEN, "%" PRId64, n - 1);
+	*key_len = digest_key(d, n - 1, key);
 	return 0;
 }
 
@@ -509,7 +516,7 @@ collect(struct walk *w, struct msg_meta *metas, size_t *n, struct err *e)
 		if (rule != NULL) {
 			w->keyless = w->keyless || m->key == NULL;
 			if (!w->adopting)
-				exclude(w, rule, m);
+				exclude(w, rule);
 			continue;
 		}
 		if (broke_before(w->p, m)) {
@@ -742,6 +749,9 @@ walk_end(struct walk *w, struct err *e)
 	end.token_len = wrapped.len;
 	end.src_uidvalidity = w->folder->uidvalidity;
 	end.src_object = w->folder->object_id;
+	end.src_uidnext = w->folder->uidnext;
+	end.src_modseq = w->folder->modseq;
+	end.src_messages = w->folder->messages;
 	for (size_t i = 0; i < MAX_RULES && w->excluded[i].n > 0; i++)
 		lane_note(l, "excluded", w->excluded[i].rule, "%" PRIu64
 		    " messages were left out by the rule %s",

@@ -40,6 +40,11 @@ typedef void store_trace_fn(void *ctx, const char *line);
  * nonblocking, the caller's to close. */
 typedef int store_dial_fn(void *ctx, int *in, int *out, struct err *e);
 
+/* Was this user of the target (as it spells it) made by this job, now or
+ * earlier? */
+typedef int store_made_fn(void *ctx, const char *user, bool *made,
+    struct err *e);
+
 /* What both kinds of stores are opened with.  Everything is borrowed until
  * close. */
 struct store_conf {
@@ -55,6 +60,8 @@ struct store_conf {
 	store_dial_fn	*dial;		/* an IMAP session goes this way; NULL:
 					 * by its URI */
 	void		*dial_ctx;
+	store_made_fn	*made;		/* NULL: nobody was */
+	void		*made_ctx;
 	bool		 at_target;	/* a source that is a target, looked
 					 * at: its errors are the target's */
 	bool		 guids;		/* an IMAP server that is Dovecot: its

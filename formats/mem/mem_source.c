@@ -149,6 +149,7 @@ list(struct source *sp, struct arena *a, struct folder_info **folders,
 		fi->modseq = s->store->no_modseq ? 0 : f->modseq;
 		fi->messages = f->count;
 		fi->bytes = UNKNOWN64;
+		fi->object_id = f->object[0] != '\0' ? f->object : NULL;
 		fi->subscribed = f->subscribed;
 		fi->special_use = f->special_use;
 		mem_acl(a, f->acl, &fi->acl, &fi->nacl);
@@ -271,6 +272,8 @@ next(struct source *sp, struct arena *a, struct msg_meta *m, struct err *e)
 	if (x == NULL) {
 		s->at = NULL;
 		mem_unlock();
+		if (s->store->on_listed != NULL)
+			s->store->on_listed(s->store, s->folder);
 		return 0;
 	}
 	s->at = x->next;
