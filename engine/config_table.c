@@ -146,6 +146,10 @@ static const struct setting table[CFG_COUNT] = {
 	"'[HOURS =] LIMIT, ...'", "the same of each target host", NULL, 0, 0 },
 [CFG_STOP_AT] = { "limits", "stop-at", SET_CLOCK, FOR_COPY, NULL, "HH:MM",
 	"end the run, to be continued, at that time", NULL, 0, 0 },
+[CFG_REPEAT_EVERY] = { "limits", "repeat-every", SET_DURATION, FOR_COPY, NULL,
+	"TIME", "begin a pass every so long, until stopped", NULL, 1, 0 },
+[CFG_NEWEST_FIRST] = { "messages", "newest-first", SET_DATE, FOR_COPY, NULL,
+	"DATE", "all messages from that day on first", NULL, 0, 0 },
 [CFG_MAX_TIME] = { "limits", "max-time", SET_DURATION, FOR_COPY, NULL, "TIME",
 	"end the run, to be continued, after so long", NULL, 1, 0 },
 };
