@@ -66,7 +66,7 @@ tell_rest(struct cgp *c)
 {
 	static const char *const kinds[W_KINDS] = {
 		"names that are no messages",
-		"names that begin as those of messages, or end oddly",
+		"names that begin as those of messages", "ends of names",
 		"things that are no files", "messages of one UID",
 		"doubtful separators", "dates", "envelopes of the mail queue"
 	};

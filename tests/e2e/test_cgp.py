@@ -250,6 +250,11 @@ class Common:
             r"12-S.*is none", r"DeleteMessagesAfter.*30d", r"UIDs do not ascend", r"Aliases 2 other addresses", r"account.web 2 files of 12 bytes", r"RPOP 1 mailboxes", r"another message has this UID",
         ):
             self.assertRegex("\n".join(f"{i['where']} {i['reason']}" for i in run.report["issues"]), words_of)
+        # what names end with is told once of each shape, wherever that is met
+        ends = [i["reason"] for i in run.report["issues"] if "of that shape" in i["reason"]]
+        shapes = [re.sub("[a-z]+", "a", re.sub("[0-9]+", "9", re.search(r"\((\S+)\)", end).group(1))) for end in ends]
+        self.assertEqual(sorted(shapes), sorted(set(shapes)))
+        self.assertLessEqual({"-9", "_9.a", ".a", "-9-9"}, set(shapes))
         # once more: nothing is written, and the numbers stand
         proxy.reset()
         again = self.haul.copy(*words)

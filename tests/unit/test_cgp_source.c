@@ -21,6 +21,7 @@
 #include "base/uri.h"
 #include "cgp/cgp_accounts.h"
 #include "source.h"
+#include "source_impl.h"
 #include "unit/lib/tree.h"
 
 #define MAIL(n)	"Received: by x; Sun, 14 Mar 2010 09:15:0" #n " +0000\n" \
@@ -604,6 +605,56 @@ mdir(void **state)
 	shut(&f);
 }
 
+/* store_first_fn: each text once; NULL begins anew. */
+static bool
+first_of_run(void *ctx, const char *what)
+{
+	static char known[200];
+
+	(void)ctx;
+	if (what == NULL)
+		known[0] = '\0';
+	else if (strstr(known, what) == NULL) {
+		snprintf(known + strlen(known), sizeof known - strlen(known),
+		    "%s", what);
+		return true;
+	}
+	return false;
+}
+
+/* What names end with is told once of each shape: in all mailboxes, where
+ * somebody keeps count, else in each. */
+static void
+mdir_tails(void **state)
+{
+	struct msg_meta m;
+	struct fixture f;
+	int told;
+
+	(void)state;
+	put("Accounts/u.macnt/INBOX.mdir/1-S-20100314091502-12", MAIL(1));
+	put("Accounts/u.macnt/INBOX.mdir/2-S-20100314091502-3", MAIL(2));
+	put("Accounts/u.macnt/Work.mdir/1-S-20100314091502-7", MAIL(3));
+	put("Accounts/u.macnt/Work.mdir/2-S-20100314091502.x", MAIL(4));
+	for (int counted = 0; counted < 2; counted++) {
+		open_u(&f, "");
+		f.s->conf.first = counted ? first_of_run : NULL;
+		first_of_run(NULL, NULL);
+		for (int i = 0; i < 2; i++) {
+			enter(&f, i == 0 ? "INBOX" : "Work", NULL);
+			while (strcmp(next(&f, &m), "end") != 0)
+				;
+			source_folder_close(f.s);
+		}
+		told = 0;
+		for (const char *p = tree_warnings.ptr; (p = strstr(p,
+		    "what follows the time")) != NULL; p++)
+			told++;
+		assert_int_equal(told, counted ? 2 : 3);
+		shut(&f);
+	}
+}
+
 static void
 flag_table(void **state)
 {
@@ -1115,7 +1166,7 @@ main(void)
 		TEST(finding), TEST(running), TEST(options), TEST(mailboxes),
 		TEST(both_forms), TEST(too_deep), TEST(info),
 		TEST(inheritance), TEST(broken_info), TEST(single_mailbox),
-		TEST(mdir), TEST(flag_table), TEST(live_mdir), TEST(tokens),
+		TEST(mdir), TEST(mdir_tails), TEST(flag_table), TEST(live_mdir), TEST(tokens),
 		TEST(mbox), TEST(dialects), TEST(kinds_of_keys),
 		TEST(external_inbox), TEST(windows), TEST(live_mbox),
 		TEST(mbox_tokens), TEST(no_trace), TEST(all_accounts),
