@@ -86,6 +86,7 @@ fill_settings(struct job *j)
 	s->delete = (enum delete)config_enum(c, CFG_DELETE);
 	s->delete_limit = config_isset(c, CFG_DELETE_LIMIT) ?
 	    config_num(c, CFG_DELETE_LIMIT) : UNKNOWN64;
+	s->delete_mailboxes = config_bool(c, CFG_DELETE_MAILBOXES);
 	s->restore_deleted = config_bool(c, CFG_RESTORE_DELETED);
 	s->create_users = config_bool(c, CFG_CREATE_USERS);
 	s->merge_existing = config_enum(c, CFG_EXISTING) == EXISTING_MERGE;
@@ -223,9 +224,11 @@ job_load(struct job *j, const char *command, int argc, char **argv)
 	uri_free(&server);
 	if (bad == 0)
 		bad = runlog_trace(j->cfg, j->accounts, j->n, &errors);
-	if (config_enum(j->cfg, CFG_FORMAT) == FORMAT_CSV) {
+	if (config_enum(j->cfg, CFG_FORMAT) != FORMAT_TEXT &&
+	    config_enum(j->cfg, CFG_FORMAT) != FORMAT_JSON) {
 		complain(&errors, config_where(j->cfg, CFG_FORMAT), "%s prints "
-		    "no csv", command);
+		    "text or json, and no %s", command, config_str(j->cfg,
+		    CFG_FORMAT));
 		bad++;
 	}
 	if (bad > 0)

@@ -82,14 +82,24 @@ help_option(const char *name, const char *arg, FILE *f)
 static void
 help_setting(const struct setting *s, FILE *f)
 {
-	size_t i;
+	size_t i, n = 0;
 
 	help_option(s->key, s->arg, f);
 	fputs(s->help, f);
 	if (s->words != NULL) {
 		fprintf(f, "\n%*s", HELP_COLUMN, "");
-		for (i = 0; s->words[i] != NULL; i++)
-			fprintf(f, "%s%s", i == 0 ? "" : " | ", s->words[i]);
+		for (i = 0; s->words[i] != NULL; i++) {
+			const char *sep = i == 0 ? "" : " | ";
+
+			if (n + strlen(sep) + strlen(s->words[i]) > 52) {
+				n = 0;
+				fprintf(f, " |\n%*s", HELP_COLUMN, "");
+				sep = "";
+			}
+			n += (size_t)fprintf(f, "%s%s", sep, s->words[i]);
+		}
+		if (n + strlen(s->def != NULL ? s->def : "") > 40)
+			fprintf(f, "\n%*s", HELP_COLUMN - 1, "");
 	}
 	if (s->def != NULL && s->type != SET_BOOL)
 		fprintf(f, " (default: %s)", s->def);

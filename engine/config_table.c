@@ -8,7 +8,10 @@
 
 static const char *const existing_words[] = { "adopt", "merge", NULL };
 static const char *const empty_words[] = { "refuse", "ok", NULL };
-static const char *const format_words[] = { "text", "json", "csv", NULL };
+static const char *const format_words[] = { "text", "json", "csv",
+	"ndjson", "junit", "html", NULL };
+static const char *const table_words[] = { "all", "passes", "rate", "accounts",
+	"mailboxes", "problems", "changes", "assumed", "hand", NULL };
 static const char *const log_words[] = { "auto", "on", "off", NULL };
 static const char *const special_words[] = { "mark", "rename", "off", NULL };
 static const char *const inbox_words[] = { "keep", "top", NULL };
@@ -19,6 +22,7 @@ static const char *const stage_words[] = {
 	"new", "loading", "frozen", "released", NULL };
 static const char *const delete_words[] = { "no", "move", "expunge", NULL };
 static const char *const acl_words[] = { "no", "yes", NULL };
+static const char *const as_of_words[] = { "now", "release", NULL };
 static const char *const deleted_words[] = { "copy", "skip", NULL };
 
 /* scripts/check-docs reads this table: one setting starts on each line that
@@ -70,8 +74,10 @@ static const struct setting table[CFG_COUNT] = {
 	NULL, "released: copy again what users deleted", NULL, 0, 0 },
 [CFG_DELETE] = { "job", "delete", SET_ENUM, FOR_COPY, "no", NULL,
 	"remove what was deleted at the source", delete_words, 0, 0 },
-[CFG_DELETE_LIMIT] = { "job", "delete-limit", SET_NUMBER, FOR_COPY, NULL, "N",
+[CFG_DELETE_LIMIT] = { "job", "delete-limit", SET_LIMIT, FOR_COPY, NULL, "N|N%",
 	"at most N of a mailbox and of an account", NULL, 0, 0 },
+[CFG_DELETE_MAILBOXES] = { "job", "delete-mailboxes", SET_BOOL, FOR_COPY, "no",
+	NULL, "remove mailboxes that the source deleted", NULL, 0, 0 },
 [CFG_STAGE] = { "job", "stage", SET_ENUM, FOR_STAGE, NULL, "STAGE",
 	"the same as --set STAGE", stage_words, 0, 0 },
 [CFG_APPLY_RENAMES] = { "job", "apply-renames", SET_BOOL, FOR_COPY, "no", NULL,
@@ -90,6 +96,14 @@ static const struct setting table[CFG_COUNT] = {
 	"the POP3 server that uidl asks", NULL, 0, 0 },
 [CFG_RENAMES] = { "job", "renames", SET_BOOL, FOR_REPORT, "no", NULL,
 	"list old and new names of mailboxes", NULL, 0, 0 },
+[CFG_TABLE] = { "job", "table", SET_ENUM, FOR_REPORT, "all", "WHICH",
+	"one part of the report, as text or csv", table_words, 0, 0 },
+[CFG_REDACT] = { "job", "redact", SET_BOOL, FOR_REPORT, "no", NULL,
+	"no Subjects, addresses, and names of mailboxes", NULL, 0, 0 },
+[CFG_LETTERS] = { "job", "letters", SET_PATH, FOR_REPORT, NULL, "DIR",
+	"write a letter for the user of each account", NULL, 0, 0 },
+[CFG_SINCE] = { "job", "since", SET_NUMBER, FOR_REPORT, NULL, "PASS",
+	"what has changed since that pass", NULL, 1, 0 },
 [CFG_QUIET] = { "job", "quiet", SET_BOOL, FOR_COPY, "no", NULL,
 	"no progress on standard error", NULL, 0, 0 },
 [CFG_VERBOSE] = { "job", "verbose", SET_BOOL, FOR_COPY, "no", NULL,
@@ -148,6 +162,16 @@ static const struct setting table[CFG_COUNT] = {
 	"end the run, to be continued, at that time", NULL, 0, 0 },
 [CFG_MAX_TIME] = { "limits", "max-time", SET_DURATION, FOR_COPY, NULL, "TIME",
 	"end the run, to be continued, after so long", NULL, 1, 0 },
+[CFG_LEVEL] = { "job", "level", SET_STRING, FOR_AUDIT, "content", "LEVEL",
+	"counts, meta, content or sample=N%", NULL, 0, 0 },
+[CFG_FAIL_ON] = { "job", "fail-on", SET_NAMES, FOR_AUDIT, NULL, "VERDICTS",
+	"exit 1 only for these verdicts", NULL, 0, 0 },
+[CFG_AS_OF] = { "job", "as-of", SET_ENUM, FOR_AUDIT, "now", "WHEN",
+	"now, or what users did since taken back", as_of_words, 0, 0 },
+[CFG_HEADER_DIFF] = { "job", "header-diff", SET_BOOL, FOR_AUDIT, "no", NULL,
+	"show the header lines of altered messages", NULL, 0, 0 },
+[CFG_SHOW] = { "job", "at-most", SET_NUMBER, FOR_AUDIT, "1000", "N",
+	"list so many of a mailbox and verdict; 0: all", NULL, 0, 0 },
 };
 
 const char *const config_sections[NSECTIONS + 1] = {
