@@ -80,6 +80,7 @@ fill_settings(struct job *j)
 	s->delete = (enum delete)config_enum(c, CFG_DELETE);
 	s->delete_limit = config_isset(c, CFG_DELETE_LIMIT) ?
 	    config_num(c, CFG_DELETE_LIMIT) : UNKNOWN64;
+	s->delete_mailboxes = config_bool(c, CFG_DELETE_MAILBOXES);
 	s->restore_deleted = config_bool(c, CFG_RESTORE_DELETED);
 	s->create_users = config_bool(c, CFG_CREATE_USERS);
 	s->merge_existing = config_enum(c, CFG_EXISTING) == EXISTING_MERGE;

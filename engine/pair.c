@@ -15,6 +15,7 @@
 #include "name_rows.h"
 #include "parents.h"
 #include "removal.h"
+#include "rollback.h"
 #include "stage.h"
 #include "uids.h"
 #include "walk.h"
@@ -108,7 +109,8 @@ pair_check_target(struct walk *w, const struct folder_state *f, uint32_t *from,
 	if (why == NULL)
 		return 0;
 	if (strcmp(l->account->row.stage, "released") == 0)
-		return err_set(e, ERR_MAILBOX, "%s; it is released, so "
+		return err_set(e, row->target.uidvalidity == f->uidvalidity ?
+		    ERR_ACCOUNT : ERR_MAILBOX, "%s; it is released, so "
 		    "nothing is done", why);
 	lane_note(l, "warn", NULL, "%s", why);
 	if (mailbox_void(l->run->state, w->p->id, e) == -1)
@@ -172,7 +174,9 @@ look_first(struct walk *w, struct folder_state *f, bool *changed,
 	uint32_t from;
 	bool all, prompt;
 
-	if (pair_check_target(w, f, &from, changed, e) == -1)
+	if (pair_check_target(w, f, &from, changed, e) == -1 ||
+	    (!*changed && rollback_possible(row, f) &&
+	    rollback_check(w, &from, changed, e) == -1))
 		return -1;
 	if (!fault_mutated("look") && f->messages > 0 && (from == 0 ||
 	    f->uidnext == 0 || f->uidnext > from || row->intents > 0) &&
@@ -388,7 +392,7 @@ unopened(struct walk *w, struct early *early, struct err *e)
 	if (row->complete && row->intents == 0 &&
 	    row->target.uidvalidity != 0 &&
 	    row->target.uidvalidity == f->uidvalidity &&
-	    row->target.uidnext == f->uidnext &&
+	    row->target.uidnext == f->uidnext && !rollback_possible(row, f) &&
 	    f->messages >= row->rows + row->extras &&
 	    !asks_again(w) && token_unwrap(w->l->run->set, w->l->refusal_rule,
 	    &row->token, &token)) {
@@ -504,6 +508,7 @@ pair_run(struct lane *l, struct pair *p, struct err *e)
 	if (rc == 1)
 		end = PAIR_ENDED;
 	else if (rc == 0 && open_target_mailbox(&w, &f, e) == 0) {
+		p->opened = true;
 		rc = look_first(&w, &f, &changed, e);
 		if (rc == 0)
 			end = PAIR_WAIT;

@@ -18,9 +18,11 @@ removal_limit(const struct lane *l, uint64_t messages)
 {
 	uint64_t limit = l->run->set->delete_limit;
 
-	if (limit != UNKNOWN64)
-		return limit;
-	return messages / 10 > 20 ? messages / 10 : 20;
+	if (limit == UNKNOWN64)
+		return messages / 10 > 20 ? messages / 10 : 20;
+	if (limit & LIMIT_PERCENT)
+		return messages * (limit & ~LIMIT_PERCENT) / 100;
+	return limit;
 }
 
 int

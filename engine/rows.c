@@ -421,13 +421,16 @@ apply_end_rows(struct db *db, void *arg, struct err *e)
 	return db_run(db, e, "UPDATE mailbox SET source = ?2, copied = ?3,"
 	    " present = ?4, excluded = ?5, refused = ?6, failed = ?7, vanished"
 	    " = ?8, stripped = ?9, bytes = ?10, crlf_bytes = ?11,"
-	    " src_uidvalidity = ?12, src_object = ?13 WHERE id = ?1",
-	    "iiiiiiiiiiiis", m->id, (int64_t)m->source,
+	    " src_uidvalidity = ?12, src_object = ?13, src_uidnext = ?14,"
+	    " src_modseq = ?15, src_messages = ?16 WHERE id = ?1",
+	    "iiiiiiiiiiiisiii", m->id, (int64_t)m->source,
 	    (int64_t)m->counts[OUT_COPIED], (int64_t)m->counts[OUT_PRESENT],
 	    (int64_t)m->counts[OUT_EXCLUDED], (int64_t)m->counts[OUT_REFUSED],
 	    (int64_t)m->counts[OUT_FAILED], (int64_t)m->counts[OUT_VANISHED],
 	    (int64_t)m->stripped, (int64_t)m->bytes, (int64_t)m->crlf_bytes,
-	    (int64_t)m->src_uidvalidity, m->src_object);
+	    (int64_t)m->src_uidvalidity, m->src_object,
+	    (int64_t)m->src_uidnext, (int64_t)m->src_modseq,
+	    (int64_t)m->src_messages);
 }
 
 static int

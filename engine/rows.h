@@ -216,6 +216,8 @@ struct mailbox_end {
 	size_t		 token_len;
 	uint32_t	 src_uidvalidity;
 	const char	*src_object;
+	uint32_t	 src_uidnext;	/* as it was opened */
+	uint64_t	 src_modseq, src_messages;
 	bool		 set_target;
 	struct row_target target;
 	struct log	*log;		/* set by mailbox_put_end() */

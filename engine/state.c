@@ -25,11 +25,12 @@
  * are bytes, kw are keyword_set ids.  A mailbox row is a pair.  A message row
  * is one source message with an outcome; a target UID of 0 means that the
  * server did not tell it.  history has a row for each pass over an account,
- * with the sums at its end (ended NULL: it was cut off).  listed is the pass that last met a mailbox at the
+ * with the sums at its end (ended NULL: it was cut off).  moved: a mailbox was
+ * renamed at the source (1: the target's is to follow; 2: its name there stays,
+ * it is its user's).  listed is the pass that last met a mailbox at the
  * source; one that a pass did not meet has the outcome 'gone'.  A pass has in
- * settings a line "SECTION.KEY = VALUE" for each that was not left as it is by
- * default; pace is what of its sent fell into which PACE_SECONDS (slot: their
- * begin).  doubt counts
+ * settings a line "SECTION.KEY = VALUE" for each that was given; pace is what of
+ * its sent fell into which PACE_SECONDS (slot: their begin).  doubt counts
  * how often a message was in a batch whose answer never came.  An extra is a
  * message at the target that is in no row; with sha1 alone its content was not
  * read yet; ours: a batch in doubt meant it, with that UID; flags and kw are those that it had then, src_flags and src_kw those
@@ -71,11 +72,14 @@ static const char schema[] =
 "CREATE TABLE mailbox (id INTEGER PRIMARY KEY, account_id INTEGER NOT NULL,"
 "  src_key BLOB NOT NULL, src_name TEXT NOT NULL, tgt_name TEXT NOT NULL,"
 "  tgt_key TEXT NOT NULL, src_uidvalidity INTEGER DEFAULT 0,"
-"  src_object TEXT, src_token BLOB, tgt_uidvalidity INTEGER DEFAULT 0,"
+"  src_object TEXT, src_uidnext INTEGER DEFAULT 0,"
+"  src_modseq INTEGER DEFAULT 0, src_messages INTEGER DEFAULT 0,"
+"  src_token BLOB, tgt_uidvalidity INTEGER DEFAULT 0,"
 "  tgt_uidnext INTEGER DEFAULT 0, tgt_modseq INTEGER DEFAULT 0,"
 "  tgt_messages INTEGER DEFAULT 0, made_by_us INTEGER DEFAULT 0,"
 "  outcome TEXT NOT NULL DEFAULT 'new', error TEXT, pass INTEGER DEFAULT 0,"
-"  listed INTEGER DEFAULT 0, source INTEGER DEFAULT 0, copied INTEGER DEFAULT 0,"
+"  listed INTEGER DEFAULT 0, moved INTEGER DEFAULT 0,"
+"  source INTEGER DEFAULT 0, copied INTEGER DEFAULT 0,"
 "  present INTEGER DEFAULT 0, excluded INTEGER DEFAULT 0,"
 "  refused INTEGER DEFAULT 0, failed INTEGER DEFAULT 0,"
 "  vanished INTEGER DEFAULT 0, stripped INTEGER DEFAULT 0,"
@@ -109,8 +113,6 @@ static const char schema[] =
 "  key BLOB, strict BLOB, loose BLOB, sha1 BLOB, sha1_munged BLOB,"
 "  size INTEGER, want_uid INTEGER, flags INTEGER, kw TEXT, date INTEGER,"
 "  PRIMARY KEY (intent_id, seq)) WITHOUT ROWID;"
-"CREATE TABLE doubt (mailbox_id INTEGER NOT NULL, key BLOB NOT NULL,"
-"  n INTEGER NOT NULL, PRIMARY KEY (mailbox_id, key)) WITHOUT ROWID;"
 "CREATE TABLE op (id INTEGER PRIMARY KEY, account_id INTEGER NOT NULL,"
 "  mailbox_id INTEGER, kind TEXT NOT NULL, name TEXT, arg TEXT,"
 "  state INTEGER NOT NULL DEFAULT 0, pass INTEGER);"
@@ -121,6 +123,8 @@ static const char schema[] =
 "  UNIQUE (account_id, mailbox_id, kind, key, message_where));";
 
 static const char schema_merge[] =
+"CREATE TABLE doubt (mailbox_id INTEGER NOT NULL, key BLOB NOT NULL,"
+"  n INTEGER NOT NULL, PRIMARY KEY (mailbox_id, key)) WITHOUT ROWID;"
 "CREATE TABLE removal (mailbox_id INTEGER NOT NULL, key BLOB NOT NULL,"
 "  uid INTEGER NOT NULL, pass INTEGER, state INTEGER NOT NULL DEFAULT 0,"
 "  PRIMARY KEY (mailbox_id, key)) WITHOUT ROWID;"

@@ -716,6 +716,9 @@ walk_end(struct walk *w, struct err *e)
 	end.token_len = wrapped.len;
 	end.src_uidvalidity = w->folder->uidvalidity;
 	end.src_object = w->folder->object_id;
+	end.src_uidnext = w->folder->uidnext;
+	end.src_modseq = w->folder->modseq;
+	end.src_messages = w->folder->messages;
 	for (size_t i = 0; i < MAX_RULES && w->excluded[i].n > 0; i++)
 		lane_note(l, "excluded", w->excluded[i].rule, "%" PRIu64
 		    " messages were left out by the rule %s",

@@ -50,6 +50,7 @@ struct imap_from {
 	bool		 plain_list;	/* extended items of FETCH refused */
 	bool		 own_sessions;	/* by the URI; else it was given */
 	bool		 no_again;	/* not to be replaced (once more) */
+	struct arena	 objects;	/* object ids that were met */
 	/* The open mailbox. */
 	struct imap_box	 box;
 	uint32_t	 from_uid;

@@ -44,6 +44,7 @@ add_capability(struct imap_session *s, const char *w)
 		{ "DIGEST=SHA1", CAP_DIGEST_SHA1 },
 		{ "COMPRESS=DEFLATE", CAP_COMPRESS },
 		{ "ACL", CAP_ACL },
+		{ "OBJECTID", CAP_OBJECTID },
 		{ "SAVEDATE", CAP_SAVEDATE },
 		/* RFC 9051 has these built in. */
 		{ "IMAP4rev2", CAP_NAMESPACE | CAP_UIDPLUS | CAP_MOVE | CAP_ESEARCH |

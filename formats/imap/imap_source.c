@@ -100,6 +100,7 @@ imap_from_begin(struct imap_from *m, struct imap_session *s)
 		m->rules.prefix = m->prefix = buf_detach(&b, NULL);
 	}
 	arena_init(&m->chunk_arena);
+	arena_init(&m->objects);
 	return &m->src;
 }
 
@@ -114,6 +115,7 @@ source_imap_close(struct source *src)
 	imap_bodies_forget(m);
 	imap_session_close(&m->s);
 	arena_release(&m->chunk_arena);
+	arena_release(&m->objects);
 	free(m->chunk);
 	free(m->prefix);
 	free(m);
@@ -310,6 +312,9 @@ examine(struct imap_from *m, struct folder_info *f, struct err *e)
 	f->uidnext = m->box.uidnext;
 	f->modseq = m->box.modseq;
 	f->messages = m->box.messages;
+	if (sel.object[0] != '\0' && (f->object_id == NULL ||
+	    strcmp(f->object_id, sel.object) != 0))
+		f->object_id = arena_strdup(&m->objects, sel.object);
 	/* Whoever had looked at the old one must look again. */
 	if (before != 0 && before != f->uidvalidity)
 		return err_retry(e, ERR_MAILBOX, "the server has just changed "

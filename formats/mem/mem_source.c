@@ -140,6 +140,7 @@ list(struct source *sp, struct arena *a, struct folder_info **folders,
 		fi->modseq = s->store->no_modseq ? 0 : f->modseq;
 		fi->messages = f->count;
 		fi->bytes = UNKNOWN64;
+		fi->object_id = f->object[0] != '\0' ? f->object : NULL;
 		fi->subscribed = f->subscribed;
 		fi->special_use = f->special_use;
 		mem_acl(a, f->acl, &fi->acl, &fi->nacl);
