@@ -18,7 +18,7 @@ endif
 HARD	= -fno-common -fstack-protector-strong -fPIE
 CFLAGS	= $(OPT)
 LDFLAGS	= -pie -Wl,-z,relro,-z,now
-LIBS	= -letpan -lssl -lcrypto -luv -lsqlite3 -larchive -lz -lpthread
+LIBS	= -letpan -lssl -lcrypto -luv -lsqlite3 -larchive -lz -lm -lpthread
 ALL	= $(STD) $(WARN) $(HARD) $(CFLAGS) $(XFLAGS)
 
 # V=1 shows the commands.

@@ -44,6 +44,17 @@ const struct command commands[] = {
 	"is in the way, and how long it will take.  Writes nothing on either "
 	"side, nor in\n"
 	"the state.  Works beside a running copy.\n" },
+	{ "audit", "compare source and target; writes nothing",
+	cmd_audit, FOR_COPY | FOR_AUDIT, true,
+	"usage: mailhaul audit SOURCE TARGET [--level LEVEL] [OPTIONS]\n"
+	"       mailhaul audit --job JOB.ini [--accounts LIST] [OPTIONS]\n"
+	"\n"
+	"Takes the arguments of copy, reads both sides and tells of every "
+	"message whether it\n"
+	"is at the target as it is at the source, and if not, what differs.  "
+	"With the state\n"
+	"of a copy or without one.  Writes nothing on either side, nor in the "
+	"state.\n" },
 	{ "calibrate", "what the files of a CommuniGate server mean",
 	cmd_calibrate, FOR_STATUS, true,
 	"usage: mailhaul calibrate cgp:BASE?account=NAME imaps://NAME@SERVER"

@@ -22,6 +22,7 @@ static const char *const stage_words[] = {
 	"new", "loading", "frozen", "released", NULL };
 static const char *const delete_words[] = { "no", "move", "expunge", NULL };
 static const char *const acl_words[] = { "no", "yes", NULL };
+static const char *const as_of_words[] = { "now", "release", NULL };
 static const char *const deleted_words[] = { "copy", "skip", NULL };
 
 /* scripts/check-docs reads this table: one setting starts on each line that
@@ -159,6 +160,16 @@ static const struct setting table[CFG_COUNT] = {
 	"end the run, to be continued, at that time", NULL, 0, 0 },
 [CFG_MAX_TIME] = { "limits", "max-time", SET_DURATION, FOR_COPY, NULL, "TIME",
 	"end the run, to be continued, after so long", NULL, 1, 0 },
+[CFG_LEVEL] = { "job", "level", SET_STRING, FOR_AUDIT, "content", "LEVEL",
+	"counts, meta, content or sample=N%", NULL, 0, 0 },
+[CFG_FAIL_ON] = { "job", "fail-on", SET_NAMES, FOR_AUDIT, NULL, "VERDICTS",
+	"exit 1 only for these verdicts", NULL, 0, 0 },
+[CFG_AS_OF] = { "job", "as-of", SET_ENUM, FOR_AUDIT, "now", "WHEN",
+	"now, or what users did since taken back", as_of_words, 0, 0 },
+[CFG_HEADER_DIFF] = { "job", "header-diff", SET_BOOL, FOR_AUDIT, "no", NULL,
+	"show the header lines of altered messages", NULL, 0, 0 },
+[CFG_SHOW] = { "job", "at-most", SET_NUMBER, FOR_AUDIT, "1000", "N",
+	"list so many of a mailbox and verdict; 0: all", NULL, 0, 0 },
 };
 
 const char *const config_sections[NSECTIONS + 1] = {
