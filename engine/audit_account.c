@@ -55,7 +55,7 @@ same_store(struct audit_job *j, struct err *e)
 	if (j->audit->state_uri == NULL || a->row.messages < 3)
 		return 0;
 	for (struct pair *p = a->pairs; p != NULL; p = p->next) {
-		if (pair_recognise(j->l, p, &known, &met, e) == -1) {
+		if (pair_recognise(j->l, p, false, &known, &met, e) == -1) {
 			if (e->scope <= ERR_MAILBOX)
 				continue;
 			return -1;
