@@ -52,7 +52,7 @@ OBJ_lib		= $(call obj,$(SRC_lib))
 	units fuzz-replay headers layers programs
 .SECONDARY:
 
-all: $(B)/mailhaul
+all: $(B)/mailhaul $(B)/mailhaul-nosync.so
 
 help:
 	@echo "all       build/mailhaul"
@@ -96,6 +96,13 @@ $(B)/mailhaul: $(B)/cmd/main.o $(B)/libmailhaul.a
 	$(SAY) '  CC      $@'
 	$(Q)$(CC) $(ALL) $(LDFLAGS) -o $@ $< $(B)/libmailhaul.a $(LIBS)
 
+# For children of ours (see preload/nosync.c); never with sanitizers.
+$(B)/mailhaul-nosync.so: preload/nosync.c
+	@mkdir -p $(@D)
+	$(SAY) '  CC      $@'
+	$(Q)$(CC) $(STD) $(WARN) $(OPT) -fPIC -shared -Wl,-z,relro,-z,now \
+	    -o $@ $<
+
 $(B)/unit/%: $(B)/tests/unit/%.o $(call obj,$(TESTLIB)) $(B)/libmailhaul.a
 	@mkdir -p $(@D)
 	$(SAY) '  CC      $@'
@@ -129,7 +136,8 @@ check: headers layers all units replays
 .PHONY: $(B)/faults/mailhaul
 $(B)/faults/mailhaul:
 	@$(MAKE) --no-print-directory B=$(B)/faults \
-	    XFLAGS="$(XFLAGS) -DMAILHAUL_FAULTS" $(B)/faults/mailhaul
+	    XFLAGS="$(XFLAGS) -DMAILHAUL_FAULTS" $(B)/faults/mailhaul \
+	    $(B)/faults/mailhaul-nosync.so
 
 programs: all $(B)/faults/mailhaul
 
@@ -169,6 +177,8 @@ bench: all
 
 install: all
 	install -D -m 755 $(B)/mailhaul $(DESTDIR)$(PREFIX)/bin/mailhaul
+	install -D -m 755 $(B)/mailhaul-nosync.so \
+	    $(DESTDIR)$(PREFIX)/lib/mailhaul/mailhaul-nosync.so
 	install -D -m 644 cmd/mailhaul.1 \
 	    $(DESTDIR)$(PREFIX)/share/man/man1/mailhaul.1
 	install -d -m 755 $(DESTDIR)$(PREFIX)/share/mailhaul

@@ -9,6 +9,7 @@
 
 #include "account.h"
 #include "base/fault.h"
+#include "gone.h"
 #include "log.h"
 #include "look.h"
 #include "merge.h"
@@ -359,14 +360,15 @@ asks_again(const struct walk *w)
 }
 
 /* Notes about what rules leave out count all of it, and what was \Deleted need
- * not be for ever; flags that have changed are seen in a listing only. */
+ * not be for ever. */
 static void
 ask_for_new(struct walk *w, bool use_token)
 {
 	bool excluded = w->row.counts[OUT_EXCLUDED] != 0;
 	bool merge = merge_wanted(w->l);
 
-	w->folder->some = use_token && !excluded && !merge;
+	w->folder->some = use_token && !excluded;
+	w->folder->some_flags = merge;
 	w->folder->by_flags = excluded || merge;
 }
 
@@ -454,10 +456,13 @@ copy_pair(struct walk *w, const struct folder_state *f, bool changed,
 			rc = pair_changed(w->p, w->folder, e) ? 1 : -1;
 		else if (delta == DELTA_UNCHANGED)
 			break;
-		else {
-			w->some = delta == DELTA_SOME;
+		else if ((w->some = delta == DELTA_SOME) &&
+		    (rc = gone_begin(w, e)) == 0) {
+			use_token = false;	/* all of it, then */
+			tries--;
+			continue;
+		} else if (rc != -1)
 			rc = walk_once(w, &now, e);
-		}
 		if (rc != 1 || tries == WALKS)
 			break;
 		lane_note(l, "warn", "changed", "the source mailbox was "
@@ -528,7 +533,8 @@ pair_run(struct lane *l, struct pair *p, struct err *e)
 			e->scope = ERR_MAILBOX;
 	}
 	if (w.folder != NULL)
-		w.folder->some = w.folder->by_flags = false;
+		w.folder->some = w.folder->some_flags =
+		    w.folder->by_flags = false;
 	walk_release(&w);
 	return end;
 }

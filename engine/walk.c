@@ -149,6 +149,30 @@ known_row(struct walk *w, const struct msg_meta *m, const void *key,
 	return merge_met(w, m, key, key_len, &r, e) == -1 ? -1 : 1;
 }
 
+/* A message that the books have counted: its flags may have changed. */
+static int
+known_again(struct walk *w, const struct msg_meta *m, struct err *e)
+{
+	size_t key_len = m->key != NULL ? strlen(m->key) : 0;
+	struct row_message r;
+	struct digests d;
+	int rc;
+
+	if (w->adopting)
+		return 0;
+	rc = message_find(w->l->reader, w->p->id, m->key, key_len, &r, &d,
+	    &w->arena, e);
+	if (rc == -1)
+		return -1;
+	if (rc == 0 || r.size != m->size || r.date != m->date) {
+		w->later = true;	/* all are listed in the next pass */
+		return 0;
+	}
+	if (r.outcome != OUT_COPIED && r.outcome != OUT_PRESENT)
+		return 0;
+	return merge_met(w, m, m->key, key_len, &r, e);
+}
+
 int
 walk_digest_key(struct walk *w, const struct digests *d, char key[64],
     size_t *key_len, struct err *e)
@@ -467,6 +491,11 @@ collect(struct walk *w, struct msg_meta *metas, size_t *n, struct err *e)
 
 		if ((rc = source_next(l->src, &w->arena, m, e)) != 1)
 			return rc;
+		if (m->known && w->some) {
+			if (known_again(w, m, e) == -1)
+				return -1;
+			continue;
+		}
 		if (!w->adopting)
 			lane_met(l, 1);
 		if (m->key != NULL) {
@@ -546,15 +575,13 @@ open_books(struct walk *w)
 	memset(t, 0, sizeof *t);
 	memset(w->excluded, 0, sizeof w->excluded);
 	spill_free(&w->flagged);
-	w->unmerged = w->some;	/* nobody has looked at flags */
+	/* Nobody may have looked at flags. */
+	w->unmerged = w->some && !merge_wanted(w->l);
 	w->keyless = w->gone = false;
 	if (!w->some || w->adopting)
 		return;
-	memcpy(t->counts, w->row.counts, sizeof t->counts);
-	t->bytes = w->row.bytes;
-	t->crlf_bytes = w->row.crlf_bytes;
-	t->stripped = w->row.stripped;
-	lane_met(w->l, w->row.source);
+	*t = w->base;
+	lane_met(w->l, w->base_source);
 }
 
 int

@@ -30,8 +30,11 @@ struct walk {
 	bool		 gone;		/* some of the source's were deleted */
 	bool		 later;		/* some could not be taken over yet */
 	uint64_t	 flushed;	/* what of it is with the writer */
-	bool		 some;		/* new messages only: the books of the
-					 * last pass go on */
+	bool		 some;		/* only what is new is listed: the books
+					 * go on with these: */
+	struct tally	 base;		/* of the last pass, without what is
+					 * gone since */
+	uint64_t	 base_source, base_met, base_gone;
 	bool		 adopting;	/* prepass: strict matches only */
 	bool		 extras;	/* some are untaken */
 	bool		 keep_uids;	/* messages have the source's UIDs */

@@ -28,30 +28,31 @@ struct child {
 /* Settings of the same program above us must not get into it. */
 static const char *const common_env[] = {
 	"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-	"LC_ALL=C"
+	"LC_ALL=C", NULL
 };
-#define NCOMMON (sizeof common_env / sizeof common_env[0])
+static const char *const none[] = { NULL };
 
 static size_t
 count(const char *const *list)
 {
 	size_t n = 0;
 
-	while (list != NULL && list[n] != NULL)
+	while (list[n] != NULL)
 		n++;
 	return n;
 }
 
-/* A copy that may be written to, after what is there already. */
+/* Both lists in one, which may be written to. */
 static char **
-copied(const char *const *before, size_t nbefore, const char *const *list)
+joined(const char *const *first, const char *const *second)
 {
-	size_t n = count(list);
-	char **copy = xcalloc(nbefore + n + 1, sizeof *copy);
+	size_t n = count(first), more = count(second);
+	char **copy = xcalloc(n + more + 1, sizeof *copy);
 
-	for (size_t i = 0; i < nbefore + n; i++)
-		copy[i] = xstrdup(i < nbefore ? before[i] : list[i -
-		    nbefore]);
+	for (size_t i = 0; i < n; i++)
+		copy[i] = xstrdup(first[i]);
+	for (size_t i = 0; i < more; i++)
+		copy[n + i] = xstrdup(second[i]);
 	return copy;
 }
 
@@ -67,14 +68,14 @@ static int
 spawn(pid_t *pid, const char *const *argv, const char *const *env, int in,
     int out, int words)
 {
-	char **args = copied(NULL, 0, argv);
-	char **vars = copied(common_env, NCOMMON, env);
+	char **args = joined(argv, none);
+	char **vars = joined(common_env, env != NULL ? env : none);
 	posix_spawn_file_actions_t fa;
 	posix_spawnattr_t at;
-	sigset_t none, all;
+	sigset_t nothing, all;
 	int rc;
 
-	sigemptyset(&none);
+	sigemptyset(&nothing);
 	sigfillset(&all);
 	posix_spawn_file_actions_init(&fa);
 	posix_spawn_file_actions_adddup2(&fa, in, 0);
@@ -82,7 +83,7 @@ spawn(pid_t *pid, const char *const *argv, const char *const *env, int in,
 	posix_spawn_file_actions_adddup2(&fa, words, 2);
 	posix_spawn_file_actions_addclosefrom_np(&fa, 3);
 	posix_spawnattr_init(&at);
-	posix_spawnattr_setsigmask(&at, &none);
+	posix_spawnattr_setsigmask(&at, &nothing);
 	posix_spawnattr_setsigdefault(&at, &all);
 	posix_spawnattr_setflags(&at, POSIX_SPAWN_SETSIGMASK |
 	    POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);

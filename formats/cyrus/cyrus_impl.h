@@ -8,6 +8,9 @@
  *	cyrus_conf.c	imapd.conf
  *	cyrus_name.c	names of mailboxes
  *	cyrus_box.c	a mailbox and its records
+ *	cyrus_places.c	programs
+ *	cyrus_disk.c	fsync=batch
+ *	cyrus_alone.c	and whether it is safe
  *	cyrus_open.c	URI, transport, names; what to do without the protocol
  *	cyrus_advice.c	what imapd.conf means for a copy
  *	cyrus_probe.c	does the server do what is needed?
@@ -26,13 +29,14 @@
 #include <openssl/evp.h>
 
 #include "cyrus/cyrus_box.h"
+#include "cyrus/cyrus_disk.h"
 #include "cyrus/cyrus_name.h"
 #include "source_impl.h"
 #include "target_impl.h"
 
 /* Options of both tables; those of IMAP are for cyrus://. */
 #define CYRUS_OPTIONS \
-	"conf", "libexec", "transport", "tls", "tls-min", "ca", "pin", \
+	"conf", "libexec", "transport", "fsync", "tls", "tls-min", "ca", "pin", \
 	"verify", "cert", "key", "auth", "timeout", "partition", "lanes", \
 	"create-users", "secret-file", "secret-env", "secret-fd", \
 	"secret-command"
@@ -43,6 +47,7 @@ struct cyrus {
 					 * host */
 	struct uri	*uri;		/* as imap://, for its session; NULL */
 	struct cyrus_conf *file;	/* NULL: there is a host */
+	struct cyrus_disks *disks;	/* fsync=batch; else NULL */
 	struct sync	*y;
 	struct cyrus_names names;
 	char		 partition[64];	/* of new mailboxes */

@@ -164,8 +164,10 @@ cyrus_change(struct cyrus_target *c, const struct buf *args,
 	struct sync_reply r;
 	int rc = cyrus_apply(c, args, &r, e);
 
-	if (rc != 0)
-		return rc == 1 ? 0 : -1;
+	if (rc == 1)
+		return cyrus_disks_sync(c->c.disks, e);
+	if (rc == -1)
+		return -1;
 	sync_no(&r, ERR_MAILBOX, e, "%s %.100s", what, name);
 	if (strcmp(r.code, "IMAP_SYNC_CHANGED") == 0 ||
 	    strcmp(r.code, "IMAP_MAILBOX_LOCKED") == 0)

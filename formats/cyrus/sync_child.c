@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
-#include <unistd.h>
 
 #include "base/child.h"
 #include "base/xmalloc.h"
+#include "cyrus/cyrus_places.h"
 #include "cyrus/sync.h"
 #include "cyrus/sync_stage.h"
 
@@ -23,37 +23,6 @@ struct sync_child {
 	struct child	*child;
 	char		**partitions;	/* NULL-terminated */
 };
-
-/* Where packages and a build from source have it. */
-static const char *const places[] = {
-	"/usr/lib/cyrus/bin", "/usr/lib/cyrus-imapd", "/usr/libexec/cyrus-imapd",
-	"/usr/lib/cyrus-imapd/bin", "/usr/cyrus/bin", "/usr/cyrus/libexec",
-	"/usr/local/cyrus/libexec", "/usr/local/libexec/cyrus-imapd",
-	"/usr/local/libexec", "/usr/local/cyrus/bin", NULL
-};
-
-static bool
-is_there(const char *dir, char path[PATH_MAX])
-{
-	int n = snprintf(path, PATH_MAX, "%s/sync_server", dir);
-
-	return n > 0 && n < PATH_MAX && access(path, X_OK) == 0;
-}
-
-static int
-find_program(const char *libexec, char path[PATH_MAX], struct err *e)
-{
-	if (libexec != NULL) {
-		if (is_there(libexec, path))
-			return 0;
-		return err_sys(e, ERR_ACCOUNT, "libexec=%s: %s", libexec, path);
-	}
-	for (size_t i = 0; places[i] != NULL; i++)
-		if (is_there(places[i], path))
-			return 0;
-	return err_set(e, ERR_ACCOUNT, "sync_server is in no known place: install "
-	    "Cyrus' replication package, or say where it is with libexec=");
-}
 
 /* The partitions, in which a child may leave something. */
 static char **
@@ -75,17 +44,21 @@ partitions_of(const struct cyrus_conf *c)
 
 int
 sync_child_start(struct sync_child **cp, const struct cyrus_conf *conf,
-    const char *file, const char *libexec, int *fd, struct err *e)
+    const char *file, const char *libexec, const char *preload, int *fd,
+    struct err *e)
 {
-	static const char *const env[] = { "CYRUS_SERVICE=csync",
-	    "CYRUS_ID=0", NULL };
-	char program[PATH_MAX];
+	char program[PATH_MAX], load[PATH_MAX + 20] = "";
+	const char *env[] = { "CYRUS_SERVICE=csync", "CYRUS_ID=0",
+	    preload != NULL ? load : NULL, NULL };
 	const char *argv[] = { program, "-X", "-C", file, NULL };
 	struct child *child;
 	struct sync_child *c;
 
 	*cp = NULL;
-	if (find_program(libexec, program, e) == -1 || child_start(&child,
+	if (preload != NULL)
+		snprintf(load, sizeof load, "LD_PRELOAD=%s", preload);
+	if (cyrus_program("sync_server", libexec, program, e) == -1 ||
+	    child_start(&child,
 	    argv, env, fd, NULL, e) == -1)
 		return -1;
 	c = xcalloc(1, sizeof *c);
