@@ -39,6 +39,7 @@ int	cmd_calibrate(int argc, char **argv);
 int	cmd_forget(int argc, char **argv);
 int	cmd_report(int argc, char **argv);
 int	cmd_status(int argc, char **argv);
+int	cmd_uidl(int argc, char **argv);
 int	cmd_undo(int argc, char **argv);
 int	cmd_stage(int argc, char **argv);
 int	cmd_stop(int argc, char **argv);

@@ -66,6 +66,16 @@ const struct command commands[] = {
 	"is assumed of the files as lines for the section [source] of a job, "
 	"with how many\n"
 	"messages say so and how many contradict.  Writes nothing.\n" },
+	{ "uidl", "what a POP3 server calls the messages of INBOX",
+	cmd_uidl, FOR_UIDL, true,
+	"usage: mailhaul uidl [pop3s://{user}@SERVER] --job JOB.ini [OPTIONS]\n"
+	"\n"
+	"Asks the POP3 server of each account for its UIDLs and joins them "
+	"with the messages\n"
+	"of the source's INBOX; later copies give them to targets that keep "
+	"them, so that\n"
+	"POP3 clients download nothing again.  Reads no mail there and "
+	"deletes none.\n" },
 	{ "report", "what all passes so far have done, and what is left",
 	cmd_report, FOR_REPORT, false,
 	"usage: mailhaul report --state FILE [OPTIONS]\n"

@@ -328,6 +328,20 @@ source_alone(const struct parser *p)
 	    config_bool(p->c, CFG_LIST_ACCOUNTS);
 }
 
+/* The one argument of uidl is a server beside those of the job. */
+static void
+take_server(struct parser *p)
+{
+	if (p->nstores > 1)
+		wrong(p, "'%.80s' is one argument too many: there is SERVER",
+		    p->stores[1]);
+	else if (p->nstores == 1)
+		p->bad += config_option(p->c, CFG_UIDL_SERVER, p->stores[0],
+		    p->errors);
+	if (p->job == NULL)
+		wrong(p, "%s wants --job JOB.ini", p->cmd->name);
+}
+
 static void
 take_stores(struct parser *p)
 {
@@ -335,6 +349,10 @@ take_stores(struct parser *p)
 
 	if (p->unsure)
 		return;
+	if ((p->cmd->mask & FOR_UIDL) != 0) {
+		take_server(p);
+		return;
+	}
 	if (source_alone(p) && p->job == NULL) {
 		if (p->nstores != 1)
 			wrong(p, "--list-accounts wants one SOURCE");

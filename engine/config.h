@@ -35,9 +35,9 @@ enum cfg {
 	CFG_EMPTY, CFG_SETTLE, CFG_REPAIR, CFG_RETRY_REFUSED,
 	CFG_REMOVE_DOUBLES, CFG_NO_FLAG_SYNC, CFG_FULL,
 	CFG_RESTORE_DELETED, CFG_DELETE, CFG_DELETE_LIMIT,
-	CFG_DELETE_MAILBOXES, CFG_STAGE, CFG_YES, CFG_FORMAT,
-	CFG_RENAMES, CFG_TABLE, CFG_REDACT, CFG_LETTERS, CFG_SINCE,
-	CFG_QUIET, CFG_VERBOSE, CFG_LOG, CFG_LOG_DIR, CFG_TRACE,
+	CFG_DELETE_MAILBOXES, CFG_STAGE, CFG_YES, CFG_FORMAT, CFG_UIDL_SERVER,
+	CFG_RENAMES, CFG_TABLE, CFG_REDACT, CFG_LETTERS, CFG_SINCE, CFG_QUIET,
+	CFG_VERBOSE, CFG_LOG, CFG_LOG_DIR, CFG_TRACE,
 	CFG_MAP, CFG_INCLUDE, CFG_EXCLUDE, CFG_SPECIAL_USE, CFG_SPECIAL_NAME,
 	CFG_INBOX_CHILDREN, CFG_COLLISIONS, CFG_SUBSCRIBE, CFG_ACL, CFG_SHARED,
 	CFG_NEWER_THAN, CFG_OLDER_THAN, CFG_MAX_SIZE, CFG_DELETED, CFG_HIDDEN,
@@ -92,7 +92,8 @@ enum {
 	FOR_UNDO	= 1 << 4,
 	FOR_PLAN	= 1 << 5,	/* and all of FOR_COPY */
 	FOR_STAGE	= 1 << 6,
-	FOR_AUDIT	= 1 << 7	/* and all of FOR_COPY */
+	FOR_UIDL	= 1 << 7,
+	FOR_AUDIT	= 1 << 8	/* and all of FOR_COPY */
 };
 
 struct setting {
@@ -152,6 +153,9 @@ const char	*config_where(const struct config *, enum cfg);
 /* The template of a store with its {columns}, NULL when none was given. */
 const struct uri *config_store(const struct config *, enum side);
 const char	*config_store_where(const struct config *, enum side);
+/* The POP3 server of CFG_UIDL_SERVER, a template like the stores, checked; the caller
+ * frees.  -1: *e, or it was not given. */
+int		 config_pop3(const struct config *, struct uri **, struct err *);
 /* Its lanes= option; 0: none was given. */
 unsigned	 config_store_lanes(const struct config *, enum side);
 /* Whether a back end of this side knows scheme and options of a URI. */

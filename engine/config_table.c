@@ -4,7 +4,7 @@
 #include <string.h>
 
 #define REPORTS		(FOR_COPY | FOR_REPORT | FOR_STATUS)
-#define ALL		(REPORTS | FOR_FORGET | FOR_UNDO | FOR_STAGE)
+#define ALL		(REPORTS | FOR_FORGET | FOR_UNDO | FOR_STAGE | FOR_UIDL)
 
 static const char *const existing_words[] = { "adopt", "merge", NULL };
 static const char *const empty_words[] = { "refuse", "ok", NULL };
@@ -40,7 +40,7 @@ static const struct setting table[CFG_COUNT] = {
 	"only those with that in the list", NULL, 0, 0 },
 [CFG_FAILED] = { "job", "failed", SET_BOOL, ALL, "no", NULL,
 	"only those whose last outcome is not done", NULL, 0, 0 },
-[CFG_LANES] = { "job", "lanes", SET_NUMBER, FOR_COPY, "8", "N",
+[CFG_LANES] = { "job", "lanes", SET_NUMBER, FOR_COPY | FOR_UIDL, "8", "N",
 	"work on N mailboxes at a time", NULL, 1, 256 },
 [CFG_LANES_PER_ACCOUNT] = { "job", "lanes-per-account", SET_NUMBER, FOR_COPY,
 	NULL, "N", "at most N of them of one account", NULL, 1, 256 },
@@ -90,8 +90,10 @@ static const struct setting table[CFG_COUNT] = {
 	"write the accounts of a cgp: source as CSV", NULL, 0, 0 },
 [CFG_YES] = { "job", "yes", SET_BOOL, FOR_UNDO, "no", NULL,
 	"do it; without it only tell what would be done", NULL, 0, 0 },
-[CFG_FORMAT] = { "job", "format", SET_ENUM, REPORTS, "text", "FORMAT",
+[CFG_FORMAT] = { "job", "format", SET_ENUM, REPORTS | FOR_UIDL, "text", "FORMAT",
 	"of what goes to standard output", format_words, 0, 0 },
+[CFG_UIDL_SERVER] = { "job", "uidl-server", SET_STRING, FOR_UIDL, NULL, "URI",
+	"the POP3 server that uidl asks", NULL, 0, 0 },
 [CFG_RENAMES] = { "job", "renames", SET_BOOL, FOR_REPORT, "no", NULL,
 	"list old and new names of mailboxes", NULL, 0, 0 },
 [CFG_TABLE] = { "job", "table", SET_ENUM, FOR_REPORT, "all", "WHICH",
@@ -148,11 +150,11 @@ static const struct setting table[CFG_COUNT] = {
 	"messages with the keyword $Hidden", deleted_words, 0, 0 },
 [CFG_MIN_FREE] = { "limits", "min-free", SET_SIZE, FOR_COPY, "256M", "SIZE",
 	"hold on below that much free space", NULL, 0, 0 },
-[CFG_PATIENCE] = { "limits", "patience", SET_DURATION, FOR_COPY, "2h", "TIME",
+[CFG_PATIENCE] = { "limits", "patience", SET_DURATION, FOR_COPY | FOR_UIDL, "2h", "TIME",
 	"end the run if a host is away so long", NULL, 0, 0 },
-[CFG_MAX_RETRIES] = { "limits", "max-retries", SET_NUMBER, FOR_COPY, "5", "N",
+[CFG_MAX_RETRIES] = { "limits", "max-retries", SET_NUMBER, FOR_COPY | FOR_UIDL, "5", "N",
 	"tries before an account has failed", NULL, 0, 1000 },
-[CFG_SOURCE_LIMIT] = { "limits", "source-limit", SET_LIMITS, FOR_COPY, NULL,
+[CFG_SOURCE_LIMIT] = { "limits", "source-limit", SET_LIMITS, FOR_COPY | FOR_UIDL, NULL,
 	"'[HOURS =] LIMIT, ...'", "each source host: '2 lanes, 4 MB/s'", NULL, 0, 0 },
 [CFG_TARGET_LIMIT] = { "limits", "target-limit", SET_LIMITS, FOR_COPY, NULL,
 	"'[HOURS =] LIMIT, ...'", "the same of each target host", NULL, 0, 0 },

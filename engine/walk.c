@@ -173,6 +173,15 @@ known_again(struct walk *w, const struct msg_meta *m, struct err *e)
 	return merge_met(w, m, m->key, key_len, &r, e);
 }
 
+size_t
+digest_key(const struct digests *d, int64_t ordinal, char key[64])
+{
+	key[0] = 'd';
+	memcpy(key + 1, d->strict, DIGEST_LEN);
+	return 1 + DIGEST_LEN + (size_t)snprintf(key + 1 + DIGEST_LEN,
+	    64 - 1 - DIGEST_LEN, "%" PRId64, ordinal);
+}
+
 int
 walk_digest_key(struct walk *w, const struct digests *d, char key[64],
     size_t *key_len, struct err *e)
@@ -183,10 +192,7 @@ walk_digest_key(struct walk *w, const struct digests *d, char key[64],
 	    " VALUES (?1, 1) ON CONFLICT (digest) DO UPDATE SET n = n + 1"
 	    " RETURNING n", "b", d->strict, (size_t)DIGEST_LEN) == -1)
 		return -1;
-	key[0] = 'd';
-	memcpy(key + 1, d->strict, DIGEST_LEN);
-	*key_len = 1 + DIGEST_LEN + (size_t)snprintf(key + 1 + DIGEST_LEN,
-	    64 - 1 - DIGEST_LEN, "%" PRId64, n - 1);
+	*key_len = digest_key(d, n - 1, key);
 	return 0;
 }
 
