@@ -105,7 +105,7 @@ from_state(struct loading *k, const struct msg_meta *m, struct item *it,
 
 	st = db_query(db, e, "SELECT outcome, size, date, tgt_uid, strict, sha1,"
 	    " src_flags, tgt_flags, src_kw IS tgt_kw, changes, crlf_size FROM"
-	    " message WHERE mailbox_id = ?1 AND key = ?2", "ib", b->state_id,
+	    " known.message WHERE mailbox_id = ?1 AND key = ?2", "ib", b->state_id,
 	    it->key, it->key_len);
 	if (st == NULL)
 		return -1;
