@@ -504,7 +504,8 @@ outcome_of(const struct audit_box *b)
 		bad = bad || (VERDICTS_BAD >> v & 1 && b->counts.n[v] > 0);
 	if (b->moving)
 		return "moving";
-	if (b->folder[SIDE_SOURCE] != NULL && b->folder[SIDE_TARGET] == NULL)
+	if (bad && b->folder[SIDE_SOURCE] != NULL && b->folder[SIDE_TARGET] ==
+	    NULL)
 		return "missing";
 	if (b->folder[SIDE_SOURCE] == NULL)
 		return bad ? "extra" : "equal";

@@ -66,19 +66,21 @@ static int
 keyword_id(struct loading *k, const struct msg_meta *m, int64_t *id,
     struct err *e)
 {
-	const char *words;
-	char *s;
+	const char **low, *words;
 
 	*id = 0;
 	if (m->nkeywords == 0)
 		return 0;
-	for (size_t i = 0; i < m->nkeywords; i++)
-		for (s = arena_strdup(&k->arena, m->keywords[i]),
-		    ((const char **)(uintptr_t)m->keywords)[i] = s; *s != '\0';
-		    s++)
+	low = arena_alloc(&k->arena, m->nkeywords * sizeof *low);
+	for (size_t i = 0; i < m->nkeywords; i++) {
+		char *s = arena_strdup(&k->arena, m->keywords[i]);
+
+		low[i] = s;
+		for (; *s != '\0'; s++)
 			if (*s >= 'A' && *s <= 'Z')
 				*s += 'a' - 'A';
-	words = join_words(&k->arena, m->keywords, m->nkeywords);
+	}
+	words = join_words(&k->arena, low, m->nkeywords);
 	if (k->kw_words == NULL || strcmp(k->kw_words, words) != 0) {
 		if (db_number(k->j->db, e, &k->kw_id, 0, "INSERT INTO keywords"
 		    " (words) VALUES (?1) ON CONFLICT (words) DO UPDATE SET"
