@@ -113,8 +113,9 @@ check_box(struct audit_job *j, struct audit_box *b,
 		    "mailbox", e, "there is no such mailbox at the target");
 	if (j->audit->level == AUDIT_COUNTS || j->released)
 		return 0;
-	if (wants_subscription(j, b) && !is_subscribed(info, t) && tell_fact(j, b,
-	    V_MISSING, "subscription", e, "it is not subscribed") == -1)
+	if (wants_subscription(j, b) && !is_subscribed(info, t) &&
+	    tell_fact(j, b, V_MISSING, "subscription", e, "it is not "
+	    "subscribed") == -1)
 		return -1;
 	/* A target may have no way to mark one of this name. */
 	if (uses && p->special_use != 0 && !(t->special_use &

@@ -1,9 +1,9 @@
 /*
  * Both sides of a mailbox into the table of items.
  *
- * The target comes first: whether its index tells SHA-1 decides which digest the
- * source's messages have to have.  A source message that is in the state as it is
- * now is not read again.
+ * The target comes first: whether its index tells SHA-1 decides which digest
+ * the source's messages have to have.  A source message that is in the state as
+ * it is now is not read again.
  */
 #include "audit_impl.h"
 
@@ -105,10 +105,10 @@ from_state(struct loading *k, const struct msg_meta *m, struct item *it,
 	bool same;
 	int rc;
 
-	st = db_query(db, e, "SELECT outcome, size, date, tgt_uid, strict, sha1,"
-	    " src_flags, tgt_flags, src_kw IS tgt_kw, changes, crlf_size FROM"
-	    " known.message WHERE mailbox_id = ?1 AND key = ?2", "ib", b->state_id,
-	    it->key, it->key_len);
+	st = db_query(db, e, "SELECT outcome, size, date, tgt_uid, strict,"
+	    " sha1, src_flags, tgt_flags, src_kw IS tgt_kw, changes, crlf_size"
+	    " FROM known.message WHERE mailbox_id = ?1 AND key = ?2", "ib",
+	    b->state_id, it->key, it->key_len);
 	if (st == NULL)
 		return -1;
 	rc = db_step(db, st, e);
