@@ -78,7 +78,9 @@ report_stamp(char *out, size_t size, int64_t t)
 	out[0] = '\0';
 	if (gmtime_r(&when, &tm) != NULL && tm.tm_year >= -1900 &&
 	    tm.tm_year <= 8099)
-		strftime(out, size, "%Y-%m-%dT%H:%M:%SZ", &tm);
+		snprintf(out, size, "%04d-%02d-%02dT%02d:%02d:%02dZ",
+		    tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour,
+		    tm.tm_min, tm.tm_sec);
 	return out;
 }
 

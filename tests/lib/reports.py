@@ -6,7 +6,6 @@
     r.crowd(10000)                so many accounts more
 """
 
-import getpass
 import itertools
 import json
 import os
@@ -47,13 +46,11 @@ class Reports:
             for box in BOXES:
                 for i in range(6 if box else 9):
                     self.deliver(user, box, i)
-        # who is root has to say whose the files are
-        owner = "nobody" if os.geteuid() == 0 else getpass.getuser()
         haul.write("users.csv", "user\n" + "\n".join(USERS) + "\n")
         self.job = haul.write(
             "job.ini",
             f"[job]\naccounts = users.csv\nstate = R.db\nlog = off\n[source]\nuri = maildir:{haul.path('src')}/{{user}}\n"
-            f"[target]\nuri = dovecot:{haul.path('tgt')}/{{user}}?owner={owner}\n[folders]\nmap = Sent Items -> Sent\nexclude = Archive\n",
+            f"[target]\nuri = dovecot:{haul.path('tgt')}/{{user}}?owner={os.geteuid()}\n[folders]\nmap = Sent Items -> Sent\nexclude = Archive\n",
         )
         self.state = haul.path("R.db")
         os.makedirs(haul.path("tgt"))
