@@ -202,6 +202,15 @@ def validate(text, what, schema="report"):
     return value
 
 
+def within(more, less):
+    """The keys of more that less has too, through lists and objects."""
+    if isinstance(less, dict):
+        return {k: within(more[k], v) for k, v in less.items()}
+    if isinstance(less, list) and len(more) == len(less):
+        return [within(m, v) for m, v in zip(more, less)]
+    return more
+
+
 def harmless(text):
     """Nothing that a terminal obeys: lines of printable characters."""
     return not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]", text)
