@@ -24,6 +24,7 @@ report_kind(const char *kind, bool *bad)
 		    "out:", false },
 		{ "date", "dates that were changed:", false },
 		{ "doubled", "stored twice by the server:", true },
+		{ "conflict", "flags that changed at both sides:", false },
 		{ "removed", "second copies that were removed:", false },
 		{ "renamed", "mailboxes with another name at the target:",
 		    false },
