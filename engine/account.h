@@ -50,6 +50,9 @@ struct account {
 					 * has changed */
 	bool		 user_missing;	/* to be made */
 	bool		 shares;	/* mailboxes of others are wanted */
+	bool		 adopted;	/* its target held mail at first */
+	bool		 elsewhere;	/* some of it may be in other mailboxes
+					 * than it should be: elsewhere.h */
 	uint64_t	 strange;	/* messages at the target that are not
 					 * known to be the source's */
 	uint64_t	 compared;	/* so many of them with the source's */

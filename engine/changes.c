@@ -276,11 +276,9 @@ drop_intent(struct db *db, int64_t id, struct err *e)
 	return db_run(db, e, "DELETE FROM intent WHERE id = ?1", "i", id);
 }
 
-static int
-apply_changes(struct db *db, void *arg, struct err *e)
+int
+changes_apply(struct db *db, const struct changes *c, struct err *e)
 {
-	struct changes *c = arg;
-
 	for (struct row_message *m = c->messages; m != NULL; m = m->next)
 		if (put_message(db, c, m, e) == -1)
 			return -1;
@@ -314,6 +312,12 @@ apply_changes(struct db *db, void *arg, struct err *e)
 	    (int64_t)c->sent, (int64_t)c->sent_bytes) == -1)
 		return -1;
 	return 0;
+}
+
+static int
+apply_changes(struct db *db, void *arg, struct err *e)
+{
+	return changes_apply(db, arg, e);
 }
 
 static void

@@ -150,6 +150,13 @@ static const struct setting table[CFG_COUNT] = {
 	"TIME", "begin a pass every so long, until stopped", NULL, 1, 0 },
 [CFG_NEWEST_FIRST] = { "messages", "newest-first", SET_DATE, FOR_COPY, NULL,
 	"DATE", "all messages from that day on first", NULL, 0, 0 },
+[CFG_ADOPT_BEFORE] = { "messages", "adopt-before", SET_DATE, FOR_COPY, NULL,
+	"DATE", "adopted: what lacks from before is listed", NULL, 0, 0 },
+[CFG_FILL] = { "messages", "fill", SET_BOOL, FOR_COPY, "no", NULL,
+	"copy what adopt-before only lists", NULL, 0, 0 },
+[CFG_DUPLICATES] = { "messages", "duplicates", SET_ENUM, FOR_COPY, "copy",
+	"HOW", "adopted: equal copies that are there once", deleted_words,
+	0, 0 },
 [CFG_MAX_TIME] = { "limits", "max-time", SET_DURATION, FOR_COPY, NULL, "TIME",
 	"end the run, to be continued, after so long", NULL, 1, 0 },
 };

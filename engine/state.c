@@ -25,7 +25,10 @@
  * are bytes, kw are keyword_set ids.  A mailbox row is a pair.  A message row
  * is one source message with an outcome; a target UID of 0 means that the
  * server did not tell it.  history has a row for each pass over an account,
- * with the sums at its end (ended NULL: it was cut off).  moved: a mailbox was
+ * with the sums at its end (ended NULL: it was cut off).  elsewhere: mail that an adopted
+ * account's target holds in mailboxes that no source mailbox has (taken: the
+ * mailbox of the message that is it); one that is present there, or taken as
+ * another mailbox's extra (taken: one more than that), has tgt_uid 0.  moved: a mailbox was
  * renamed at the source (1: the target's is to follow; 2: its name there stays,
  * it is its user's).  listed is the pass that last met a mailbox at the
  * source; one that a pass did not meet has the outcome 'gone'.  doubt counts
@@ -121,6 +124,18 @@ static const char schema[] =
 "  UNIQUE (account_id, mailbox_id, kind, key, message_where));";
 
 static const char schema_merge[] =
+"CREATE TABLE elsewhere (account_id INTEGER NOT NULL, box TEXT NOT NULL,"
+"  uid INTEGER NOT NULL, strict BLOB, loose BLOB, sha1 BLOB, size INTEGER,"
+"  date INTEGER, taken INTEGER NOT NULL DEFAULT 0,"
+"  PRIMARY KEY (account_id, box, uid)) WITHOUT ROWID;"
+"CREATE INDEX message_present ON message (mailbox_id, strict)"
+"  WHERE outcome = 2;"
+"CREATE INDEX elsewhere_strict ON elsewhere (account_id, strict);"
+"CREATE INDEX elsewhere_loose ON elsewhere (account_id, loose);"
+"CREATE INDEX elsewhere_sha1 ON elsewhere (account_id, sha1);"
+"CREATE INDEX extra_any_strict ON extra (strict) WHERE taken = 0;"
+"CREATE INDEX extra_any_loose ON extra (loose) WHERE taken = 0;"
+"CREATE INDEX extra_any_sha1 ON extra (sha1) WHERE taken = 0;"
 "CREATE TABLE doubt (mailbox_id INTEGER NOT NULL, key BLOB NOT NULL,"
 "  n INTEGER NOT NULL, PRIMARY KEY (mailbox_id, key)) WITHOUT ROWID;"
 "CREATE TABLE removal (mailbox_id INTEGER NOT NULL, key BLOB NOT NULL,"
