@@ -123,7 +123,8 @@ adopt_date(struct walk *w, const struct msg_meta *m, const void *key,
 	date_text(m->date, here, sizeof here);
 	snprintf(text, sizeof text, "its date at the target is %s, at the "
 	    "source %s", there, here);
-	changes_issue(walk_changes(w), "date", key, key_len, m->where, text);
+	changes_issue(walk_changes(w), "other-date", key, key_len, m->where,
+	    text);
 	return 0;
 }
 

@@ -34,7 +34,7 @@ intent_id_next(void)
 
 /* Passes. */
 
-struct pass_arg { const char *what; int exit_code; int64_t id; };
+struct pass_arg { const char *what, *settings; int exit_code; int64_t id; };
 
 static int
 apply_pass_begin(struct db *db, void *arg, struct err *e)
@@ -42,9 +42,9 @@ apply_pass_begin(struct db *db, void *arg, struct err *e)
 	struct pass_arg *p = arg;
 	int64_t last;
 
-	if (db_run(db, e, "INSERT INTO pass (started, version, what) VALUES"
-	    " (?1, ?2, ?3)", "iss", (int64_t)time(NULL), VERSION,
-	    p->what) == -1)
+	if (db_run(db, e, "INSERT INTO pass (started, version, what,"
+	    " settings) VALUES (?1, ?2, ?3, ?4)", "isss", (int64_t)time(NULL),
+	    VERSION, p->what, p->settings) == -1)
 		return -1;
 	p->id = db_last_id(db);
 	if (db_number(db, e, &last, 0, "SELECT max(id) FROM intent", "") == -1)
@@ -55,9 +55,10 @@ apply_pass_begin(struct db *db, void *arg, struct err *e)
 }
 
 int
-pass_begin(struct state *s, const char *what, struct err *e)
+pass_begin(struct state *s, const char *what, const char *settings,
+    struct err *e)
 {
-	struct pass_arg p = { .what = what };
+	struct pass_arg p = { .what = what, .settings = settings };
 
 	if (state_call(s, apply_pass_begin, &p, e) == -1)
 		return -1;

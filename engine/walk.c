@@ -50,11 +50,12 @@ count(struct walk *w, enum outcome o, const struct msg_meta *m,
 }
 
 static void
-exclude(struct walk *w, const char *rule, const struct msg_meta *m)
+exclude(struct walk *w, const char *rule)
 {
 	size_t i;
 
-	count(w, OUT_EXCLUDED, m, 0);
+	/* The bytes that are counted are those to be moved. */
+	w->tally.counts[OUT_EXCLUDED]++;
 	for (i = 0; i < MAX_RULES - 1; i++)
 		if (w->excluded[i].rule == NULL ||
 		    strcmp(w->excluded[i].rule, rule) == 0)
@@ -144,7 +145,7 @@ known_row(struct walk *w, const struct msg_meta *m, const void *key,
 	if (w->adopting)
 		return 1;
 	if (r.outcome == OUT_EXCLUDED) {
-		exclude(w, adopt_rule(w, &r), m);
+		exclude(w, adopt_rule(w, &r));
 		return 1;
 	}
 	count(w, r.outcome, m, r.crlf_size);
@@ -180,6 +181,15 @@ known_again(struct walk *w, const struct msg_meta *m, struct err *e)
 	return merge_met(w, m, m->key, key_len, &r, e);
 }
 
+size_t
+digest_key(const struct digests *d, int64_t ordinal, char key[64])
+{
+	key[0] = 'd';
+	memcpy(key + 1, d->strict, DIGEST_LEN);
+	return 1 + DIGEST_LEN + (size_t)snprintf(key + 1 + DIGEST_LEN,
+	    64 - 1 - DIGEST_LEN, "%" PRId64, ordinal);
+}
+
 int
 walk_digest_key(struct walk *w, const struct digests *d, char key[64],
     size_t *key_len, struct err *e)
@@ -190,10 +200,7 @@ walk_digest_key(struct walk *w, const struct digests *d, char key[64],
 	    " VALUES (?1, 1) ON CONFLICT (digest) DO UPDATE SET n = n + 1"
 	    " RETURNING n", "b", d->strict, (size_t)DIGEST_LEN) == -1)
 		return -1;
-	key[0] = 'd';
-	memcpy(key + 1, d->strict, DIGEST_LEN);
-	*key_len = 1 + DIGEST_LEN + (size_t)snprintf(key + 1 + DIGEST_LEN,
-	    64 - 1 - DIGEST_LEN, "%" PRId64, n - 1);
+	*key_len = digest_key(d, n - 1, key);
 	return 0;
 }
 
@@ -432,7 +439,7 @@ read_one(struct walk *w, const struct msg_meta *m, struct err *e)
 		if (adopt_leaves_out(w, m, key, key_len, &md, &rule, e) == -1)
 			goto fail;
 		if (rule != NULL) {
-			exclude(w, rule, m);
+			exclude(w, rule);
 			walk_flush(w);
 			rc = 1;
 			goto done;
@@ -535,7 +542,7 @@ collect(struct walk *w, struct msg_meta *metas, size_t *n, struct err *e)
 		if (rule != NULL) {
 			w->keyless = w->keyless || m->key == NULL;
 			if (!w->adopting)
-				exclude(w, rule, m);
+				exclude(w, rule);
 			continue;
 		}
 		if (broke_before(w->p, m)) {

@@ -90,6 +90,8 @@ int	walk_end(struct walk *, struct err *);
  * among equal ones since the last "DELETE FROM seen" on lane->scratch. */
 int	walk_digest_key(struct walk *, const struct digests *, char key[64],
 	    size_t *key_len, struct err *);
+/* The same of a known ordinal, from 0; its length. */
+size_t	digest_key(const struct digests *, int64_t ordinal, char key[64]);
 
 /*
  * The token of a complete pass: what it depends on, then the source's own.

@@ -272,6 +272,8 @@ next(struct source *sp, struct arena *a, struct msg_meta *m, struct err *e)
 	if (x == NULL) {
 		s->at = NULL;
 		mem_unlock();
+		if (s->store->on_listed != NULL)
+			s->store->on_listed(s->store, s->folder);
 		return 0;
 	}
 	s->at = x->next;

@@ -92,6 +92,8 @@ struct mem_store {
 	void		(*on_change)(struct mem_store *, const char *what,
 			    const char *mailbox);	/* before "open",
 					 * "rename", "delete", "subscribe" */
+	/* as a source: a mailbox was listed to its end */
+	void		(*on_listed)(struct mem_store *, struct mem_folder *);
 	bool		 no_rename;	/* mailboxes keep their names */
 	bool		 no_modseq;	/* no CONDSTORE */
 	bool		 login_fails;	/* its password is wrong */

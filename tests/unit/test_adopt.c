@@ -189,7 +189,7 @@ test_left_out(void **state)
 	assert_int_equal(number("SELECT count(*) FROM issue WHERE kind ="
 	    " 'missing'"), 3);
 	assert_int_equal(number("SELECT count(*) FROM issue WHERE kind ="
-	    " 'date' AND reason LIKE '%02:46:40%01:46:40%'"), 1);
+	    " 'other-date' AND reason LIKE '%02:46:40%01:46:40%'"), 1);
 	assert_true(told("equal others of the mailbox"));
 	assert_true(fixture_balanced(&fx));
 	/* They are not read again. */
