@@ -400,7 +400,7 @@ account_begin(struct lane *l, struct account *a, struct err *e)
 	a->names = NULL;
 	a->viewed = a->user_missing = a->shares = false;
 	a->strange = a->compared = 0;
-	a->unproven = false;
+	a->unproven = a->adopted = a->elsewhere = false;
 	a->box_keys = NULL;
 	memset(&a->view, 0, sizeof a->view);
 	if (account_register(l, a, e) == -1 ||

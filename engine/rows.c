@@ -300,7 +300,7 @@ mailbox_load(struct db *db, int64_t id, struct row_mailbox *m, struct err *e)
 	    " 'done', source, copied, present, excluded, refused, failed,"
 	    " vanished, src_token, bytes, crlf_bytes, stripped, (SELECT"
 	    " count(*) FROM message WHERE mailbox_id = ?1 AND outcome IN (1,"
-	    " 2)), (SELECT count(*) FROM extra WHERE mailbox_id = ?1 AND taken"
+	    " 2) AND NOT (outcome = 2 AND tgt_uid = 0)), (SELECT count(*) FROM extra WHERE mailbox_id = ?1 AND taken"
 	    " = 0), (SELECT count(*) FROM intent WHERE mailbox_id = ?1 AND"
 	    " state = 0), EXISTS (SELECT 1 FROM message WHERE mailbox_id = ?1),"
 	    " EXISTS (SELECT 1 FROM doubt WHERE mailbox_id = ?1), EXISTS"
@@ -529,8 +529,10 @@ apply_void(struct db *db, void *arg, struct err *e)
 {
 	const int64_t *id = arg;
 
+	/* What is in other mailboxes is there still. */
 	if (db_run(db, e, "UPDATE message SET outcome = 0, tgt_uid = 0 WHERE"
-	    " mailbox_id = ?1 AND outcome IN (1, 2)", "i", *id) == -1 ||
+	    " mailbox_id = ?1 AND outcome IN (1, 2) AND NOT (outcome = 2 AND"
+	    " tgt_uid = 0)", "i", *id) == -1 ||
 	    db_run(db, e, "DELETE FROM extra WHERE mailbox_id = ?1", "i",
 	    *id) == -1 ||
 	    db_run(db, e, "DELETE FROM flagging WHERE mailbox_id = ?1", "i",
@@ -683,6 +685,12 @@ apply_rekey(struct db *db, void *arg, struct err *e)
 {
 	int64_t id = *(int64_t *)arg;
 
+	/* What was taken in other mailboxes is taken anew. */
+	if (db_run(db, e, "UPDATE elsewhere SET taken = 0 WHERE taken = ?1",
+	    "i", id) == -1 ||
+	    db_run(db, e, "UPDATE extra SET taken = 0 WHERE taken = 1 + ?1",
+	    "i", id) == -1)
+		return -1;
 	/* A change of flags that was begun counts as done. */
 	if (db_run(db, e, "UPDATE message SET src_flags = f.src_flags, src_kw"
 	    " = f.src_kw, tgt_flags = f.tgt_flags, tgt_kw = f.tgt_kw FROM"

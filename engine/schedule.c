@@ -154,7 +154,7 @@ lanes_for(const struct pool *pool, const struct account *a, bool idle)
 {
 	const struct settings *set = pool->run->set;
 
-	if (a->one_session)
+	if (a->one_session || a->elsewhere)
 		return 1;
 	if (idle && set->spread && !a->one_writer)
 		return set->lanes;
