@@ -641,6 +641,7 @@ def delta(b):
 
     copy()
     timed(b, [(["mbsync", "-c", config, "-a"], b.work)])
+    copy()  # mbsync's own pass has left its files in memory, and pushed ours out
     total += (news := new_mail(server, source, boxes))
     mine, mbs, full = copy(), timed(b, [(["mbsync", "-c", config, "-a"], b.work)]), full_listing(server, source, boxes)
     for what, seconds in ("mbsync", mbs), ("UIDs and flags of all", full):
