@@ -401,10 +401,24 @@ find_map(struct audit_job *j, struct audit_box *b, struct err *e)
 static int
 set_stand_ins(struct audit_job *j, struct audit_box *b, struct err *e)
 {
-	return db_run(j->db, e, "UPDATE item SET digest = CASE WHEN at <> 0"
-	    " THEN CAST('u' || at AS BLOB) ELSE CAST('d' || date || '.' ||"
-	    " csize AS BLOB) END WHERE box = ?1", "i",
-	    (int64_t)(b - j->boxes));
+	int64_t box = b - j->boxes, unknown;
+
+	if (db_run(j->db, e, "UPDATE item SET digest = CASE WHEN at <> 0 THEN"
+	    " CAST('u' || at AS BLOB) ELSE CAST('d' || date || '.' || csize AS"
+	    " BLOB) END WHERE box = ?1", "i", box) == -1 ||
+	    db_number(j->db, e, &unknown, 0, "SELECT EXISTS (SELECT 1 FROM"
+	    " item WHERE box = ?1 AND side = 0 AND at = 0)", "i", box) == -1)
+		return -1;
+	if (!b->mapped || unknown == 0)
+		return 0;
+	/* Some UIDs were never told: they are among those nobody claims. */
+	if (db_script(j->db, "CREATE INDEX IF NOT EXISTS item_at ON item (box,"
+	    " side, at)", e) == -1)
+		return -1;
+	return db_run(j->db, e, "UPDATE item SET digest = CAST('d' || date ||"
+	    " '.' || csize AS BLOB) WHERE box = ?1 AND side = 1 AND NOT EXISTS"
+	    " (SELECT 1 FROM item AS s WHERE s.box = ?1 AND s.side = 0 AND"
+	    " s.at = item.at)", "i", box);
 }
 
 static void
