@@ -223,7 +223,8 @@ put_all_issues(struct db *db, FILE *out, int64_t account, struct err *e)
 {
 	/* In this order; what has no place here comes behind. */
 	static const char *const kinds[] = { "refused", "failed", "vanished",
-	    "lost", "repaired", "altered", "keywords", "date", "conflict",
+	    "lost", "repaired", "altered", "keywords", "date", "other-date",
+	    "conflict", "missing", "elsewhere", "duplicates", "gone",
 	    "doubled", "removed", "renamed", "excluded", "created", "access",
 	    "warn" };
 	bool bad;

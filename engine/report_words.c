@@ -23,6 +23,13 @@ report_kind(const char *kind, bool *bad)
 		{ "keywords", "keywords that the target cannot hold were left "
 		    "out:", false },
 		{ "date", "dates that were changed:", false },
+		{ "other-date", "at the target with another date:", false },
+		{ "missing", "older than adopt-before, not at the target and "
+		    "not copied:", true },
+		{ "elsewhere", "at the target in other mailboxes:", false },
+		{ "duplicates", "equal messages of a mailbox:", false },
+		{ "gone", "mailboxes that are no longer at the source:",
+		    false },
 		{ "doubled", "stored twice by the server:", true },
 		{ "conflict", "flags that changed at both sides:", false },
 		{ "removed", "second copies that were removed:", false },
