@@ -492,6 +492,10 @@ class Common:
         run = copy()
         self.assertIn("nested too deep", str(run.report["issues"]))
         self.assertEqual(self.total(user), run.totals["source"])
+        # what only the old server can read: named, and the pass ends with 2
+        copy, _, _ = self.one("grace", base)
+        run = copy(ACCOUNTS)
+        self.assertRegex(str([i for i in run.report["issues"] if i["where"].endswith(".mslc")]), "over IMAP")
         # names that are one when they are read
         os.makedirs(f"{top}/pair.macnt")
         for name, text in (("&AOk-t\u00e9.mbox", "one"), ("&AOkAdADp-.mbox", "two"), ("INBOX.mbox", "three")):
