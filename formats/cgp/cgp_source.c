@@ -101,6 +101,7 @@ account_facts(struct source *s, struct arena *a, struct account_info *info,
 	if (!c->tree_read && cgp_tree_read(c, e) == -1)
 		return -1;
 	cgp_info_account(c, a, info);
+	info->uidls = UIDL_OWN;
 	return 0;
 }
 
