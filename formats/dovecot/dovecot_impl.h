@@ -194,6 +194,8 @@ int	list_read(struct dovecot *, struct box *, struct err *);
 int	list_again(struct dovecot *, struct box *, struct err *);
 /* The lowest UID that a new message may have. */
 uint32_t list_next(const struct list *);
+/* Can it stand in a line: visible ASCII, and not too long?  NULL cannot. */
+bool	list_word(const char *);
 /* One line; what is NULL or 0 is left out. */
 void	list_line(struct buf *, uint32_t uid, const char *uidl,
 	    uint32_t order, const char *guid, uint32_t mark, const char *base);

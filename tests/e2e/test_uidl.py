@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 import unittest
@@ -279,6 +280,16 @@ class Join(Case):
         subjects = [int(re.search(rb"Subject: (\d+)", b"\n".join(client.top(i + 1, 0)[1])).group(1)) for i in range(5)]
         client.quit()
         self.assertEqual((told, subjects), ([b"1", b"2", b"3", b"4", b"5"], order))
+        with sqlite3.connect(f"file:{self.haul.state}?mode=ro", uri=True) as db:
+            kept = db.execute("SELECT number, size, ord FROM uidl ORDER BY 1").fetchall()
+        self.assertEqual(kept, [(i + 1, len(body(n, n).replace(b"\n", b"\r\n")), i + 1) for i, n in enumerate(order)])
+        # mail that comes later is behind them all
+        a.disk(800, body(99))
+        self.copied(job)
+        client = self.new.pop3(a.user)
+        self.assertEqual([line.split()[1].split(b"-")[-1] for line in client.uidl()[1]][:5], told)
+        self.assertIn(b"Subject: 99", client.top(6, 0)[1])
+        client.quit()
 
 
 class Logins(Case):
