@@ -36,7 +36,8 @@ sweep_row(struct sweep *s, sqlite3_stmt *st, struct err *e)
 
 	if (outcome <= OUT_NONE || outcome >= OUTCOMES)
 		return 0;
-	if (bsearch(&uid, s->r, s->n, sizeof *s->r, cmp_range) != NULL) {
+	if (s->n > 0 && bsearch(&uid, s->r, s->n, sizeof *s->r,
+	    cmp_range) != NULL) {
 		s->there++;
 		t->counts[outcome]++;
 		t->bytes += (uint64_t)sqlite3_column_int64(st, 3);

@@ -91,7 +91,7 @@ int	imap_only_chunk(struct imap_from *, struct err *);
 /* All are wanted again. */
 void	imap_only_end(struct imap_from *);
 /* The messages that a FETCH tells of, at most max, are the next chunk: 1; 0: it
- * was refused. */
+ * was refused, or told of more. */
 int	imap_only_fetch(struct imap_from *, const char *cmd, size_t max,
 	    struct err *);
 /* Room for so many in the chunk, which is empty then. */

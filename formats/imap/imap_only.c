@@ -138,11 +138,12 @@ read_item(struct imap_from *m, const char *item, struct part *p,
 struct fetch {
 	struct imap_from *m;
 	size_t		 max;
+	bool		 more;		/* it did of more */
 };
 
 /* What is new of a message goes into the chunk: most often all of it at once. */
 static void
-take(const struct fetch *f, const struct part *p)
+take(struct fetch *f, const struct part *p)
 {
 	struct imap_from *m = f->m;
 	struct listed *x = NULL;
@@ -150,13 +151,18 @@ take(const struct fetch *f, const struct part *p)
 	for (size_t i = m->nchunk; i > 0 && x == NULL; i--) {
 		if (m->chunk[i - 1].uid == p->x.uid)
 			x = &m->chunk[i - 1];
-		else if (p->x.has_size && m->chunk[i - 1].uid < p->x.uid)
+		else if (p->x.has_size && m->nchunk < f->max &&
+		    m->chunk[i - 1].uid < p->x.uid)
 			break;
 	}
 	if (x == NULL) {
 		/* Flags of others that have just changed. */
-		if (m->nchunk == f->max || !p->x.has_size)
+		if (!p->x.has_size)
 			return;
+		if (m->nchunk == f->max) {
+			f->more = true;
+			return;
+		}
 		x = &m->chunk[m->nchunk++];
 		memset(x, 0, sizeof *x);
 		x->uid = p->x.uid;
@@ -183,7 +189,7 @@ static int
 fetch_data(struct imap_session *s, struct imap_response *rs, void *ctx,
     struct err *e)
 {
-	const struct fetch *f = ctx;
+	struct fetch *f = ctx;
 	struct imap_from *m = f->m;
 	struct part p = { .flags = false };
 	struct imap_token t;
@@ -250,20 +256,20 @@ int
 imap_only_fetch(struct imap_from *m, const char *cmd, size_t max,
     struct err *e)
 {
-	struct fetch f = { m, max };
+	struct fetch f = { m, max, false };
 	struct imap_response rs;
 	int rc;
 
 	imap_from_room(m, max);
 	rc = imap_try(m->s, cmd, fetch_data, &f, &rs, e);
 	order(m);
-	return rc;
+	return rc == 1 && f.more ? 0 : rc;
 }
 
 int
 imap_only_chunk(struct imap_from *m, struct err *e)
 {
-	struct fetch f = { m, CHUNK };
+	struct fetch f = { m, CHUNK, false };
 	struct imap_response rs;
 	struct buf cmd;
 	size_t n;

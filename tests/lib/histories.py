@@ -208,7 +208,9 @@ class History:
         self.src_append(name, b, both=True)
 
     def src_flag(self, name, b):
-        for n in self.pick(b.src, 4):
+        # also where both sides have had something else
+        apart = [n for n, row in sorted(b.rows.items()) if n in b.src and row.src != row.tgt]
+        for n in sorted({*self.pick(b.src, 3), *self.random.sample(apart, min(2, len(apart)))}):
             b.src[n] = self.changed(b.src[n])
             self.tell("source flags", name, n, *b.src[n])
             self.source.flag(name, EPOCH + n, b.src[n])
@@ -284,7 +286,7 @@ class History:
         self.target.append(name, OWN + n, flags)
         b.own[n] = flags
 
-    EVENTS = (src_append, src_append, src_flag, src_flag, src_delete, src_move, both_append, tgt_flag, tgt_flag, both_flag, both_flag, contradict, contradict, tgt_delete, tgt_move, tgt_own)
+    EVENTS = (src_append, src_append, src_flag, src_flag, src_delete, src_move, both_append, tgt_flag, tgt_flag, both_flag, both_flag, both_flag, contradict, contradict, tgt_delete, tgt_move, tgt_own)
 
     # -- passes
 

@@ -462,6 +462,12 @@ some(void **state)
 		    .delta = DELTA_SOME, .uids = "1 2 10", .flags = true,
 		    .asked = "UID FETCH 1:9 (UID FLAGS INTERNALDATE RFC822.SIZE) "
 		    "(CHANGEDSINCE 80)" },
+		/* More than there are: nothing is believed. */
+		{ SINCE("m3", "2", "10", "90") MSG("2", "2") MSG("1", "1")
+		    MSG("1", "1") MSG("2", "3") "m4 OK\r\n"
+		    MSG("1", "1") MSG("2", "2") "m5 OK\r\n",
+		    "imap1 7 10 80 2", .delta = DELTA_FULL, .uids = "1 2",
+		    .flags = true },
 		/* Of many SEARCH tells. */
 		{ SINCE("m3", "5001", "6000", "90") "* SEARCH 17\r\nm4 OK\r\n"
 		    "* SEARCH 5900\r\nm5 OK\r\n" MSG("9", "17")
