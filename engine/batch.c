@@ -790,7 +790,8 @@ submit_slot(struct lane *l, struct err *e)
 		work_fail(w, e);
 	/* Files that were wanted for links only are not held longer. */
 	for (size_t i = 0; i < s->n; i++)
-		if (s->items[i].bytes != NULL)
+		if (s->items[i].bytes != NULL &&
+		    !(w->caps.bits & TGT_KEEPS_FILES))
 			content_close(&s->items[i].content);
 	while (w->outstanding >= w->caps.window || w->failed) {
 		int rc = reap_one(l, e);
@@ -920,6 +921,8 @@ work_send(struct lane *l, const struct msg_meta *meta, const void *key,
 	it->nkeywords = meta->nkeywords;
 	it->date = meta->date;
 	it->want_uid = in->want_uid;
+	it->adopted = m->adopted;
+	it->changes = m->adopted ? CHANGE_UNREAD : 0;
 	if (w->caps.bits & TGT_CHOOSES_UIDS) {
 		char *guid = arena_alloc(&s->arena, GUID_LEN + 1);
 

@@ -122,6 +122,8 @@ struct folder_info {
 	bool		 stable;	/* set by the caller: it changed while it
 					 * was read; now let it not */
 	bool		 some;		/* set by the caller: DELTA_SOME will do */
+	bool		 unread;	/* set by the caller: most contents will not
+					 * be read */
 	bool		 by_flags;	/* set by the caller: with other flags
 					 * it is not DELTA_UNCHANGED */
 	uint64_t	 cookie;	/* the source's own */

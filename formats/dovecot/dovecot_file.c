@@ -194,7 +194,10 @@ piece_base(const struct store_item *it, const struct piece *p,
 		buf_add(out, stem.ptr, stem.len);
 		if (n > 0)
 			buf_addf(out, "-%u", n);
-		buf_addf(out, ",S=%" PRIu64 ",W=%" PRIu64, p->size, p->vsize);
+		/* A wrong W= costs the message its UID. */
+		buf_addf(out, ",S=%" PRIu64, p->size);
+		if (!it->adopted)
+			buf_addf(out, ",W=%" PRIu64, p->vsize);
 		/* One name with two lines is one message to Dovecot, and a
 		 * warning. */
 		h = hash_name(out->ptr, out->len);

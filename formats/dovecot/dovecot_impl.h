@@ -51,6 +51,7 @@
 #define UIDLIST		"dovecot-uidlist"
 #define UID_LAST	UINT32_C(4294967294)
 #define GUID_HEX	32
+#define DATE_MAX	INT64_C(4294967295)	/* of Dovecot's cache */
 
 /* Hashes of base names; 0 stands for an empty place. */
 struct hashes {
@@ -112,6 +113,7 @@ struct piece {
 	uint64_t	 size, vsize;	/* S= and W= */
 	struct err	 err;		/* why it could not be written */
 	bool		 failed, made;	/* made: without the writers */
+	bool		 direct;	/* to be linked into cur/: not in tmp/ */
 };
 
 /* A submitted batch (store_batch.priv). */
@@ -135,8 +137,13 @@ struct dovecot {
 	const char	*owner;		/* option, or NULL */
 	mode_t		 file_mode, dir_mode;
 	enum link_mode	 link;
+	bool		 unverified;	/* what is linked is not read */
+	bool		 roomy;		/* files may stay open, so that */
+	bool		 direct;	/* links go into cur/ at once: one was
+					 * made */
 	bool		 no_clones;	/* the file system cannot share */
 	uint64_t	 cloned, copied;	/* where a link was asked for */
+	uint64_t	 unread;	/* linked without having been read */
 	struct fsids	 ids;
 	struct box	 box;
 	struct store_batch *first, *last;	/* submitted, not reaped */

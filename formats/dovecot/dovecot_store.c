@@ -19,7 +19,6 @@
 
 #define ROOM	((size_t)256 * 1024)	/* of a writer's buffer */
 #define QUEUE	8			/* more than window */
-#define DATE_MAX INT64_C(4294967295)	/* of Dovecot's cache */
 
 /* Files are written by the lane and one thread more. */
 struct writers {
@@ -265,7 +264,8 @@ check_pieces(struct dovecot *dv, struct err *e)
 				*e = p->err;
 				return -1;
 			}
-			b->items[i].result = STORE_NOT_SENT;
+			b->items[i].result = b->items[i].adopted ?
+			    STORE_REFUSED : STORE_NOT_SENT;
 			b->items[i].err = p->err;
 		}
 	}
@@ -361,10 +361,12 @@ place(struct group *g, struct store_item *it, struct piece *p, struct err *e)
 	buf_adds(&g->name, p->base);
 	keywords_info(b, it->flags, it->keywords, it->nkeywords, 0, &g->name,
 	    &dropped);
-	if (dovecot_move(b->tmp, p->tmp, b->cur, g->name.ptr) == -1) {
-		dovecot_sys(e, "rename to cur/");
+	if (p->direct ? dovecot_link_direct(dv, it, g->name.ptr) == -1 :
+	    dovecot_move(b->tmp, p->tmp, b->cur, g->name.ptr) == -1) {
+		dovecot_sys(e, p->direct ? "link into cur/" :
+		    "rename to cur/");
 		/* Somebody cleaned up in tmp/: it is written again. */
-		e->retry = e->retry || e->sys == ENOENT;
+		e->retry = e->retry || e->sys == ENOENT || p->direct;
 		return -1;
 	}
 	fault_point("file.renamed");
@@ -500,7 +502,8 @@ remove_pieces(struct dovecot *dv)
 		struct bundle *bu = b->priv;
 
 		for (size_t i = 0; i < b->n; i++)
-			if (bu->pieces[i].tmp[0] != '\0') {
+			if (bu->pieces[i].tmp[0] != '\0' &&
+			    !bu->pieces[i].direct) {
 				unlinkat(dv->box.tmp, bu->pieces[i].tmp, 0);
 				bu->pieces[i].tmp[0] = '\0';
 			}
