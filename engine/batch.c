@@ -923,10 +923,11 @@ work_send(struct lane *l, const struct msg_meta *meta, const void *key,
 	it->want_uid = in->want_uid;
 	it->adopted = m->adopted;
 	it->changes = m->adopted ? CHANGE_UNREAD : 0;
-	if (w->caps.bits & TGT_CHOOSES_UIDS) {
+	if (w->caps.bits & (TGT_CHOOSES_UIDS | TGT_BY_GUID)) {
 		char *guid = arena_alloc(&s->arena, GUID_LEN + 1);
 
-		uids_guid(l, w->pair, meta->guid, key, key_len, &m->digests,
+		uids_guid(l, w->pair, w->caps.bits & TGT_BY_GUID ? NULL :
+		    meta->guid, key, key_len, &m->digests,
 		    w->folder.uidvalidity, it->want_uid, guid, &it->mark);
 		it->guid = guid;
 	}

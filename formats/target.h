@@ -31,8 +31,12 @@ enum {
 						 * could not be opened */
 	TGT_TAKES_EMPTY		= 1 << 10,	/* messages without a byte */
 	TGT_ADOPTS		= 1 << 11,	/* target_adopts() may say yes */
-	TGT_KEEPS_FILES		= 1 << 12	/* with TGT_LINKS: wants them open
+	TGT_KEEPS_FILES		= 1 << 12,	/* with TGT_LINKS: wants them open
 						 * until the batch is back */
+	TGT_BY_GUID		= 1 << 13	/* a derived GUID, not the source's,
+						 * tells messages apart for good:
+						 * what is there is not stored
+						 * twice */
 };
 
 /* Limits hold for the open session; ask again after folder_open(). */

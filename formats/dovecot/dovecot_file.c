@@ -175,6 +175,15 @@ add_stem(struct buf *out, const char *base)
 }
 
 void
+piece_name(const struct store_item *it, const struct piece *p,
+    struct buf *out)
+{
+	buf_reset(out);
+	buf_addf(out, "%" PRId64 ".G%s.mailhaul,S=%" PRIu64 ",W=%" PRIu64,
+	    p->date != NO_DATE ? p->date : 0, it->guid, p->size, p->vsize);
+}
+
+void
 piece_base(const struct store_item *it, const struct piece *p,
     const struct box *b, unsigned n, struct buf *out)
 {

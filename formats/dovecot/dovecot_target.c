@@ -10,6 +10,7 @@
  *	modes=FILE,DIRECTORY	octal; default 0600,0700
  *	link=hard|reflink|copy	for sources on the same file system
  *	verify=yes|no		no: what is linked is not read
+ *	via=uidlist|new		new: without Dovecot's locks, and so without UIDs
  */
 #include "dovecot/dovecot_target.h"
 
@@ -225,7 +226,8 @@ read_uri(struct dovecot *dv, struct uri *u, struct err *e)
 	static const char *const links[] = {
 		"copy", "hard", "reflink", NULL
 	};
-	int layout, escape, link, verify;
+	static const char *const vias[] = { "uidlist", "new", NULL };
+	int layout, escape, link, verify, via;
 
 	if (u->host != NULL || u->path == NULL || u->path[0] == '\0')
 		return err_set(e, ERR_RUN, "dovecot: needs a path, as in "
@@ -234,12 +236,16 @@ read_uri(struct dovecot *dv, struct uri *u, struct err *e)
 	    (escape = choice(u, "listescape", yesno, e)) == -1 ||
 	    (link = choice(u, "link", links, e)) == -1 ||
 	    (verify = choice(u, "verify", noyes, e)) == -1 ||
+	    (via = choice(u, "via", vias, e)) == -1 ||
 	    read_modes(dv, u, e) == -1)
 		return -1;
 	dv->names.fs = layout == 1;
 	dv->names.escape = escape == 1;
 	dv->link = (enum link_mode)link;
 	dv->unverified = verify == 1;
+	dv->deliver = via == 1;
+	if (dv->deliver && dv->link != LINK_COPY)
+		return err_set(e, ERR_RUN, "via=new goes with link=copy only");
 	if (dv->unverified && dv->link != LINK_HARD)
 		return err_set(e, ERR_RUN, "verify=no goes with link=hard: "
 		    "what is copied is read anyway");
@@ -313,8 +319,9 @@ close_target(struct target *t)
 static void
 caps(struct target *t, struct target_caps *c)
 {
-	c->bits = TGT_CHOOSES_UIDS | TGT_TELLS_UIDS | TGT_PROMPT |
-	    TGT_NO_SESSION | TGT_EXPUNGES | TGT_TAKES_EMPTY |
+	c->bits = TGT_PROMPT | TGT_NO_SESSION | TGT_TAKES_EMPTY |
+	    (((struct dovecot *)t)->deliver ? TGT_BY_GUID :
+	    TGT_CHOOSES_UIDS | TGT_TELLS_UIDS | TGT_EXPUNGES) |
 	    (((struct dovecot *)t)->link != LINK_COPY ? TGT_LINKS : 0) |
 	    (((struct dovecot *)t)->unverified ? TGT_ADOPTS : 0) |
 	    (((struct dovecot *)t)->roomy ? TGT_KEEPS_FILES : 0);
@@ -645,7 +652,7 @@ target_is_broken(struct target *t, struct err *e)
 static const char *const schemes[] = { "dovecot", NULL };
 static const char *const options[] = {
 	"layout", "listescape", "separator", "owner", "modes", "link",
-	"verify", NULL
+	"verify", "via", NULL
 };
 
 const struct target_ops dovecot_target = {

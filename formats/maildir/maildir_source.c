@@ -677,7 +677,7 @@ const struct source_ops maildir_source = {
 static const char *const dovecot_schemes[] = { "dovecot", NULL };
 static const char *const dovecot_options[] = {
 	"layout", "names", "listescape", "separator", "owner", "modes", "link",
-	"verify", NULL
+	"verify", "via", NULL
 };
 
 const struct source_ops dovecot_source = {

@@ -314,6 +314,47 @@ class UnreadKills(LinkKills):
     options = "link=hard&verify=no"
 
 
+def delivered(root):
+    """What lies in new/ of each mailbox: letters, time and bytes; no name twice."""
+    told = {}
+    for name in sorted(os.listdir(root)) + ["."]:
+        path = os.path.join(root, name, "new")
+        if not os.path.isdir(path) or name in ("new", "cur", "tmp"):
+            continue
+        files = os.listdir(path)
+        assert len({f.partition(":")[0] for f in files}) == len(files)
+        told[name] = sorted((f.partition(":2,")[2], int(os.stat(os.path.join(path, f)).st_mtime), digest(os.path.join(path, f))) for f in files)
+    return told
+
+
+class DeliverKills(unittest.TestCase):
+    """via=new: names alone say what was delivered, also without the state."""
+
+    def test_killed(self):
+        with Haul() as keep:
+            source = fill(keep.path("source"))
+            with Job(source, options="via=new") as job:
+                self.assertEqual(job.copy().code, DONE + 1)  # no letter for the keyword
+                reference = delivered(job.root)
+                self.assertEqual([len(v) for v in reference.values()], [3, 40, BATCHES])
+                self.assertEqual(trees.leftovers(job.root), [])
+                self.assertFalse(os.path.exists(os.path.join(job.root, "dovecot-uidlist")))
+            for number, fault in enumerate("file.renamed:1 file.renamed:350 file.renamed:650 files.written:2 files.synced:2 append.after_crlf:1 done.posted:2".split()):
+                for lose in False, True:
+                    with self.subTest(fault, lose=lose), Job(source, options="via=new") as job:
+                        job.copy("kill@" + fault, lanes=1 + number % 2)
+                        if lose:
+                            job.lose_state()
+                        run = job.copy()
+                        self.assertEqual(run.code, DONE + 1, run)
+                        self.assertEqual(run.totals["copied"] + run.totals["present"], BATCHES + 43)
+                        self.assertEqual(delivered(job.root), reference)
+                        self.assertEqual(trees.leftovers(job.root), [])
+                        before = job.tree()
+                        job.copy()
+                        self.assertEqual(job.tree(), before)
+
+
 class KillsWithDovecot(unittest.TestCase):
     """A user looks between the kill and the next run: what lay in cur/ without
     a line gets some UID then, but no message is lost or doubled."""
