@@ -18,7 +18,7 @@ endif
 HARD	= -fno-common -fstack-protector-strong -fPIE
 CFLAGS	= $(OPT)
 LDFLAGS	= -pie -Wl,-z,relro,-z,now
-LIBS	= -letpan -lssl -lcrypto -luv -lsqlite3 -larchive -lz -lpthread
+LIBS	= -letpan -lssl -lcrypto -luv -lsqlite3 -larchive -lz -lm -lpthread
 ALL	= $(STD) $(WARN) $(HARD) $(CFLAGS) $(XFLAGS)
 
 # V=1 shows the commands.
@@ -52,7 +52,7 @@ OBJ_lib		= $(call obj,$(SRC_lib))
 	units fuzz-replay headers layers programs
 .SECONDARY:
 
-all: $(B)/mailhaul
+all: $(B)/mailhaul $(B)/mailhaul-nosync.so
 
 help:
 	@echo "all       build/mailhaul"
@@ -85,6 +85,9 @@ $(B)/tests/%.o: tests/%.c
 # Objects that embed the version are made anew when it changes.
 $(call obj,$(SRC_engine) $(SRC_cmd)): engine/version
 
+# What the page of a report is made of is a part of the program.
+$(call obj,engine/page.c): $(wildcard engine/page/*)
+
 $(B)/libmailhaul.a: $(OBJ_lib)
 	@rm -f $@
 	@$(AR) rcs $@ $(OBJ_lib)
@@ -92,6 +95,13 @@ $(B)/libmailhaul.a: $(OBJ_lib)
 $(B)/mailhaul: $(B)/cmd/main.o $(B)/libmailhaul.a
 	$(SAY) '  CC      $@'
 	$(Q)$(CC) $(ALL) $(LDFLAGS) -o $@ $< $(B)/libmailhaul.a $(LIBS)
+
+# For children of ours (see preload/nosync.c); never with sanitizers.
+$(B)/mailhaul-nosync.so: preload/nosync.c
+	@mkdir -p $(@D)
+	$(SAY) '  CC      $@'
+	$(Q)$(CC) $(STD) $(WARN) $(OPT) -fPIC -shared -Wl,-z,relro,-z,now \
+	    -o $@ $<
 
 $(B)/unit/%: $(B)/tests/unit/%.o $(call obj,$(TESTLIB)) $(B)/libmailhaul.a
 	@mkdir -p $(@D)
@@ -126,7 +136,8 @@ check: headers layers all units replays
 .PHONY: $(B)/faults/mailhaul
 $(B)/faults/mailhaul:
 	@$(MAKE) --no-print-directory B=$(B)/faults \
-	    XFLAGS="$(XFLAGS) -DMAILHAUL_FAULTS" $(B)/faults/mailhaul
+	    XFLAGS="$(XFLAGS) -DMAILHAUL_FAULTS" $(B)/faults/mailhaul \
+	    $(B)/faults/mailhaul-nosync.so
 
 programs: all $(B)/faults/mailhaul
 
@@ -166,8 +177,12 @@ bench: all
 
 install: all
 	install -D -m 755 $(B)/mailhaul $(DESTDIR)$(PREFIX)/bin/mailhaul
+	install -D -m 755 $(B)/mailhaul-nosync.so \
+	    $(DESTDIR)$(PREFIX)/lib/mailhaul/mailhaul-nosync.so
 	install -D -m 644 cmd/mailhaul.1 \
 	    $(DESTDIR)$(PREFIX)/share/man/man1/mailhaul.1
+	install -d -m 755 $(DESTDIR)$(PREFIX)/share/mailhaul
+	install -m 644 engine/schema/*.json $(DESTDIR)$(PREFIX)/share/mailhaul
 
 clean:
 	rm -rf $(B)

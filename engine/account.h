@@ -50,6 +50,7 @@ struct account {
 					 * has changed */
 	bool		 user_missing;	/* to be made */
 	bool		 shares;	/* mailboxes of others are wanted */
+	bool		 pop3;		/* UIDLs are known (pop3_give.h) */
 	uint64_t	 strange;	/* messages at the target that are not
 					 * known to be the source's */
 	uint64_t	 compared;	/* so many of them with the source's */
@@ -71,6 +72,8 @@ struct account {
 	uint64_t	 sent;		/* in this run */
 	_Atomic unsigned lifts, lifted;	/* of its quota, begun and ended;
 					 * quota.c */
+	struct refusal	 refusal;	/* of its login, not believed yet */
+	unsigned	 refusals;	/* such, in this run */
 	bool		 failed;	/* no more pairs are begun */
 	struct err	 err;		/* why, if failed */
 	const char	*outcome;	/* at the end */

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/fault.h"
 #include "base/xmalloc.h"
@@ -95,8 +96,7 @@ changes_issue(struct changes *c, const char *kind, const void *key,
 	return i;
 }
 
-/* The id of a set of keywords, made when it is new; 0 for none. */
-static int
+int
 keyword_set(struct db *db, const char *words, int64_t *id, struct err *e)
 {
 	*id = 0;
@@ -205,6 +205,7 @@ put_extra(struct db *db, const struct changes *c, const struct row_extra *x,
 	const void *strict = x->unread ? NULL : x->digests.strict;
 	const void *loose = x->unread ? NULL : x->digests.loose;
 	const void *sha1 = sha1_of(&x->digests);
+	int64_t kw;
 	int rc;
 
 	if ((rc = locate(db, c, BY_STRICT, strict, DIGEST_LEN, x->uid,
@@ -214,11 +215,14 @@ put_extra(struct db *db, const struct changes *c, const struct row_extra *x,
 		rc = locate(db, c, BY_MUNGED, sha1, SHA1_LEN, x->uid, e);
 	if (rc != 0)
 		return rc == 1 ? drop_extra(db, c, x->uid, e) : -1;
+	if (keyword_set(db, x->kw, &kw, e) == -1)
+		return -1;
 	return db_run(db, e, "INSERT OR REPLACE INTO extra (mailbox_id, uid,"
-	    " strict, loose, size, date, sha1, ours) VALUES (?1, ?2, ?3, ?4,"
-	    " ?5, ?6, ?7, ?8)", "iibbiibi", c->mailbox_id, (int64_t)x->uid, strict,
-	    (size_t)DIGEST_LEN, loose, (size_t)DIGEST_LEN, (int64_t)x->size,
-	    x->date, sha1, (size_t)SHA1_LEN, (int64_t)x->ours);
+	    " strict, loose, size, date, sha1, flags, kw, ours) VALUES (?1, ?2,"
+	    " ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)", "iibbiibiii", c->mailbox_id,
+	    (int64_t)x->uid, strict, (size_t)DIGEST_LEN, loose,
+	    (size_t)DIGEST_LEN, (int64_t)x->size, x->date, sha1,
+	    (size_t)SHA1_LEN, (int64_t)x->flags, kw, (int64_t)x->ours);
 }
 
 static int
@@ -273,6 +277,23 @@ drop_intent(struct db *db, int64_t id, struct err *e)
 	return db_run(db, e, "DELETE FROM intent WHERE id = ?1", "i", id);
 }
 
+/* One row for many batches: so the state does not grow with its messages. */
+static int
+add_sent(struct db *db, const struct changes *c, struct err *e)
+{
+	int64_t now = (int64_t)time(NULL);
+
+	if (db_run(db, e, "INSERT INTO pace (pass, slot, sent, sent_bytes)"
+	    " VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET sent = sent +"
+	    " ?3, sent_bytes = sent_bytes + ?4", "iiii", c->pass,
+	    now - now % PACE_SECONDS, (int64_t)c->sent,
+	    (int64_t)c->sent_bytes) == -1)
+		return -1;
+	return db_run(db, e, "UPDATE pass SET sent = sent + ?2, sent_bytes ="
+	    " sent_bytes + ?3 WHERE id = ?1", "iii", c->pass,
+	    (int64_t)c->sent, (int64_t)c->sent_bytes);
+}
+
 static int
 apply_changes(struct db *db, void *arg, struct err *e)
 {
@@ -306,11 +327,7 @@ apply_changes(struct db *db, void *arg, struct err *e)
 	    " max(tgt_uidnext, ?2) WHERE id = ?1", "ii", c->mailbox_id,
 	    (int64_t)c->uidnext) == -1)
 		return -1;
-	if (c->sent != 0 && db_run(db, e, "UPDATE pass SET sent = sent + ?2,"
-	    " sent_bytes = sent_bytes + ?3 WHERE id = ?1", "iii", c->pass,
-	    (int64_t)c->sent, (int64_t)c->sent_bytes) == -1)
-		return -1;
-	return 0;
+	return c->sent != 0 ? add_sent(db, c, e) : 0;
 }
 
 static void

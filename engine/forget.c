@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/fault.h"
 #include "base/xmalloc.h"
+#include "pop3_rows.h"
 
 #define MAX_COPIES	100	/* within one second */
 
@@ -107,6 +108,10 @@ drop(struct db *db, int64_t id, struct err *e)
 	    " FROM mailbox WHERE account_id = ?1)", "i", id) == -1 ||
 	    db_run(db, e, "DELETE FROM extra WHERE mailbox_id IN (SELECT id"
 	    " FROM mailbox WHERE account_id = ?1)", "i", id) == -1 ||
+	    db_run(db, e, "DELETE FROM flagging WHERE mailbox_id IN (SELECT id"
+	    " FROM mailbox WHERE account_id = ?1)", "i", id) == -1 ||
+	    db_run(db, e, "DELETE FROM removal WHERE mailbox_id IN (SELECT id"
+	    " FROM mailbox WHERE account_id = ?1)", "i", id) == -1 ||
 	    db_run(db, e, "DELETE FROM doubt WHERE mailbox_id IN (SELECT id"
 	    " FROM mailbox WHERE account_id = ?1)", "i", id) == -1 ||
 	    db_run(db, e, "DELETE FROM intent_item WHERE intent_id IN (SELECT"
@@ -127,7 +132,7 @@ drop(struct db *db, int64_t id, struct err *e)
 	    db_run(db, e, "DELETE FROM foreign_box WHERE account_id = ?1",
 	    "i", id) == -1 ||
 	    db_run(db, e, "DELETE FROM issue WHERE account_id = ?1", "i",
-	    id) == -1)
+	    id) == -1 || pop3_forget(db, id, e) == -1)
 		return -1;
 	return db_run(db, e, "DELETE FROM account WHERE id = ?1", "i", id);
 }

@@ -15,6 +15,7 @@
 #define QUIET_MS	1000
 #define ODD_MAX		2	/* then it is a cap that has become lower */
 #define RELAPSE_MS	60000	/* so soon it is the same trouble */
+#define AFTER_MS	500	/* a login that was not on its way before */
 
 struct hosts *
 hosts_new(const struct settings *set, host_say_fn *say, void *ctx)
@@ -199,6 +200,7 @@ host_put_on_hold(struct host *h, const char *why, uint64_t now)
 	if (h->held)
 		return;
 	h->held = true;
+	h->holds++;
 	h->hidden = false;
 	/* One that answers and then gives nothing is still the same trouble. */
 	if (again && h->probe_pause * 2 <= PROBE_MAX_MS)
@@ -376,6 +378,7 @@ host_opened(struct berth *b)
 	uv_mutex_lock(&h->all->mutex);
 	b->sessions++;
 	h->open++;
+	h->opened_ms = now;
 	h->odd = 0;
 	++*b->mine;
 	if (cap_worked(&h->cap, h->open, now, raise) == 1)
@@ -525,6 +528,47 @@ host_trouble(struct berth *b, const struct err *e, bool opening)
 		end_second(b);
 	uv_mutex_unlock(&h->all->mutex);
 	return t;
+}
+
+bool
+host_refused(struct host *h, struct refusal *r)
+{
+	uint64_t now = now_ms();
+
+	*r = (struct refusal){ .host = NULL };
+	uv_mutex_lock(&h->all->mutex);
+	if (h->opened_ms != 0)
+		*r = (struct refusal){ .host = h, .ms = now,
+		    .holds = h->holds };
+	/* A hold shortly before is as good a reason as one after it. */
+	if (h->released_ms != 0 && now - h->released_ms < RELAPSE_MS)
+		r->holds--;
+	uv_mutex_unlock(&h->all->mutex);
+	return r->host != NULL;
+}
+
+bool
+host_insists(const struct refusal *r)
+{
+	struct host *h = r->host;
+	bool insists;
+
+	uv_mutex_lock(&h->all->mutex);
+	insists = !h->held && h->holds == r->holds &&
+	    h->opened_ms > r->ms + AFTER_MS;
+	uv_mutex_unlock(&h->all->mutex);
+	return insists;
+}
+
+bool
+host_fell(const struct refusal *r)
+{
+	bool fell;
+
+	uv_mutex_lock(&r->host->all->mutex);
+	fell = r->host->holds != r->holds;
+	uv_mutex_unlock(&r->host->all->mutex);
+	return fell;
 }
 
 bool

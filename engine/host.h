@@ -49,6 +49,13 @@ enum trouble {
 	TROUBLE_TOLD		/* the account's own, and told already */
 };
 
+/* A login that a host refused. */
+struct refusal {
+	struct host	*host;		/* NULL: none */
+	uint64_t	 ms;		/* monotonic */
+	unsigned	 holds;		/* of the host, up to some time before */
+};
+
 /* A line about a host, for people. */
 typedef void host_say_fn(void *ctx, const char *host, const char *text);
 
@@ -92,6 +99,13 @@ void	host_closed(struct berth *);
 bool	host_second(struct berth *);
 /* Opening a session, or something else with a store, has failed. */
 enum trouble host_trouble(struct berth *, const struct err *, bool opening);
+/* The host refused a login although it has let others in: a server that is
+ * being stopped may do so.  false: it has let nobody in, *r is empty. */
+bool	host_refused(struct host *, struct refusal *r);
+/* It has been well since, and has let others in: the refusal was meant. */
+bool	host_insists(const struct refusal *);
+/* It was on hold since, or shortly before: that may be why. */
+bool	host_fell(const struct refusal *);
 /* More lanes are at the host than the hour allows: is this one to leave? */
 bool	host_leaves(struct berth *);
 

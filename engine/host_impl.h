@@ -22,6 +22,7 @@ struct host {
 	unsigned	 seconds;	/* second sessions */
 	unsigned	 leaving;	/* berths that were asked to leave */
 	unsigned	 open;		/* sessions */
+	uint64_t	 opened_ms;	/* when the last one was opened */
 	uint64_t	 closed_ms;	/* when the last one was closed */
 	struct limit	 limit;		/* of this hour */
 	struct pace	 bytes, messages;
@@ -32,6 +33,7 @@ struct host {
 	/* hold */
 	_Atomic bool	 held;
 	bool		 low, probing, given_up;
+	unsigned	 holds;		/* how often */
 	uint64_t	 since, probe_ms, probe_pause, released_ms;
 	bool		 sick;		/* it answers, and does not do */
 	_Atomic uint64_t proofs;

@@ -13,6 +13,7 @@
 #include "account.h"
 #include "batch.h"
 #include "journal.h"
+#include "user.h"
 
 uint64_t
 now_ms(void)
@@ -34,7 +35,9 @@ lane_init(struct lane *l, struct run *run, unsigned number, int cancel_fd,
 	arena_init(&l->listing);
 	if (state_reader(run->state, &l->reader, e) == -1 ||
 	    db_open(&l->scratch, NULL, DB_TEMP, e) == -1 ||
-	    db_script(l->scratch, "CREATE TABLE seen (digest BLOB PRIMARY KEY,"
+	    db_script(l->scratch, "CREATE TABLE gone (key BLOB PRIMARY KEY, uid"
+	    ") WITHOUT ROWID;CREATE TABLE met (key BLOB PRIMARY KEY) WITHOUT"
+	    " ROWID; CREATE TABLE seen (digest BLOB PRIMARY KEY,"
 	    " n INTEGER) WITHOUT ROWID", e) == -1) {
 		lane_release(l);
 		return -1;
@@ -198,7 +201,8 @@ conf_of(struct lane *l, struct uri *uri, const char *password)
 	struct store_conf c = {
 		.uri = uri, .password = password, .warn = store_warned,
 		.warn_ctx = l, .cancel_fd = l->cancel_fd,
-		.look_only = l->run->planning,
+		.look_only = l->run->planning, .made = user_made,
+		.made_ctx = l,
 	};
 
 	if (l->account->trace) {

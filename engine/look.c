@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "account.h"
+#include "batch.h"
 #include "base/fault.h"
 #include "base/spill.h"
 #include "base/xmalloc.h"
@@ -37,9 +38,8 @@ load_known(struct lane *l, struct pair *p, uint32_t from, bool live,
 	return 0;
 }
 
-/* Opens the target mailbox for reading, only UIDs >= from. */
-static int
-open_eyes(struct lane *l, struct pair *p, uint32_t from, bool fresh,
+int
+look_open(struct lane *l, struct pair *p, uint32_t from, bool fresh,
     struct folder_info *f, struct err *e)
 {
 	enum delta delta;
@@ -70,6 +70,8 @@ put_unread(struct changes *c, const struct msg_meta *m)
 	memcpy(x->digests.sha1, m->sha1, SHA1_LEN);
 	x->size = m->size == UNKNOWN64 ? 0 : m->size;
 	x->date = m->date;
+	x->flags = m->flags;
+	x->kw = join_words(&c->arena, m->keywords, m->nkeywords);
 }
 
 /* Posts what was collected, at the end or when it is enough. */
@@ -133,6 +135,9 @@ hash_chunk(struct lane *l, struct pair *p, const struct msg_meta *metas,
 		}
 		x->size = m.size;
 		x->date = metas[i].date;
+		x->flags = metas[i].flags;
+		x->kw = join_words(&c->arena, metas[i].keywords,
+		    metas[i].nkeywords);
 		(*found)++;
 	}
 	if (rc == 0)
@@ -270,7 +275,7 @@ look(struct lane *l, struct pair *p, uint32_t from, bool fresh,
 	k.by_sha1 = k.by_sha1 && measure_gives_sha1(l->measure);
 	rc = spill_next(k.known, &k.known_uid, &rec, &len, e);
 	k.more_known = rc == 1;
-	if (rc == -1 || open_eyes(l, p, from, fresh, &f, e) == -1 ||
+	if (rc == -1 || look_open(l, p, from, fresh, &f, e) == -1 ||
 	    same_mailbox(l, p, &f, e) == -1)
 		goto fail;
 	k.uidvalidity = f.uidvalidity;
@@ -345,7 +350,7 @@ look_closer(struct lane *l, struct pair *p, uint32_t from, struct err *e)
 	if (from == 0)
 		return 0;
 	arena_init(&arena);
-	rc = open_eyes(l, p, from, false, &f, e);
+	rc = look_open(l, p, from, false, &f, e);
 	if (rc == 0)
 		rc = same_mailbox(l, p, &f, e);
 	if (rc == 0)
@@ -376,7 +381,7 @@ look_for_lost(struct lane *l, struct pair *p, uint64_t *lost, struct err *e)
 	arena_init(&arena);
 	if (load_known(l, p, 1, true, &known, e) == -1)
 		return -1;
-	if (open_eyes(l, p, 0, false, &f, e) == -1)
+	if (look_open(l, p, 0, false, &f, e) == -1)
 		goto fail;
 	/* Both ascend: a known UID that the listing passes by is gone. */
 	more = source_next(l->eyes, &arena, &m, e);

@@ -9,10 +9,15 @@
 
 #include "account.h"
 #include "base/fault.h"
+#include "gone.h"
 #include "log.h"
 #include "look.h"
+#include "merge.h"
 #include "name_rows.h"
 #include "parents.h"
+#include "removal.h"
+#include "rollback.h"
+#include "stage.h"
 #include "uids.h"
 #include "walk.h"
 
@@ -105,7 +110,8 @@ pair_check_target(struct walk *w, const struct folder_state *f, uint32_t *from,
 	if (why == NULL)
 		return 0;
 	if (strcmp(l->account->row.stage, "released") == 0)
-		return err_set(e, ERR_MAILBOX, "%s; it is released, so "
+		return err_set(e, row->target.uidvalidity == f->uidvalidity ?
+		    ERR_ACCOUNT : ERR_MAILBOX, "%s; it is released, so "
 		    "nothing is done", why);
 	lane_note(l, "warn", NULL, "%s", why);
 	if (mailbox_void(l->run->state, w->p->id, e) == -1)
@@ -169,7 +175,9 @@ look_first(struct walk *w, struct folder_state *f, bool *changed,
 	uint32_t from;
 	bool all, prompt;
 
-	if (pair_check_target(w, f, &from, changed, e) == -1)
+	if (pair_check_target(w, f, &from, changed, e) == -1 ||
+	    (!*changed && rollback_possible(row, f) &&
+	    rollback_check(w, &from, changed, e) == -1))
 		return -1;
 	if (!fault_mutated("look") && f->messages > 0 && (from == 0 ||
 	    f->uidnext == 0 || f->uidnext > from || row->intents > 0) &&
@@ -185,7 +193,7 @@ look_first(struct walk *w, struct folder_state *f, bool *changed,
 		row->extras = (uint64_t)extras;
 	}
 	if (f->messages < row->rows + row->extras &&
-	    strcmp(l->account->row.stage, "released") != 0 &&
+	    !stage_keeps_deleted(l) &&
 	    !fault_mutated("look") && find_losses(w, changed, e) == -1)
 		return -1;
 	if (row->intents > 0) {
@@ -343,12 +351,15 @@ struct early {
 	enum delta	 delta;
 };
 
-/* Were messages refused that are to be tried again in any case? */
+/* Were messages refused that are to be tried again in any case, or changes of
+ * flags left that are wanted now? */
 static bool
 asks_again(const struct walk *w)
 {
-	return w->l->run->set->retry_refused &&
-	    w->row.counts[OUT_REFUSED] > 0;
+	return (w->l->run->set->retry_refused &&
+	    w->row.counts[OUT_REFUSED] > 0) ||
+	    (token_unmerged(&w->row.token) && merge_wanted(w->l)) ||
+	    (token_gone(&w->row.token) && removal_wanted(w->l));
 }
 
 /* Notes about what rules leave out count all of it, and what was \Deleted need
@@ -357,9 +368,11 @@ static void
 ask_for_new(struct walk *w, bool use_token)
 {
 	bool excluded = w->row.counts[OUT_EXCLUDED] != 0;
+	bool merge = merge_wanted(w->l);
 
 	w->folder->some = use_token && !excluded;
-	w->folder->by_flags = excluded;
+	w->folder->some_flags = merge;
+	w->folder->by_flags = excluded || merge;
 }
 
 /*
@@ -384,7 +397,7 @@ unopened(struct walk *w, struct early *early, struct err *e)
 	if (row->complete && row->intents == 0 &&
 	    row->target.uidvalidity != 0 &&
 	    row->target.uidvalidity == f->uidvalidity &&
-	    row->target.uidnext == f->uidnext &&
+	    row->target.uidnext == f->uidnext && !rollback_possible(row, f) &&
 	    f->messages >= row->rows + row->extras &&
 	    !asks_again(w) && token_unwrap(w->l->run->set, w->l->refusal_rule,
 	    &row->token, &token)) {
@@ -426,6 +439,8 @@ copy_pair(struct walk *w, const struct folder_state *f, bool changed,
 	log_begin(l, w->p, f);
 	if (mailbox_set_target(l->run->state, w->p->id, &seen, false, e) == -1)
 		return -1;
+	if (w->row.flagging && merge_settle(w, f, e) == -1)
+		return -1;
 	buf_init(&token, 1 << 20);
 	use_token = w->row.complete && !changed &&
 	    !asks_again(w) &&
@@ -444,10 +459,13 @@ copy_pair(struct walk *w, const struct folder_state *f, bool changed,
 			rc = pair_changed(w->p, w->folder, e) ? 1 : -1;
 		else if (delta == DELTA_UNCHANGED)
 			break;
-		else {
-			w->some = delta == DELTA_SOME;
+		else if ((w->some = delta == DELTA_SOME) &&
+		    (rc = gone_begin(w, e)) == 0) {
+			use_token = false;	/* all of it, then */
+			tries--;
+			continue;
+		} else if (rc != -1)
 			rc = walk_once(w, &now, e);
-		}
 		if (rc != 1 || tries == WALKS)
 			break;
 		lane_note(l, "warn", "changed", "the source mailbox was "
@@ -466,6 +484,8 @@ copy_pair(struct walk *w, const struct folder_state *f, bool changed,
 	if (delta == DELTA_UNCHANGED)
 		return unchanged(w, e);
 	work_uids(l, &done);
+	if (merge_run(w, &now, e) == -1)
+		return -1;
 	if (uids_end(w, &done, e) == -1)
 		return -1;
 	return walk_end(w, e);
@@ -496,6 +516,7 @@ pair_run(struct lane *l, struct pair *p, struct err *e)
 	if (rc == 1)
 		end = PAIR_ENDED;
 	else if (rc == 0 && open_target_mailbox(&w, &f, e) == 0) {
+		p->opened = true;
 		rc = look_first(&w, &f, &changed, e);
 		if (rc == 0)
 			end = PAIR_WAIT;
@@ -515,7 +536,8 @@ pair_run(struct lane *l, struct pair *p, struct err *e)
 			e->scope = ERR_MAILBOX;
 	}
 	if (w.folder != NULL)
-		w.folder->some = w.folder->by_flags = false;
+		w.folder->some = w.folder->some_flags =
+		    w.folder->by_flags = false;
 	walk_release(&w);
 	return end;
 }

@@ -75,7 +75,7 @@ uri_says(const struct people *p, size_t row, char out[256])
 	    -1)
 		return false;
 	u = s.uri[SIDE_TARGET];
-	if (u->host != NULL && config_uri_get(u, "shared") == NULL)
+	if (config_uri_get(u, "shared") == NULL)
 		user = config_uri_user(u);
 	account_stores_release(&s);
 	fits = user != NULL && user[0] != '\0' && strlen(user) < 256;

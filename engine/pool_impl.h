@@ -38,6 +38,7 @@ struct task {
 		TASK_PAIRS,
 		TASK_SHARE,	/* all have ended: mailboxes of others */
 		TASK_GIVE_UP,	/* end it unmarked: its host is away */
+		TASK_FAIL,	/* end it: its login was refused in earnest */
 		TASK_OVER	/* what is left does not end in time */
 	} kind;
 	struct account	*account;

@@ -127,8 +127,7 @@ owner(struct lane *l, struct arena *arena)
 	/* Of shared mailboxes the login has made itself the owner. */
 	if (a->shared)
 		return a->tgt_uri->user;
-	if (a->tgt_uri->host != NULL)
-		user = config_uri_user(a->tgt_uri);
+	user = config_uri_user(a->tgt_uri);
 	s = user != NULL ? arena_strdup(arena, user) : a->target_user;
 	free(user);
 	return s;

@@ -34,7 +34,7 @@ intent_id_next(void)
 
 /* Passes. */
 
-struct pass_arg { const char *what; int exit_code; int64_t id; };
+struct pass_arg { const char *what, *settings; int exit_code; int64_t id; };
 
 static int
 apply_pass_begin(struct db *db, void *arg, struct err *e)
@@ -42,9 +42,9 @@ apply_pass_begin(struct db *db, void *arg, struct err *e)
 	struct pass_arg *p = arg;
 	int64_t last;
 
-	if (db_run(db, e, "INSERT INTO pass (started, version, what) VALUES"
-	    " (?1, ?2, ?3)", "iss", (int64_t)time(NULL), VERSION,
-	    p->what) == -1)
+	if (db_run(db, e, "INSERT INTO pass (started, version, what,"
+	    " settings) VALUES (?1, ?2, ?3, ?4)", "isss", (int64_t)time(NULL),
+	    VERSION, p->what, p->settings) == -1)
 		return -1;
 	p->id = db_last_id(db);
 	if (db_number(db, e, &last, 0, "SELECT max(id) FROM intent", "") == -1)
@@ -55,9 +55,10 @@ apply_pass_begin(struct db *db, void *arg, struct err *e)
 }
 
 int
-pass_begin(struct state *s, const char *what, struct err *e)
+pass_begin(struct state *s, const char *what, const char *settings,
+    struct err *e)
 {
-	struct pass_arg p = { .what = what };
+	struct pass_arg p = { .what = what, .settings = settings };
 
 	if (state_call(s, apply_pass_begin, &p, e) == -1)
 		return -1;
@@ -304,9 +305,11 @@ mailbox_load(struct db *db, int64_t id, struct row_mailbox *m, struct err *e)
 		"SELECT EXISTS (SELECT 1 FROM doubt WHERE mailbox_id = ?1)",
 		"SELECT EXISTS (SELECT 1 FROM message WHERE mailbox_id = ?1 AND"
 		" tgt_uid = 0 AND outcome = 1)",
+		"SELECT EXISTS (SELECT 1 FROM flagging WHERE mailbox_id ="
+		" ?1)",
 	};
 	sqlite3_stmt *st;
-	int64_t n[6];
+	int64_t n[7];
 	int rc;
 
 	memset(m, 0, sizeof *m);
@@ -343,7 +346,7 @@ mailbox_load(struct db *db, int64_t id, struct row_mailbox *m, struct err *e)
 	if (rc != 1)
 		return rc == -1 ? -1 : err_set(e, ERR_RUN, "state: mailbox "
 		    "%" PRId64 " is gone", id);
-	for (size_t i = 0; i < 6; i++)
+	for (size_t i = 0; i < 7; i++)
 		if (db_number(db, e, &n[i], 0, counts[i], "i", id) == -1)
 			return -1;
 	m->rows = (uint64_t)n[0];
@@ -352,6 +355,7 @@ mailbox_load(struct db *db, int64_t id, struct row_mailbox *m, struct err *e)
 	m->any_row = n[3] != 0;
 	m->doubts = n[4] != 0;
 	m->unlocated = n[5] != 0;
+	m->flagging = n[6] != 0;
 	return 0;
 }
 
@@ -417,13 +421,16 @@ apply_end_rows(struct db *db, void *arg, struct err *e)
 	return db_run(db, e, "UPDATE mailbox SET source = ?2, copied = ?3,"
 	    " present = ?4, excluded = ?5, refused = ?6, failed = ?7, vanished"
 	    " = ?8, stripped = ?9, bytes = ?10, crlf_bytes = ?11,"
-	    " src_uidvalidity = ?12, src_object = ?13 WHERE id = ?1",
-	    "iiiiiiiiiiiis", m->id, (int64_t)m->source,
+	    " src_uidvalidity = ?12, src_object = ?13, src_uidnext = ?14,"
+	    " src_modseq = ?15, src_messages = ?16 WHERE id = ?1",
+	    "iiiiiiiiiiiisiii", m->id, (int64_t)m->source,
 	    (int64_t)m->counts[OUT_COPIED], (int64_t)m->counts[OUT_PRESENT],
 	    (int64_t)m->counts[OUT_EXCLUDED], (int64_t)m->counts[OUT_REFUSED],
 	    (int64_t)m->counts[OUT_FAILED], (int64_t)m->counts[OUT_VANISHED],
 	    (int64_t)m->stripped, (int64_t)m->bytes, (int64_t)m->crlf_bytes,
-	    (int64_t)m->src_uidvalidity, m->src_object);
+	    (int64_t)m->src_uidvalidity, m->src_object,
+	    (int64_t)m->src_uidnext, (int64_t)m->src_modseq,
+	    (int64_t)m->src_messages);
 }
 
 static int
@@ -492,7 +499,8 @@ message_find(struct db *db, int64_t mailbox_id, const void *key,
 	int rc;
 
 	st = db_query(db, e, "SELECT outcome, size, date, tgt_uid, strict,"
-	    " loose, rule, crlf_size, oddities, pass, changes FROM message WHERE"
+	    " loose, rule, crlf_size, oddities, pass, src_flags, words, changes"
+	    " FROM message LEFT JOIN keyword_set ON keyword_set.id = src_kw WHERE"
 	    " mailbox_id = ?1 AND key = ?2", "ib", mailbox_id, key, key_len);
 	if (st == NULL)
 		return -1;
@@ -515,7 +523,9 @@ message_find(struct db *db, int64_t mailbox_id, const void *key,
 		m->crlf_size = (uint64_t)sqlite3_column_int64(st, 7);
 		m->oddities = (unsigned)sqlite3_column_int(st, 8);
 		m->pass = sqlite3_column_int64(st, 9);
-		m->changes = (unsigned)sqlite3_column_int64(st, 10);
+		m->src_flags = (unsigned)sqlite3_column_int(st, 10);
+		m->src_kw = arena_strdup(a, db_text(st, 11));
+		m->changes = (unsigned)sqlite3_column_int64(st, 12);
 	}
 	db_done(st);
 	return rc;
@@ -529,6 +539,10 @@ apply_void(struct db *db, void *arg, struct err *e)
 	if (db_run(db, e, "UPDATE message SET outcome = 0, tgt_uid = 0 WHERE"
 	    " mailbox_id = ?1 AND outcome IN (1, 2)", "i", *id) == -1 ||
 	    db_run(db, e, "DELETE FROM extra WHERE mailbox_id = ?1", "i",
+	    *id) == -1 ||
+	    db_run(db, e, "DELETE FROM flagging WHERE mailbox_id = ?1", "i",
+	    *id) == -1 ||
+	    db_run(db, e, "DELETE FROM removal WHERE mailbox_id = ?1", "i",
 	    *id) == -1 ||
 	    db_run(db, e, "UPDATE access SET given = NULL WHERE mailbox_id ="
 	    " ?1", "i", *id) == -1)
@@ -607,7 +621,10 @@ apply_messages_void(struct db *db, void *arg, struct err *e)
 		    (int64_t)v->uids[i]) == -1)
 			return -1;
 		v->lost += (uint64_t)db_changes(db);
-		if (db_run(db, e, "DELETE FROM extra WHERE mailbox_id = ?1 AND"
+		if (db_run(db, e, "DELETE FROM flagging WHERE mailbox_id = ?1"
+		    " AND uid = ?2", "ii", v->mailbox_id,
+		    (int64_t)v->uids[i]) == -1 ||
+		    db_run(db, e, "DELETE FROM extra WHERE mailbox_id = ?1 AND"
 		    " uid = ?2", "ii", v->mailbox_id,
 		    (int64_t)v->uids[i]) == -1)
 			return -1;
@@ -673,9 +690,20 @@ apply_rekey(struct db *db, void *arg, struct err *e)
 {
 	int64_t id = *(int64_t *)arg;
 
-	if (db_run(db, e, "INSERT OR REPLACE INTO extra (mailbox_id, uid,"
-	    " strict, loose, sha1, size, date) SELECT mailbox_id, tgt_uid,"
-	    " strict, loose, sha1, crlf_size, date FROM message WHERE mailbox_id = ?1 AND"
+	/* A change of flags that was begun counts as done. */
+	if (db_run(db, e, "UPDATE message SET src_flags = f.src_flags, src_kw"
+	    " = f.src_kw, tgt_flags = f.tgt_flags, tgt_kw = f.tgt_kw FROM"
+	    " flagging AS f WHERE f.mailbox_id = ?1 AND message.mailbox_id ="
+	    " ?1 AND message.key = f.key", "i", id) == -1 ||
+	    db_run(db, e, "DELETE FROM flagging WHERE mailbox_id = ?1", "i",
+	    id) == -1 ||
+	    db_run(db, e, "DELETE FROM removal WHERE mailbox_id = ?1", "i",
+	    id) == -1 ||
+	    db_run(db, e, "INSERT OR REPLACE INTO extra (mailbox_id, uid,"
+	    " strict, loose, sha1, size, date, flags, kw, src_flags, src_kw)"
+	    " SELECT mailbox_id, tgt_uid, strict, loose, sha1, crlf_size,"
+	    " date, tgt_flags, tgt_kw, src_flags, src_kw FROM message WHERE"
+	    " mailbox_id = ?1 AND"
 	    " tgt_uid > 0 AND outcome IN (1, 2) AND strict IS NOT NULL", "i",
 	    id) == -1 ||
 	    db_run(db, e, "DELETE FROM message WHERE mailbox_id = ?1 AND"
@@ -776,6 +804,40 @@ extra_find(struct db *db, int64_t mailbox_id, const struct digests *d,
 		return -1;
 	*intended = n != 0;
 	return 1;
+}
+
+int
+extra_flags(struct db *db, int64_t mailbox_id, uint32_t uid, const void *key,
+    size_t key_len, bool intended, struct arena *a, struct extra_flags *x,
+    struct err *e)
+{
+	sqlite3_stmt *st;
+	int rc;
+
+	memset(x, 0, sizeof *x);
+	/* What we sent is what it was stored with. */
+	if (intended)
+		st = db_query(db, e, "SELECT 1, flags, kw, flags, kw FROM"
+		    " intent JOIN intent_item ON intent_id = intent.id WHERE"
+		    " mailbox_id = ?1 AND key = ?2 ORDER BY intent.id DESC"
+		    " LIMIT 1", "ib", mailbox_id, key, key_len);
+	else
+		st = db_query(db, e, "SELECT src_flags IS NOT NULL, src_flags,"
+		    " s.words, flags, t.words FROM extra LEFT JOIN keyword_set"
+		    " AS s ON s.id = src_kw LEFT JOIN keyword_set AS t ON t.id"
+		    " = kw WHERE mailbox_id = ?1 AND uid = ?2", "ii",
+		    mailbox_id, (int64_t)uid);
+	if (st == NULL)
+		return -1;
+	if ((rc = db_step(db, st, e)) == 1) {
+		x->src = sqlite3_column_int(st, 0) != 0;
+		x->src_flags = (unsigned)sqlite3_column_int(st, 1);
+		x->src_kw = arena_strdup(a, db_text(st, 2));
+		x->tgt_flags = (unsigned)sqlite3_column_int(st, 3);
+		x->tgt_kw = arena_strdup(a, db_text(st, 4));
+	}
+	db_done(st);
+	return rc;
 }
 
 int

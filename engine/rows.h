@@ -28,6 +28,11 @@ enum outcome {
 
 const char *outcome_name(enum outcome);
 
+/* Beside CHANGE_* of target.h, in row_message.changes. */
+enum {
+	ROW_TOUCHED	= 1 << 16	/* its flags are not only what we gave */
+};
+
 struct row_message {
 	struct row_message *next;
 	const void	*key;
@@ -54,6 +59,8 @@ struct row_extra {
 	struct digests	 digests;
 	uint64_t	 size;
 	int64_t		 date;
+	unsigned	 flags;		/* that it has there */
+	const char	*kw;
 };
 
 struct row_taken {
@@ -127,8 +134,17 @@ struct row_issue *changes_issue(struct changes *, const char *kind,
 /* Hands it to the writer, who frees it. */
 uint64_t	 changes_post(struct state *, struct changes **);
 
-/* Passes. */
-int	 pass_begin(struct state *, const char *what, struct err *);
+/* The id of a set of keywords, made when it is new; 0 for none.  For who works
+ * on the writer's connection. */
+int	 keyword_set(struct db *, const char *words, int64_t *id,
+	    struct err *);
+
+/* What is sent is remembered by stretches of so many seconds. */
+#define PACE_SECONDS	10
+
+/* Passes.  settings: config_brief(), or "". */
+int	 pass_begin(struct state *, const char *what, const char *settings,
+	    struct err *);
 int	 pass_end(struct state *, int exit_code, struct err *);
 /* A number no intent has; never repeats. */
 int64_t	 intent_id_next(void);
@@ -166,6 +182,7 @@ struct row_mailbox {
 	bool		 any_row;
 	bool		 doubts;	/* some message was in doubt */
 	bool		 unlocated;	/* copied, target UID not told */
+	bool		 flagging;	/* changes of flags were begun */
 	struct buf	 token;		/* release it */
 };
 
@@ -199,6 +216,8 @@ struct mailbox_end {
 	size_t		 token_len;
 	uint32_t	 src_uidvalidity;
 	const char	*src_object;
+	uint32_t	 src_uidnext;	/* as it was opened */
+	uint64_t	 src_modseq, src_messages;
 	bool		 set_target;
 	struct row_target target;
 	struct log	*log;		/* set by mailbox_put_end() */
@@ -207,7 +226,7 @@ int	 mailbox_put_end(struct state *, const struct mailbox_end *,
 	    struct err *);
 
 /* Messages. */
-/* 1: found; strings and key are not filled in. */
+/* 1: found; of the strings only rule and src_kw are filled in, and no key. */
 int	 message_find(struct db *, int64_t mailbox_id, const void *key,
 	    size_t key_len, struct row_message *, struct digests *,
 	    struct arena *, struct err *);
@@ -245,6 +264,16 @@ int	 mailbox_known_uids(struct db *, int64_t mailbox_id, uint32_t from,
 int	 extra_find(struct db *, int64_t mailbox_id, const struct digests *,
 	    bool loose, const struct row_taken *skip, uint32_t *uid,
 	    bool *intended, struct err *);
+/* With which flags the message in hand came to the target as that extra, as far
+ * as is known: src_* of the source's message then (src: known), tgt_* there. */
+struct extra_flags {
+	bool		 src;
+	unsigned	 src_flags, tgt_flags;
+	const char	*src_kw, *tgt_kw;	/* in the arena */
+};
+int	 extra_flags(struct db *, int64_t mailbox_id, uint32_t uid,
+	    const void *key, size_t key_len, bool intended, struct arena *,
+	    struct extra_flags *, struct err *);
 /* 1: the untaken extra of that UID equals the digests, strictly or loosely. */
 int	 extra_equals(struct db *, int64_t mailbox_id, uint32_t uid,
 	    const struct digests *, struct err *);

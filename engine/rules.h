@@ -66,6 +66,7 @@ void	rules_set_newer(struct rules *, int64_t epoch, const char *text);
 void	rules_set_older(struct rules *, int64_t epoch, const char *text);
 void	rules_set_max_size(struct rules *, uint64_t bytes, const char *text);
 void	rules_set_skip_deleted(struct rules *, bool skip);
+bool	rules_skip_deleted(const struct rules *);
 /* Those with the keyword $Hidden. */
 void	rules_set_skip_hidden(struct rules *, bool skip);
 

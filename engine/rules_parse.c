@@ -330,6 +330,12 @@ rules_set_skip_deleted(struct rules *r, bool skip)
 	r->skip_deleted = skip;
 }
 
+bool
+rules_skip_deleted(const struct rules *r)
+{
+	return r->skip_deleted;
+}
+
 void
 rules_set_skip_hidden(struct rules *r, bool skip)
 {

@@ -186,6 +186,20 @@ to_help(struct pool *pool, uint64_t now, bool idle, uint64_t *due,
 	return best;
 }
 
+/* A refused login that waits to be believed, and now is. */
+static struct account *
+to_fail(struct pool *pool, uint64_t now)
+{
+	for (size_t i = 0; i < pool->n; i++) {
+		struct account *a = pool->accounts[i];
+
+		if (a->phase == ACC_NEW && a->refusal.host != NULL &&
+		    a->due_ms <= now && host_insists(&a->refusal))
+			return a;
+	}
+	return NULL;
+}
+
 static struct account *
 to_give_up(struct pool *pool)
 {
@@ -256,6 +270,12 @@ schedule(struct pool *pool, struct lane *l)
 		return t;
 	if ((t.account = to_give_up(pool)) != NULL) {
 		t.kind = TASK_GIVE_UP;
+		t.account->phase = ACC_FINISHING;
+		take(&t, l);
+		return t;
+	}
+	if ((t.account = to_fail(pool, now)) != NULL) {
+		t.kind = TASK_FAIL;
 		t.account->phase = ACC_FINISHING;
 		take(&t, l);
 		return t;

@@ -7,6 +7,7 @@
 
 #include "config.h"
 #include "host_limits.h"
+#include "message.h"
 
 struct settings {
 	unsigned	 lanes;			/* threads, at least 1 */
@@ -27,6 +28,13 @@ struct settings {
 	bool		 repair, retry_refused, remove_doubles;
 	bool		 create_users, merge_existing, empty_ok;
 	bool		 refuse_collisions, apply_renames;
+	bool		 no_flag_sync;	/* flags stay as they were copied */
+	bool		 full;		/* released accounts as others */
+	bool		 restore_deleted; /* what their users deleted too */
+	enum delete	 delete;	/* what the source deleted */
+	uint64_t	 delete_limit;	/* a number, or LIMIT_PERCENT of it;
+					 * UNKNOWN64: 10 %, or 20 */
+	bool		 delete_mailboxes; /* that the source has no more */
 	bool		 count_bytes;		/* plan: read everything */
 	bool		 acl;			/* give access rights */
 	bool		 only_metadata;		/* no messages */

@@ -15,6 +15,8 @@
 #include "rights.h"
 
 #define CAP_PAUSE_MS	500	/* a session was too much */
+#define DOUBT_MS	2000	/* before a refused login is believed */
+#define DOUBTS		2	/* of an account */
 
 /* Under the mutex. */
 static void
@@ -78,6 +80,22 @@ log_pause(const struct pool *pool, const struct account *a,
 }
 
 /*
+ * A server that is being stopped may call a right password wrong.  So where
+ * others have logged in, a refusal is believed only when they still can some
+ * time later; else it is asked again.  Under the mutex.
+ */
+static bool
+is_doubtful(struct account *a, enum side side, const struct err *e)
+{
+	if (e->cause != CAUSE_AUTH || a->refusals >= DOUBTS ||
+	    !host_refused(a->host[side], &a->refusal))
+		return false;
+	a->refusals++;
+	a->due_ms = now_ms() + DOUBT_MS;
+	return true;
+}
+
+/*
  * An error that reaches beyond a mailbox.  True: the account may go on after
  * a pause; false: it has failed.  Under the mutex.
  */
@@ -89,6 +107,10 @@ may_retry(struct pool *pool, struct account *a, const struct err *e)
 	if (e->scope == ERR_RUN && e->cause != CAUSE_CANCELLED) {
 		fail_run(pool, e);
 		return false;
+	}
+	if (is_doubtful(a, e->at_target ? SIDE_TARGET : SIDE_SOURCE, e)) {
+		log_pause(pool, a, NULL, a->due_ms, e->text);
+		return true;
 	}
 	if (!e->retry || e->cause == CAUSE_QUOTA || e->cause == CAUSE_AUTH)
 		return false;
@@ -388,6 +410,9 @@ log_in_and_prepare(struct pool *pool, struct lane *l, struct account *a,
 	int rc;
 
 	uv_mutex_lock(&pool->mutex);
+	if (a->refusal.host != NULL && host_fell(&a->refusal))
+		login_forgive(pool->logins, a);
+	a->refusal.host = NULL;
 	barred = login_barred(pool->logins, a);
 	uv_mutex_unlock(&pool->mutex);
 	if (!barred)
@@ -447,10 +472,11 @@ prepare(struct pool *pool, struct lane *l, struct account *a)
 		go_back(l, a);
 	else
 		again = a->outcome == NULL && !lane_stopping(l) &&
-		    may_retry(pool, a, &e);
+		    l->trouble != TROUBLE_TOLD && may_retry(pool, a, &e);
 	if (again) {
 		a->phase = ACC_NEW;
 		a->lanes = 0;
+		a->err = e;
 	} else {
 		a->failed = true;
 		a->err = e;
@@ -478,6 +504,15 @@ give_up(struct pool *pool, struct lane *l, struct account *a)
 		}
 	a->failed = true;
 	put_end(pool, l, a, "stopped");
+}
+
+/* Its login was refused, and others were let in since. */
+static void
+fail(struct pool *pool, struct lane *l, struct account *a)
+{
+	l->account = a;
+	a->failed = true;
+	put_end(pool, l, a, "failed");
 }
 
 /* All accounts are at the target: what it takes others for. */
@@ -524,6 +559,9 @@ task_run(struct pool *pool, struct lane *l, const struct task *t)
 		break;
 	case TASK_GIVE_UP:
 		give_up(pool, l, t->account);
+		break;
+	case TASK_FAIL:
+		fail(pool, l, t->account);
 		break;
 	case TASK_SHARE:
 		share(pool, l, t->account);

@@ -7,6 +7,7 @@
 #include "base/fault.h"
 #include "base/xmalloc.h"
 #include "look.h"
+#include "same.h"
 #include "undo_impl.h"
 
 static void
@@ -130,37 +131,12 @@ same_flags(const struct stored *s, const struct msg_meta *m, bool marked)
 
 	if (marked)
 		now = (now & ~(unsigned)MSG_DELETED) | (mine & MSG_DELETED);
-	if (mine != now)
+	if (s->touched || mine != now)
 		return false;
 	for (size_t i = 0; i < m->nkeywords; i++)
 		if (!has_word(s->kw, m->keywords[i]))
 			return false;
 	return s->subset ? true : m->nkeywords == count_words(s->kw);
-}
-
-/* 1: the message is the one that was stored, by its bytes. */
-static int
-same_bytes(struct lane *l, const struct stored *s, const struct msg_meta *m,
-    struct err *e)
-{
-	struct content *content = NULL;
-	struct measured md;
-	int rc;
-
-	if (source_want(l->eyes, &m, 1, e) == -1)
-		return -1;
-	rc = source_content(l->eyes, m, &content, e);
-	if (rc == 1)
-		rc = measure_content(l->measure, content, NULL, &md, e) == 0 ?
-		    1 : -1;
-	content_close(&content);
-	if (rc == -1) {
-		e->at_target = true;
-		return e->scope == ERR_MESSAGE ? 0 : -1;
-	}
-	return rc == 1 && (memcmp(md.digests.strict, s->digests.strict,
-	    DIGEST_LEN) == 0 || memcmp(md.digests.loose, s->digests.loose,
-	    DIGEST_LEN) == 0);
 }
 
 /* 1: we stored it and nobody has changed it. */
@@ -180,7 +156,7 @@ unchanged(struct lane *l, const struct stored *s, const struct msg_meta *m,
 			return 1;
 	} else if (s->size != UNKNOWN64 && s->date != NO_DATE)
 		return 1;
-	return same_bytes(l, s, m, e);
+	return same_bytes(l, &s->digests, m, e);
 }
 
 /* One more to take back. */
@@ -407,7 +383,7 @@ take_back_mailbox(struct undo *u, struct box *b, struct folder_info *f,
 {
 	const struct going g = { b->told.tgt_name, b->pair.id,
 	    b->f.uidvalidity, f->special_use,
-	    u->hides || !has_parent(u, f) };
+	    u->hides || !has_parent(u, f), UNDO_BOX };
 	struct lane *l = u->l;
 	int rc;
 
@@ -537,7 +513,8 @@ undo_parent(struct undo *u, struct box *b, undo_tell_fn *tell, void *ctx,
 {
 	struct folder_info *f = find_folder(u, b->told.tgt_name);
 	struct lane *l = u->l;
-	struct going g = { b->told.tgt_name, b->pair.id, 0, 0, false };
+	struct going g = { b->told.tgt_name, b->pair.id, 0, 0, false,
+	    UNDO_BOX };
 	int rc = f == NULL && u->apply ? is_hidden(u, b->told.tgt_name, e) :
 	    f == NULL;
 
@@ -663,7 +640,7 @@ open_account(struct undo *u, struct err *e)
 		    "single messages (no UIDPLUS): nothing can be undone");
 	if (target_account_ensure(l->tgt, false, e) == -1)
 		return err_ctx(e, "target");
-	if (u->apply && undo_asides(l, &u->arena, &u->asides, e) == -1)
+	if (u->apply && undo_asides(l, UNDO_BOX, &u->arena, &u->asides, e) == -1)
 		return -1;
 	if (lane_open_eyes(l, false, e) == -1 || source_list(l->eyes,
 	    &u->arena, &u->folders, &u->nfolders, e) == -1)

@@ -99,6 +99,23 @@ check_renames(struct db *db, const struct account *a, struct err *e)
 	    " was cut off: a copy with --apply-renames has to end it first");
 }
 
+/* Which flags and messages are ours is not known while they are being changed
+ * or removed. */
+static int
+check_flags(struct db *db, const struct account *a, struct err *e)
+{
+	int64_t n;
+
+	if (db_number(db, e, &n, 0, "SELECT EXISTS (SELECT 1 FROM flagging JOIN"
+	    " mailbox ON mailbox.id = mailbox_id WHERE account_id = ?1) OR"
+	    " EXISTS (SELECT 1 FROM removal JOIN mailbox ON mailbox.id ="
+	    " mailbox_id WHERE account_id = ?1 AND removal.state = 1)", "i",
+	    a->row.id) == -1)
+		return -1;
+	return n == 0 ? 0 : err_set(e, ERR_ACCOUNT, "a change of flags, or a "
+	    "removal, was cut off: a copy has to end it first");
+}
+
 /* The row; user and target for the caller to free.  1, 0: there is none. */
 static int
 load(struct db *db, struct account *a, char **user, char **target,
@@ -140,6 +157,8 @@ undo_check(struct db *db, struct account *a, struct err *e)
 		rc = check_place(a, user, target, now, e);
 		if (rc == 0)
 			rc = check_renames(db, a, e);
+		if (rc == 0)
+			rc = check_flags(db, a, e);
 		if (rc == 0)
 			rc = check_shared(db, a, now, e);
 		free(now);

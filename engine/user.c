@@ -81,3 +81,20 @@ user_ensure(struct lane *l, struct err *e)
 	lane_close_target(l);
 	return lane_open_target(l, e);
 }
+
+int
+user_made(void *ctx, const char *user, bool *made_r, struct err *e)
+{
+	struct lane *l = ctx;
+	int64_t n;
+
+	/* By the list's name for him, or by that in the URI. */
+	if (db_number(l->reader, e, &n, 0, "SELECT 1 FROM op JOIN account ON"
+	    " account.id = account_id WHERE kind = 'user' AND (lower(op.name)"
+	    " = lower(?1) OR lower(target) = 'cyrus:' || lower(?1) OR"
+	    " substr(lower(target), 1, length(?1) + 7) = 'cyrus:' ||"
+	    " lower(?1) || '?') LIMIT 1", "s", user) == -1)
+		return -1;
+	*made_r = n != 0;
+	return 0;
+}

@@ -7,10 +7,15 @@
 
 #include "account.h"
 #include "base/fault.h"
+#include "merge.h"
+#include "removal.h"
 
 /* So much is listed before contents are read, and asked for at once. */
 #define CHUNK	256		/* messages */
 #define CHUNK_BYTES ((uint64_t)8 << 20)
+/* Before a token: token_unmerged(), token_gone(). */
+#define UNMERGED "!"
+#define GONE	"-"
 #define MAX_DOUBTS 3		/* sends of a message without an answer */
 
 static void
@@ -43,11 +48,12 @@ count(struct walk *w, enum outcome o, const struct msg_meta *m,
 }
 
 static void
-exclude(struct walk *w, const char *rule, const struct msg_meta *m)
+exclude(struct walk *w, const char *rule)
 {
 	size_t i;
 
-	count(w, OUT_EXCLUDED, m, 0);
+	/* The bytes that are counted are those to be moved. */
+	w->tally.counts[OUT_EXCLUDED]++;
 	for (i = 0; i < MAX_RULES - 1; i++)
 		if (w->excluded[i].rule == NULL ||
 		    strcmp(w->excluded[i].rule, rule) == 0)
@@ -109,6 +115,8 @@ known_row(struct walk *w, const struct msg_meta *m, const void *key,
 	*other = w->failed = false;
 	if (!w->row.any_row)
 		return 0;
+	if (removal_met(w, key, key_len, e) == -1)
+		return -1;
 	rc = message_find(w->l->reader, w->p->id, key, key_len, &r, &d,
 	    &w->arena, e);
 	if (rc == 1 && md != NULL && r.outcome == OUT_FAILED &&
@@ -132,12 +140,48 @@ known_row(struct walk *w, const struct msg_meta *m, const void *key,
 		w->refused = true;	/* what refused it has changed */
 		return 0;
 	}
-	if (!w->adopting) {
-		count(w, r.outcome, m, r.crlf_size);
-		if (r.oddities & ODD_STRIPPED)
-			w->tally.stripped++;
+	if (w->adopting)
+		return 1;
+	count(w, r.outcome, m, r.crlf_size);
+	if (r.oddities & ODD_STRIPPED)
+		w->tally.stripped++;
+	if (r.outcome != OUT_COPIED && r.outcome != OUT_PRESENT)
+		return 1;
+	w->rows_met++;
+	return merge_met(w, m, key, key_len, &r, e) == -1 ? -1 : 1;
+}
+
+/* A message that the books have counted: its flags may have changed. */
+static int
+known_again(struct walk *w, const struct msg_meta *m, struct err *e)
+{
+	size_t key_len = m->key != NULL ? strlen(m->key) : 0;
+	struct row_message r;
+	struct digests d;
+	int rc;
+
+	if (w->adopting)
+		return 0;
+	rc = message_find(w->l->reader, w->p->id, m->key, key_len, &r, &d,
+	    &w->arena, e);
+	if (rc == -1)
+		return -1;
+	if (rc == 0 || r.size != m->size || r.date != m->date) {
+		w->later = true;	/* all are listed in the next pass */
+		return 0;
 	}
-	return 1;
+	if (r.outcome != OUT_COPIED && r.outcome != OUT_PRESENT)
+		return 0;
+	return merge_met(w, m, m->key, key_len, &r, e);
+}
+
+size_t
+digest_key(const struct digests *d, int64_t ordinal, char key[64])
+{
+	key[0] = 'd';
+	memcpy(key + 1, d->strict, DIGEST_LEN);
+	return 1 + DIGEST_LEN + (size_t)snprintf(key + 1 + DIGEST_LEN,
+	    64 - 1 - DIGEST_LEN, "%" PRId64, ordinal);
 }
 
 int
@@ -150,10 +194,7 @@ walk_digest_key(struct walk *w, const struct digests *d, char key[64],
 	    " VALUES (?1, 1) ON CONFLICT (digest) DO UPDATE SET n = n + 1"
 	    " RETURNING n", "b", d->strict, (size_t)DIGEST_LEN) == -1)
 		return -1;
-	key[0] = 'd';
-	memcpy(key + 1, d->strict, DIGEST_LEN);
-	*key_len = 1 + DIGEST_LEN + (size_t)snprintf(key + 1 + DIGEST_LEN,
-	    64 - 1 - DIGEST_LEN, "%" PRId64, n - 1);
+	*key_len = digest_key(d, n - 1, key);
 	return 0;
 }
 
@@ -164,11 +205,12 @@ take_extra(struct walk *w, const struct msg_meta *m, const void *key,
 {
 	struct changes *c = walk_changes(w);
 	bool intended, altered = false;
+	struct extra_flags had;
 	struct row_message *r;
 	struct digests *d;
 	enum outcome o;
 	uint32_t uid;
-	int rc;
+	int rc, known;
 
 	/* Takes that are on their way must be seen. */
 	if (state_wait(w->l->run->state, w->flushed, e) == -1)
@@ -183,6 +225,10 @@ take_extra(struct walk *w, const struct msg_meta *m, const void *key,
 	if (rc != 1)
 		return rc;
 	o = intended ? OUT_COPIED : OUT_PRESENT;
+	known = extra_flags(w->l->reader, w->p->id, uid, key, key_len,
+	    intended, &c->arena, &had, e);
+	if (known == -1)
+		return -1;
 	changes_take(c, uid);
 	r = changes_message(c);
 	d = arena_alloc(&c->arena, sizeof *d);
@@ -195,13 +241,14 @@ take_extra(struct walk *w, const struct msg_meta *m, const void *key,
 	r->crlf_size = md->size;
 	r->src_uid = m->uid;
 	r->tgt_uid = uid;
-	r->src_flags = m->flags;
-	if (o == OUT_COPIED) {
-		r->tgt_flags = m->flags;
-		r->tgt_kw = join_words(&c->arena, m->keywords, m->nkeywords);
-		/* The answer that would have told what was held is lost. */
+	r->src_flags = had.src ? had.src_flags : m->flags;
+	r->src_kw = had.src ? had.src_kw : join_words(&c->arena, m->keywords,
+	    m->nkeywords);
+	r->tgt_flags = known ? had.tgt_flags : m->flags;
+	r->tgt_kw = known ? had.tgt_kw : r->src_kw;
+	/* The answer that would have told what was held is lost. */
+	if (o == OUT_COPIED)
 		r->changes |= CHANGE_KEYWORDS;
-	}
 	r->date = m->date;
 	r->outcome = o;
 	r->oddities = m->oddities | md->oddities;
@@ -212,8 +259,11 @@ take_extra(struct walk *w, const struct msg_meta *m, const void *key,
 
 		i->size = md->size;
 	}
-	if (!w->adopting)
+	if (!w->adopting) {
 		count(w, o, m, md->size);
+		if (merge_met(w, m, key, key_len, r, e) == -1)
+			return -1;
+	}
 	walk_flush(w);
 	return 1;
 }
@@ -491,6 +541,11 @@ collect(struct walk *w, struct msg_meta *metas, size_t *n, struct err *e)
 
 		if ((rc = source_next(l->src, &w->arena, m, e)) != 1)
 			return rc;
+		if (m->known && w->some) {
+			if (known_again(w, m, e) == -1)
+				return -1;
+			continue;
+		}
 		if (!w->adopting)
 			lane_met(l, 1);
 		if (m->key != NULL) {
@@ -503,8 +558,9 @@ collect(struct walk *w, struct msg_meta *metas, size_t *n, struct err *e)
 		}
 		rule = rules_message(l->run->set->rules, m);
 		if (rule != NULL) {
+			w->keyless = w->keyless || m->key == NULL;
 			if (!w->adopting)
-				exclude(w, rule, m);
+				exclude(w, rule);
 			continue;
 		}
 		if (broke_before(w->p, m)) {
@@ -568,13 +624,14 @@ open_books(struct walk *w)
 
 	memset(t, 0, sizeof *t);
 	memset(w->excluded, 0, sizeof w->excluded);
+	spill_free(&w->flagged);
+	/* Nobody may have looked at flags. */
+	w->unmerged = w->some && !merge_wanted(w->l);
+	w->keyless = w->gone = false;
 	if (!w->some || w->adopting)
 		return;
-	memcpy(t->counts, w->row.counts, sizeof t->counts);
-	t->bytes = w->row.bytes;
-	t->crlf_bytes = w->row.crlf_bytes;
-	t->stripped = w->row.stripped;
-	lane_met(w->l, w->row.source);
+	*t = w->base;
+	lane_met(w->l, w->base_source);
 }
 
 int
@@ -591,6 +648,8 @@ walk_all(struct walk *w, struct err *e)
 	w->adopts = (caps.bits & TGT_ADOPTS) != 0;
 	w->folder->unread = w->adopts && !w->extras;
 	open_books(w);
+	if (!w->adopting && removal_begin(w, e) == -1)
+		return -1;
 	if (db_run(l->scratch, e, "DELETE FROM seen", "") == -1)
 		return -1;
 	while (rc == 1) {
@@ -645,20 +704,34 @@ walk_adopt(struct walk *w, struct err *e)
 }
 
 void
-token_wrap(const struct settings *set, const char *refusal,
-    const struct buf *source, struct buf *out)
+token_wrap(const struct settings *set, const char *refusal, bool unmerged,
+    bool gone, const struct buf *source, struct buf *out)
 {
 	buf_reset(out);
-	buf_addf(out, "%s|%s\n", refusal != NULL ? refusal : "",
-	    set->selection_rule);
+	buf_addf(out, "%s%s%s|%s\n", gone ? GONE : "", unmerged ? UNMERGED :
+	    "", refusal != NULL ? refusal : "", set->selection_rule);
 	buf_add(out, source->ptr, source->len);
+}
+
+bool
+token_gone(const struct buf *token)
+{
+	return token->len > 0 && token->ptr[0] == GONE[0];
+}
+
+bool
+token_unmerged(const struct buf *token)
+{
+	size_t at = token_gone(token);
+
+	return token->len > at && token->ptr[at] == UNMERGED[0];
 }
 
 int
 token_unwrap(const struct settings *set, const char *refusal,
     const struct buf *token, struct buf *out)
 {
-	const char *end = token->ptr + token->len, *bar, *nl;
+	const char *end = token->ptr + token->len, *bar, *nl, *at = token->ptr;
 	size_t n;
 
 	buf_reset(out);
@@ -666,9 +739,10 @@ token_unwrap(const struct settings *set, const char *refusal,
 	nl = bar == NULL ? NULL : memchr(bar, '\n', (size_t)(end - bar));
 	if (nl == NULL || nl + 1 == end)
 		return 0;
-	n = (size_t)(bar - token->ptr);
+	at += token_gone(token) + token_unmerged(token);
+	n = (size_t)(bar - at);
 	if (n > 0 && refusal != NULL && (strlen(refusal) != n ||
-	    memcmp(refusal, token->ptr, n) != 0))
+	    memcmp(refusal, at, n) != 0))
 		return 0;
 	n = (size_t)(nl - bar - 1);
 	if (strlen(set->selection_rule) != n || memcmp(bar + 1,
@@ -700,15 +774,20 @@ walk_end(struct walk *w, struct err *e)
 	if (sum != end.source)
 		lane_note(l, "warn", NULL, "the source says it holds %" PRIu64
 		    " messages, %" PRIu64 " were met", end.source, sum);
+	if (removal_collect(w, sum == end.source, e) == -1) {
+		rc = -1;
+		goto out;
+	}
 	if (t->counts[OUT_FAILED] == 0 && t->counts[OUT_VANISHED] == 0 &&
-	    sum == end.source) {
+	    sum == end.source && !w->later) {
 		if (source_folder_token(l->src, &token, e) == -1) {
 			rc = -1;
 			goto out;
 		}
 		if (token.len > 0)
 			token_wrap(l->run->set, t->counts[OUT_REFUSED] > 0 ?
-			    l->refusal_rule : NULL, &token, &wrapped);
+			    l->refusal_rule : NULL, w->unmerged, w->gone, &token,
+			    &wrapped);
 	}
 	memcpy(end.counts, t->counts, sizeof end.counts);
 	end.stripped = t->stripped;
@@ -718,6 +797,9 @@ walk_end(struct walk *w, struct err *e)
 	end.token_len = wrapped.len;
 	end.src_uidvalidity = w->folder->uidvalidity;
 	end.src_object = w->folder->object_id;
+	end.src_uidnext = w->folder->uidnext;
+	end.src_modseq = w->folder->modseq;
+	end.src_messages = w->folder->messages;
 	for (size_t i = 0; i < MAX_RULES && w->excluded[i].n > 0; i++)
 		lane_note(l, "excluded", w->excluded[i].rule, "%" PRIu64
 		    " messages were left out by the rule %s",
@@ -748,6 +830,7 @@ walk_release(struct walk *w)
 	struct lane *l = w->l;
 
 	changes_free(w->c);
+	spill_free(&w->flagged);
 	if (l->src != NULL)
 		source_folder_close(l->src);
 	if (l->tgt != NULL)

@@ -5,6 +5,7 @@
 #ifndef ENGINE_WALK_H
 #define ENGINE_WALK_H
 
+#include "base/spill.h"
 #include "batch.h"
 
 #define MAX_RULES 8		/* that leave messages out */
@@ -19,9 +20,21 @@ struct walk {
 	struct arena	 arena;		/* of the chunk */
 	struct buf	 keep;		/* the CRLF form of one message */
 	struct changes	*c;		/* rows that need no store */
+	struct spill	*flagged;	/* of merge.c: flags that have changed
+					 * at the source; NULL: none */
+	uint64_t	 rows_before, rows_met;	/* messages that are at the
+					 * target: known, and met again */
+	bool		 keyless;	/* some were left out before they had a
+					 * key */
+	bool		 unmerged;	/* some changes were not wanted */
+	bool		 gone;		/* some of the source's were deleted */
+	bool		 later;		/* some could not be taken over yet */
 	uint64_t	 flushed;	/* what of it is with the writer */
-	bool		 some;		/* new messages only: the books of the
-					 * last pass go on */
+	bool		 some;		/* only what is new is listed: the books
+					 * go on with these: */
+	struct tally	 base;		/* of the last pass, without what is
+					 * gone since */
+	uint64_t	 base_source, base_met, base_gone;
 	bool		 adopting;	/* prepass: strict matches only */
 	bool		 extras;	/* some are untaken */
 	bool		 keep_uids;	/* messages have the source's UIDs */
@@ -67,14 +80,21 @@ int	walk_end(struct walk *, struct err *);
  * among equal ones since the last "DELETE FROM seen" on lane->scratch. */
 int	walk_digest_key(struct walk *, const struct digests *, char key[64],
 	    size_t *key_len, struct err *);
+/* The same of a known ordinal, from 0; its length. */
+size_t	digest_key(const struct digests *, int64_t ordinal, char key[64]);
 
 /*
  * The token of a complete pass: what it depends on, then the source's own.
  * refusal is what refused some messages of the mailbox; NULL, so that nothing
- * has to be read again when that changes: none was refused.
+ * has to be read again when that changes: none was refused.  unmerged: flags
+ * have changed at the source, which nobody wanted to take over; gone: messages
+ * were deleted there, and the same.
  */
-void	token_wrap(const struct settings *, const char *refusal,
-	    const struct buf *source, struct buf *out);
+void	token_wrap(const struct settings *, const char *refusal, bool unmerged,
+	    bool gone, const struct buf *source, struct buf *out);
+/* Was it made so?  Then it does not hold for who wants them. */
+bool	token_unmerged(const struct buf *token);
+bool	token_gone(const struct buf *token);
 /* 1: the source's own part of a token that was made under these settings, and
  * with this refusal rule, if any was refused; NULL: whichever rule. */
 int	token_unwrap(const struct settings *, const char *refusal,

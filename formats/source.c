@@ -122,6 +122,28 @@ source_next(struct source *s, struct arena *a, struct msg_meta *m,
 }
 
 int
+source_only(struct source *s, const uint32_t *uids, size_t n, struct err *e)
+{
+	assert(s->in_folder);
+	if (s->ops->only == NULL)
+		return 0;
+	return s->ops->only(s, uids, n, e);
+}
+
+int
+source_still(struct source *s, const struct uid_range **r, size_t *n,
+    uint32_t *below, struct err *e)
+{
+	assert(s->in_folder);
+	*r = NULL;
+	*n = 0;
+	*below = 0;
+	if (s->ops->still == NULL)
+		return 0;
+	return told(&s->conf, s->ops->still(s, r, n, below, e), e);
+}
+
+int
 source_want(struct source *s, const struct msg_meta *const *m, size_t n,
     struct err *e)
 {

@@ -40,6 +40,11 @@ typedef void store_trace_fn(void *ctx, const char *line);
  * nonblocking, the caller's to close. */
 typedef int store_dial_fn(void *ctx, int *in, int *out, struct err *e);
 
+/* Was this user of the target (as it spells it) made by this job, now or
+ * earlier? */
+typedef int store_made_fn(void *ctx, const char *user, bool *made,
+    struct err *e);
+
 /* What both kinds of stores are opened with.  Everything is borrowed until
  * close. */
 struct store_conf {
@@ -55,6 +60,8 @@ struct store_conf {
 	store_dial_fn	*dial;		/* an IMAP session goes this way; NULL:
 					 * by its URI */
 	void		*dial_ctx;
+	store_made_fn	*made;		/* NULL: nobody was */
+	void		*made_ctx;
 	bool		 at_target;	/* a source that is a target, looked
 					 * at: its errors are the target's */
 	bool		 guids;		/* an IMAP server that is Dovecot: its
@@ -63,8 +70,9 @@ struct store_conf {
 
 enum delta {
 	DELTA_UNCHANGED,	/* as the token says: next() is not needed */
-	DELTA_SOME,		/* next(): new ones only; those that the token
-				 * knows are all there.  Only if f->some */
+	DELTA_SOME,		/* next(): new ones and, with f->some_flags, those
+				 * the token knows that have changed; still()
+				 * tells what is gone.  Only if f->some */
 	DELTA_FULL		/* next(): every message */
 };
 
@@ -93,6 +101,15 @@ int	source_folder_open(struct source *, struct folder_info *f,
 /* The next message: 1, or 0 at the end.  In UID order where there are UIDs. */
 int	source_next(struct source *, struct arena *, struct msg_meta *,
 	    struct err *);
+/* Before the first message of the open mailbox: only those with these n UIDs,
+ * ascending, are wanted.  A hint: others may come as well. */
+int	source_only(struct source *, const uint32_t *uids, size_t n,
+	    struct err *);
+/* DELTA_SOME.  Of the messages that the token knows, whose UIDs are all below
+ * *below, 1: only those in these n ranges, ascending, are still there; 0: all
+ * are.  The ranges are the source's until the mailbox is closed. */
+int	source_still(struct source *, const struct uid_range **, size_t *n,
+	    uint32_t *below, struct err *);
 /* These contents are asked for next, in this order. */
 int	source_want(struct source *, const struct msg_meta *const *, size_t n,
 	    struct err *);

@@ -21,6 +21,10 @@ struct source_ops {
 		    const struct buf *, uint32_t, enum delta *, struct err *);
 	int	(*next)(struct source *, struct arena *, struct msg_meta *,
 		    struct err *);
+	int	(*only)(struct source *, const uint32_t *, size_t,
+		    struct err *);			/* optional */
+	int	(*still)(struct source *, const struct uid_range **,
+		    size_t *, uint32_t *, struct err *);	/* optional */
 	int	(*want)(struct source *, const struct msg_meta *const *,
 		    size_t, struct err *);			/* optional */
 	int	(*content)(struct source *, const struct msg_meta *,

@@ -441,8 +441,38 @@ target_change_flags(struct target *t, struct flag_change *c, size_t n,
 	assert(t->in_folder);
 	if (t->ops->change_flags == NULL)
 		return cannot(e, "change flags");
+	fault_point("flags.before");
 	rc = told(t->ops->change_flags(t, c, n, e), e);
 	fault_point("flags.after");
+	return rc;
+}
+
+int
+target_set_uidls(struct target *t, struct uidl_change *c, size_t n,
+    struct err *e)
+{
+	int rc;
+
+	assert(t->in_folder);
+	if (t->ops->set_uidls == NULL)
+		return 0;
+	rc = told(t->ops->set_uidls(t, c, n, e), e);
+	fault_point("uidls.after");
+	return rc;
+}
+
+int
+target_move(struct target *t, const uint32_t *uids, size_t n, const char *to,
+    struct err *e)
+{
+	int rc;
+
+	assert(t->in_folder);
+	if (t->ops->move == NULL)
+		return cannot(e, "move messages");
+	fault_point("move.before");
+	rc = told(t->ops->move(t, uids, n, to, e), e);
+	fault_point("move.after");
 	return rc;
 }
 

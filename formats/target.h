@@ -26,14 +26,18 @@ enum {
 						 * stored it never will */
 	TGT_LINKS		= 1 << 7,	/* wants contents that are files
 						 * beside their bytes */
-	TGT_NO_SESSION		= 1 << 9,	/* no message can end it */
 	TGT_ONE_SESSION		= 1 << 8,	/* a second session of an account
 						 * could not be opened */
-	TGT_TAKES_EMPTY		= 1 << 10,	/* messages without a byte */
-	TGT_ADOPTS		= 1 << 11,	/* target_adopts() may say yes */
-	TGT_KEEPS_FILES		= 1 << 12,	/* with TGT_LINKS: wants them open
+	TGT_NO_SESSION		= 1 << 9,	/* no message can end it */
+	TGT_FLAGS		= 1 << 10,	/* flags can be changed */
+	TGT_MOVES		= 1 << 11,	/* single messages */
+	TGT_TAKES_EMPTY		= 1 << 12,	/* messages without a byte */
+	TGT_UIDLS		= 1 << 13,	/* msg_meta.uidl and its order
+						 * are kept for POP3 */
+	TGT_ADOPTS		= 1 << 14,	/* target_adopts() may say yes */
+	TGT_KEEPS_FILES		= 1 << 15,	/* with TGT_LINKS: wants them open
 						 * until the batch is back */
-	TGT_BY_GUID		= 1 << 13	/* a derived GUID, not the source's,
+	TGT_BY_GUID		= 1 << 16	/* a derived GUID, not the source's,
 						 * tells messages apart for good:
 						 * what is there is not stored
 						 * twice */
@@ -148,6 +152,16 @@ struct flag_change {
 	enum { FLAG_DONE, FLAG_GONE, FLAG_CHANGED } result;
 };
 
+/* What POP3 clients are to be told of a message that is already there. */
+struct uidl_change {
+	uint32_t	 uid;
+	const char	*uidl;
+	uint32_t	 order;		/* 0: leave it */
+	const char	*was;		/* what it was given before, or NULL */
+	enum { UIDL_DONE, UIDL_GONE, UIDL_KEPT } result; /* KEPT: it has one
+					 * of others' */
+};
+
 /* As source_check(). */
 int	target_check(struct uri *, struct err *);
 /* ERR_ACCOUNT + CAUSE_MISSING: the user does not exist at the target. */
@@ -252,6 +266,14 @@ int	target_broken(struct target *, struct err *e);
 
 int	target_change_flags(struct target *, struct flag_change *, size_t n,
 	    struct err *);
+/* In the open mailbox.  1: each has its result; 0: the target can give UIDLs to
+ * new messages only, or to none. */
+int	target_set_uidls(struct target *, struct uidl_change *, size_t n,
+	    struct err *);
+/* Of the open mailbox into another one that is there: each of them is in one of
+ * the two in any case, with all that it has. */
+int	target_move(struct target *, const uint32_t *uids, size_t n,
+	    const char *to, struct err *);
 int	target_expunge(struct target *, const uint32_t *uids, size_t n,
 	    struct err *);
 

@@ -6,6 +6,7 @@
 #include "cyrus/cyrus_impl.h"
 
 #define BOXES_MAX	200000
+#define QUOTA_MAX	((size_t)2000)
 
 /* A mailbox that we made has these values until its UIDVALIDITY is known. */
 bool
@@ -44,6 +45,7 @@ learn_inbox(struct cyrus *c, const char *internal)
 	for (const char *p = c->names.user; *p != '\0'; p++)
 		buf_addc(&plain, *p == '.' ? '^' : *p);
 	if (strcmp(plain.ptr, internal) == 0) {
+		c->names.virt = false;
 		free(c->names.inbox);
 		c->names.inbox = xstrdup(internal);
 	}
@@ -71,6 +73,7 @@ add_box(struct reading *g, const struct cyrus_box *b, struct sync *y,
 		memset(l, 0, sizeof *l);
 		l->seen = xmemdup0(seen.ptr, seen.len);
 		l->internal = xmemdup0(b->name.ptr, b->name.len);
+		l->acl = xmemdup0(b->acl.ptr, b->acl.len);
 		l->uidvalidity = b->uidvalidity;
 		l->last_uid = b->last_uid;
 		l->modseq = b->modseq;
@@ -85,11 +88,23 @@ add_box(struct reading *g, const struct cyrus_box *b, struct sync *y,
 	return 0;
 }
 
+/* A limit of something else than STORAGE, to be sent back as it came. */
+static void
+other_limit(struct buf *out, const char *key, const struct dlist_token *t)
+{
+	uint64_t v;
+
+	if (t->type == DLIST_ATOM && dlist_number(t, INT64_MAX, &v) == 0 &&
+	    strcmp(key, "LIMIT") != 0 && strcmp(key, "MODSEQ") != 0)
+		buf_addf(out, " %s %s", key, t->p);
+}
+
 static int
 read_quota(struct reading *g, struct sync *y, struct err *e)
 {
 	uint64_t kib = UNKNOWN64, v;
 	struct dlist_token t;
+	struct buf others;
 	bool ours = false;
 	char key[24];
 	int rc;
@@ -98,17 +113,25 @@ read_quota(struct reading *g, struct sync *y, struct err *e)
 		return -1;
 	if (t.type != DLIST_KVOPEN)
 		return dlist_bad(&y->d, "an odd quota", e);
+	buf_init(&others, QUOTA_MAX);
 	while ((rc = dlist_pair(&y->d, key, sizeof key, &t, e)) == 1) {
 		if (strcmp(key, "ROOT") == 0)
 			ours = strcmp(t.p, g->c->names.inbox) == 0;
-		else if (strcmp(key, "STORAGE") == 0 &&
-		    dlist_number(&t, INT64_MAX / 1024, &v) == 0)
+		else if (strcmp(key, "STORAGE") != 0)
+			other_limit(&others, key, &t);
+		else if (dlist_number(&t, INT64_MAX / 1024, &v) == 0)
 			kib = v;
-		if (dlist_skip(&y->d, &t, e) == -1)
-			return -1;
+		if (dlist_skip(&y->d, &t, e) == -1) {
+			rc = -1;
+			break;
+		}
 	}
-	if (ours)
+	if (rc == 0 && ours) {
 		g->a->quota_kib = kib;
+		buf_reset(&g->a->quota_others);
+		buf_add(&g->a->quota_others, others.ptr, others.len);
+	}
+	buf_release(&others);
 	return rc;
 }
 
@@ -188,6 +211,7 @@ cyrus_account_get(struct cyrus *c, struct cyrus_account *a, struct err *e)
 
 	memset(a, 0, sizeof *a);
 	a->quota_kib = UNKNOWN64;
+	buf_init(&a->quota_others, QUOTA_MAX);
 	g.a = a;
 	buf_init(&args, 1000);
 	buf_adds(&args, "USER ");
@@ -236,10 +260,12 @@ cyrus_account_release(struct cyrus_account *a)
 	for (size_t i = 0; i < a->n; i++) {
 		free(a->box[i].seen);
 		free(a->box[i].internal);
+		free(a->box[i].acl);
 	}
 	for (size_t i = 0; i < a->nsubs; i++)
 		free(a->subs[i]);
 	free(a->box);
 	free(a->subs);
+	buf_release(&a->quota_others);
 	memset(a, 0, sizeof *a);
 }

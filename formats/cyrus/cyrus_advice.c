@@ -121,6 +121,10 @@ cyrus_advise(const struct cyrus *c, const char *file)
 			tell_settings(c);
 		return;
 	}
+	if (c->disks != NULL)
+		say(c, "fsync", "fsync=batch: file systems were synced after "
+		    "each batch of messages, instead of each file; start Cyrus "
+		    "when all is copied");
 	buf_init(&b, 380);
 	if (on(c, "conversations"))
 		buf_addf(&b, "; ctl_conversationsdb -b %s", c->names.user);

@@ -126,7 +126,7 @@ replace(struct cyrus_target *c, const struct cyrus_box *b, struct err *e)
 	buf_release(&two);
 	if (ok == -1)
 		return -1;
-	return rc[1] == 1 ? 0 : sync_no(&r[rc[0] == 1], ERR_MAILBOX, e,
+	return rc[1] == 1 ? cyrus_disks_sync(c->c.disks, e) : sync_no(&r[rc[0] == 1], ERR_MAILBOX, e,
 	    "make %.100s anew", b->name.ptr);
 }
 

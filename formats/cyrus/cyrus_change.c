@@ -144,6 +144,8 @@ attempt(struct change *g, struct err *e)
 		    strcmp(r.code, "IMAP_MAILBOX_LOCKED") != 0)
 			rc = sync_no(&r, ERR_MAILBOX, e, "change messages of "
 			    "%.100s", c->box.name.ptr);
+		if (rc == 1 && cyrus_disks_sync(c->c.disks, e) == -1)
+			rc = -1;
 	}
 	if (rc == 1) {
 		c->box.modseq = g->done > 0 ? g->modseq : box.modseq;

@@ -216,6 +216,17 @@ cyrus_conf_on(const struct cyrus_conf *c, const char *key, bool otherwise)
 }
 
 bool
+cyrus_conf_nth(const struct cyrus_conf *c, size_t n, const char **key,
+    const char **value)
+{
+	if (n >= c->n)
+		return false;
+	*key = c->e[n].key;
+	*value = c->e[n].val;
+	return true;
+}
+
+bool
 cyrus_conf_partition(const struct cyrus_conf *c, size_t n, const char **name,
     const char **dir)
 {

@@ -27,6 +27,9 @@ const char *cyrus_conf_get(const struct cyrus_conf *, const char *key,
 	    const char *otherwise);
 bool	cyrus_conf_on(const struct cyrus_conf *, const char *key,
 	    bool otherwise);
+/* The nth setting; false: there are no more. */
+bool	cyrus_conf_nth(const struct cyrus_conf *, size_t n, const char **key,
+	    const char **value);
 /* The nth partition's name and directory; false: there are no more. */
 bool	cyrus_conf_partition(const struct cyrus_conf *, size_t n,
 	    const char **name, const char **dir);

@@ -8,10 +8,14 @@
  *	cyrus_conf.c	imapd.conf
  *	cyrus_name.c	names of mailboxes
  *	cyrus_box.c	a mailbox and its records
+ *	cyrus_places.c	programs
+ *	cyrus_disk.c	fsync=batch
+ *	cyrus_alone.c	and whether it is safe
  *	cyrus_open.c	URI, transport, names; what to do without the protocol
  *	cyrus_advice.c	what imapd.conf means for a copy
  *	cyrus_probe.c	does the server do what is needed?
  *	cyrus_account.c	what a user has: mailboxes, subscriptions, quota
+ *	cyrus_acl.c	access rights, and names of mailboxes of others
  *	cyrus_target.c	the target's table; accounts and mailboxes
  *	cyrus_anew.c	another UIDVALIDITY for a mailbox
  *	cyrus_store.c	batches of messages
@@ -25,13 +29,14 @@
 #include <openssl/evp.h>
 
 #include "cyrus/cyrus_box.h"
+#include "cyrus/cyrus_disk.h"
 #include "cyrus/cyrus_name.h"
 #include "source_impl.h"
 #include "target_impl.h"
 
 /* Options of both tables; those of IMAP are for cyrus://. */
 #define CYRUS_OPTIONS \
-	"conf", "libexec", "transport", "tls", "tls-min", "ca", "pin", \
+	"conf", "libexec", "transport", "fsync", "tls", "tls-min", "ca", "pin", \
 	"verify", "cert", "key", "auth", "timeout", "partition", "lanes", \
 	"create-users", "secret-file", "secret-env", "secret-fd", \
 	"secret-command"
@@ -42,6 +47,7 @@ struct cyrus {
 					 * host */
 	struct uri	*uri;		/* as imap://, for its session; NULL */
 	struct cyrus_conf *file;	/* NULL: there is a host */
+	struct cyrus_disks *disks;	/* fsync=batch; else NULL */
 	struct sync	*y;
 	struct cyrus_names names;
 	char		 partition[64];	/* of new mailboxes */
@@ -74,7 +80,7 @@ void	cyrus_fetch_put(struct buf *, const struct cyrus_box *, uint32_t uid,
 
 /* cyrus_account.c */
 struct cyrus_listed {
-	char		*seen, *internal;
+	char		*seen, *internal, *acl;
 	uint32_t	 uidvalidity, last_uid;
 	uint64_t	 modseq, messages;	/* UNKNOWN64 */
 	unsigned	 use;
@@ -89,6 +95,7 @@ struct cyrus_account {
 	char		**subs;		/* internal names */
 	size_t		 nsubs;
 	uint64_t	 quota_kib;	/* UNKNOWN64: none */
+	struct buf	 quota_others;	/* limits besides, as they are sent */
 };
 /* names.inbox is put right where the server spells it differently. */
 int	cyrus_account_get(struct cyrus *, struct cyrus_account *,
@@ -122,6 +129,9 @@ struct cyrus *cyrus_of(struct target *);
 /* The internal name, in b. */
 int	cyrus_target_name(struct cyrus_target *, const char *seen, struct buf *,
 	    struct err *);
+/* What Cyrus tells of one mailbox: 1, 0 there is none, -1. */
+int	cyrus_target_box(struct cyrus_target *, const char *seen,
+	    struct cyrus_box *, struct err *);
 /* APPLY MAILBOX of what is in args: 1, 0 (*r), -1. */
 int	cyrus_apply(struct cyrus_target *, const struct buf *args,
 	    struct sync_reply *r, struct err *);
@@ -132,6 +142,19 @@ int	cyrus_put_box(struct cyrus_target *, const struct cyrus_box *,
 	    uint64_t since, const char *what, struct err *);
 int	cyrus_change(struct cyrus_target *, const struct buf *args,
 	    const char *what, const char *name, struct err *);
+
+/* cyrus_acl.c: the entries of an ACL; one with other rights for who; the rest
+ * as in target.h. */
+void	cyrus_acl_read(const char *text, struct arena *, struct acl_entry **,
+	    size_t *n);
+void	cyrus_acl_with(struct buf *, const char *text, const char *who,
+	    const char *rights);
+int	cyrus_acl(struct target *, struct arena *, const char *,
+	    struct acl_entry **, size_t *, struct err *);
+int	cyrus_set_acl(struct target *, const char *, const char *,
+	    const char *, struct err *);
+int	cyrus_foreign_name(struct target *, struct arena *, const char *,
+	    const char *, const char **);
 
 /* cyrus_anew.c */
 /* While a user's INBOX is made anew, no other connection of ours asks for it or

@@ -48,12 +48,20 @@ cyrus_names_init(struct cyrus_names *n, const char *user, bool unixsep,
 	for (char *p = n->user; *p != '\0'; p++)
 		if (*p >= 'A' && *p <= 'Z')
 			*p = (char)(*p + 'a' - 'A');
+	n->virt = virt;
+	n->defaultdomain = defaultdomain != NULL ? xstrdup(defaultdomain) :
+	    NULL;
 	at = strrchr(n->user, '@');
 	if (!virt)
 		at = NULL;
+	/* To Cyrus, users of its own domain have none. */
+	if (at != NULL && at > n->user && defaultdomain != NULL &&
+	    strcasecmp(at + 1, defaultdomain) == 0) {
+		n->user[at - n->user] = '\0';
+		at = NULL;
+	}
 	buf_init(&b, 1000);
-	if (at != NULL && (defaultdomain == NULL || strcasecmp(at + 1,
-	    defaultdomain) != 0))
+	if (at != NULL)
 		buf_addf(&b, "%s!", at + 1);
 	buf_adds(&b, "user.");
 	for (const char *p = n->user; *p != '\0' && p != at; p++)
@@ -67,7 +75,41 @@ cyrus_names_release(struct cyrus_names *n)
 {
 	free(n->user);
 	free(n->inbox);
+	free(n->defaultdomain);
 	memset(n, 0, sizeof *n);
+}
+
+int
+cyrus_names_of(struct cyrus_names *n, const struct cyrus_names *like,
+    const char *user)
+{
+	return cyrus_names_init(n, user, like->rules.sep == '/', like->virt,
+	    like->defaultdomain);
+}
+
+int
+cyrus_names_owner(struct cyrus_names *n, const struct cyrus_names *like,
+    const char *internal)
+{
+	const char *bang = strchr(internal, '!'), *p = internal;
+	struct buf b;
+	int rc = -1;
+
+	if (bang != NULL)
+		p = bang + 1;
+	if (strncmp(p, "user.", 5) != 0)
+		return -1;
+	buf_init(&b, 1000);
+	for (p += 5; *p != '\0' && *p != '.'; p++)
+		buf_addc(&b, *p == '^' ? '.' : *p);
+	if (bang != NULL) {
+		buf_addc(&b, '@');
+		buf_add(&b, internal, (size_t)(bang - internal));
+	}
+	if (!b.full)
+		rc = cyrus_names_of(n, like, b.ptr);
+	buf_release(&b);
+	return rc;
 }
 
 int
@@ -75,6 +117,10 @@ cyrus_internal(const struct cyrus_names *n, const char *seen, struct buf *out)
 {
 	size_t start = out->len;
 
+	if (seen[0] == '!') {
+		buf_adds(out, seen + 1);
+		return out->full || out->len - start > INTERNAL_MAX ? -1 : 0;
+	}
 	buf_adds(out, n->inbox);
 	if (strcmp(seen, "INBOX") != 0) {
 		buf_addc(out, '.');

@@ -4,6 +4,7 @@
  *	cyrus:USER?conf=FILE[&libexec=DIR]		a private sync_server
  *	cyrus://ADMIN@HOST[:PORT]/USER[?...]		an admin's IMAP session
  */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,11 +41,21 @@ check_transport(struct uri *u, struct err *e)
 	    "cyrus://ADMIN@HOST/USER");
 }
 
+static int
+check_fsync(struct uri *u, struct err *e)
+{
+	const char *v = uri_opt(u, "fsync");
+
+	if (v == NULL || strcmp(v, "each") == 0 || strcmp(v, "batch") == 0)
+		return 0;
+	return err_set(e, ERR_RUN, "fsync=%.40s: each or batch", v);
+}
+
 /* What only one of the two kinds has. */
 static int
 check_options(struct uri *u, struct err *e)
 {
-	static const char *const local[] = { "conf", "libexec" };
+	static const char *const local[] = { "conf", "libexec", "fsync" };
 	static const char *const remote[] = {
 		"tls", "tls-min", "ca", "pin", "verify", "cert", "key", "auth",
 		"timeout"
@@ -66,7 +77,7 @@ int
 cyrus_imap_uri(struct uri **up, struct uri *u, bool as_admin, struct err *e)
 {
 	static const char *const ours[] = {
-		"conf", "libexec", "transport"
+		"conf", "libexec", "transport", "fsync"
 	};
 	struct buf b;
 	int rc;
@@ -102,7 +113,8 @@ cyrus_check(struct uri *u, struct err *e)
 		return err_set(e, ERR_RUN, "cyrus: needs a user, as in "
 		    "cyrus:USER?conf=/etc/imapd.conf or "
 		    "cyrus://ADMIN@HOST/USER");
-	if (check_transport(u, e) == -1 || check_options(u, e) == -1)
+	if (check_transport(u, e) == -1 || check_options(u, e) == -1 ||
+	    check_fsync(u, e) == -1)
 		return -1;
 	if (u->host == NULL)
 		return 0;
@@ -145,18 +157,40 @@ cyrus_advise_once(const struct cyrus *c)
 		cyrus_advise(c, conf_file(c->conf.uri));
 }
 
+/* A child whose files are synced together. */
 static int
-open_local(struct cyrus *c, struct err *e)
+open_batch(struct cyrus *c, const char *file, struct err *e)
+{
+	const char *libexec = uri_opt(c->conf.uri, "libexec");
+	char library[PATH_MAX];
+	bool looks = c->conf.look_only;
+
+	if (cyrus_nosync_find(library, sizeof library, e) == -1 ||
+	    cyrus_alone(&c->conf, c->file, file, libexec, e) == -1 ||
+	    (!looks && cyrus_disks_open(&c->disks, c->file, e) == -1) ||
+	    sync_open_child(&c->y, &c->conf, c->file, file, libexec,
+	    looks ? NULL : library, e) == -1)
+		return -1;
+	return looks ? 0 : cyrus_nosync_check(sync_child_pid(c->y->child),
+	    e);
+}
+
+static int
+open_local(struct cyrus *c, bool target, struct err *e)
 {
 	struct uri *u = c->conf.uri;
-	const char *file = conf_file(u);
+	const char *file = conf_file(u), *v = uri_opt(u, "fsync");
+	int rc;
 
 	if (cyrus_conf_read(&c->file, file, e) == -1 ||
-	    local_names(c, u->path, e) == -1 ||
-	    sync_open_child(&c->y, &c->conf, c->file, file,
-	    uri_opt(u, "libexec"), e) == -1)
+	    local_names(c, u->path, e) == -1)
 		return -1;
-	return 1;
+	if (target && v != NULL && strcmp(v, "batch") == 0)
+		rc = open_batch(c, file, e);
+	else
+		rc = sync_open_child(&c->y, &c->conf, c->file, file,
+		    uri_opt(u, "libexec"), NULL, e);
+	return rc == -1 ? -1 : 1;
 }
 
 /* 1; 0: the login is none that may replicate; -1. */
@@ -251,7 +285,7 @@ cyrus_connect(struct cyrus *c, const struct store_conf *conf, bool target,
 		c->conf.uri = c->uri;
 		rc = open_remote(c, conf->uri->path, e);
 	} else
-		rc = open_local(c, e);
+		rc = open_local(c, target, e);
 	if (rc == 1)
 		rc = find_partition(c, e);
 	if (rc == 1)
@@ -267,6 +301,7 @@ void
 cyrus_disconnect(struct cyrus *c)
 {
 	sync_close(&c->y);
+	cyrus_disks_close(&c->disks);
 	cyrus_conf_free(&c->file);
 	cyrus_names_release(&c->names);
 	uri_free(&c->uri);

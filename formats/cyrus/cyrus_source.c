@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/spill.h"
 #include "base/xmalloc.h"
@@ -157,6 +158,30 @@ by_path(const void *pa, const void *pb)
 	return a->npath < b->npath ? -1 : a->npath > b->npath;
 }
 
+/* Rights of others than the owner. */
+static void
+fill_acl(struct cyrus_from *m, struct arena *a, struct folder_info *f,
+    const char *text)
+{
+	struct acl_entry *all;
+	size_t n, k = 0;
+
+	cyrus_acl_read(text, a, &all, &n);
+	for (size_t i = 0; i < n; i++) {
+		char *rights;
+		size_t len;
+
+		if (strcasecmp(all[i].who, m->c.names.user) == 0)
+			continue;
+		/* What Cyrus has besides comes last. */
+		len = strspn(all[i].rights, "lrswipkxtea");
+		rights = arena_memdup0(a, all[i].rights, len);
+		all[k++] = (struct acl_entry){ all[i].who, rights };
+	}
+	f->acl = all;
+	f->nacl = k;
+}
+
 static void
 fill_info(struct cyrus_from *m, struct arena *a, struct folder_info *f,
     const struct cyrus_listed *l)
@@ -175,6 +200,7 @@ fill_info(struct cyrus_from *m, struct arena *a, struct folder_info *f,
 	f->bytes = UNKNOWN64;
 	f->class = l->mail ? FOLDER_MAIL : FOLDER_OTHER;
 	f->subscribed = l->subscribed;
+	fill_acl(m, a, f, l->acl);
 }
 
 static int
@@ -206,36 +232,69 @@ list(struct source *src, struct arena *a, struct folder_info **fp,
 	return 0;
 }
 
+/* Levels joined by "/", of a name as its owner sees it. */
+static const char *
+display(const struct cyrus_names *n, struct arena *a, const char *seen)
+{
+	const char *const *path;
+	size_t npath;
+	bool raw;
+
+	imap_name_read(&n->rules, a, seen, &path, &npath, &raw);
+	return join(a, path, npath);
+}
+
+/* A subscription to somebody else's mailbox. */
+static void
+fill_foreign(struct cyrus_from *m, struct arena *a, const char *internal,
+    struct foreign_box *f, size_t *n)
+{
+	struct cyrus_names owner;
+	struct buf seen;
+
+	if (cyrus_names_owner(&owner, &m->c.names, internal) == -1)
+		return;
+	buf_init(&seen, 2000);
+	if (cyrus_seen(&owner, internal, &seen) == 0) {
+		f[*n].name = arena_strdup(a, internal);
+		f[*n].owner = arena_strdup(a, owner.user);
+		f[(*n)++].box = display(&owner, a, seen.ptr);
+	}
+	buf_release(&seen);
+	cyrus_names_release(&owner);
+}
+
 static int
 facts(struct source *src, struct arena *a, struct account_info *info,
     struct err *e)
 {
 	struct cyrus_from *m = from(src);
 	struct cyrus_account acc;
-	const char **names;
+	struct foreign_box *foreign;
+	const char **names, *at;
 	struct buf seen;
-	size_t n = 0;
+	size_t n = 0, nforeign = 0;
 
 	if (cyrus_account_get(&m->c, &acc, e) == -1)
 		return -1;
 	names = arena_alloc(a, (acc.nsubs + 1) * sizeof *names);
+	foreign = arena_alloc(a, (acc.nsubs + 1) * sizeof *foreign);
 	buf_init(&seen, 2000);
 	for (size_t i = 0; i < acc.nsubs; i++) {
-		const char *const *path;
-		size_t npath;
-		bool raw;
-
 		buf_reset(&seen);
-		if (cyrus_seen(&m->c.names, acc.subs[i], &seen) == -1)
-			continue;
-		imap_name_read(&m->c.names.rules, a, seen.ptr, &path, &npath,
-		    &raw);
-		names[n++] = join(a, path, npath);
+		if (cyrus_seen(&m->c.names, acc.subs[i], &seen) == 0)
+			names[n++] = display(&m->c.names, a, seen.ptr);
+		else
+			fill_foreign(m, a, acc.subs[i], foreign, &nforeign);
 	}
 	buf_release(&seen);
 	info->has_subscriptions = n > 0;
 	info->subscriptions = names;
 	info->nsubscriptions = n;
+	info->foreign = foreign;
+	info->nforeign = nforeign;
+	if ((at = strrchr(m->c.names.user, '@')) != NULL)
+		info->domain = arena_strdup(a, at + 1);
 	info->quota_bytes = acc.quota_kib == UNKNOWN64 ? UNKNOWN64 :
 	    acc.quota_kib * 1024;
 	cyrus_account_release(&acc);

@@ -703,6 +703,26 @@ cyrus_submit(struct target *t, struct store_batch *b, struct err *e)
 	return send_files(c, b, e);
 }
 
+/* What is not on the disk for sure is in doubt. */
+static void
+settle_on_disk(struct cyrus_target *c, struct store_batch *b)
+{
+	bool stored = false;
+	struct err e;
+
+	for (size_t i = 0; i < b->n; i++)
+		stored = stored || b->items[i].result == STORE_DONE;
+	if (!stored || cyrus_disks_sync(c->c.disks, &e) == 0)
+		return;
+	for (size_t i = 0; i < b->n; i++)
+		if (b->items[i].result == STORE_DONE) {
+			b->items[i].result = STORE_UNKNOWN;
+			b->items[i].uid = 0;
+			b->items[i].err = e;
+		}
+	sync_give_up(c->c.y, &e);
+}
+
 int
 cyrus_reap(struct target *t, bool wait, struct store_batch **bp,
     struct err *e)
@@ -718,6 +738,7 @@ cyrus_reap(struct target *t, bool wait, struct store_batch **bp,
 		finish(c, b, &ignored);
 	if (flight_of(b)->stage != ENDED)
 		end_batch(b, STORE_NOT_SENT, &ignored);
+	settle_on_disk(c, b);
 	c->head = b->next;
 	if (c->head == NULL)
 		c->tail = &c->head;

@@ -164,8 +164,10 @@ cyrus_change(struct cyrus_target *c, const struct buf *args,
 	struct sync_reply r;
 	int rc = cyrus_apply(c, args, &r, e);
 
-	if (rc != 0)
-		return rc == 1 ? 0 : -1;
+	if (rc == 1)
+		return cyrus_disks_sync(c->c.disks, e);
+	if (rc == -1)
+		return -1;
 	sync_no(&r, ERR_MAILBOX, e, "%s %.100s", what, name);
 	if (strcmp(r.code, "IMAP_SYNC_CHANGED") == 0 ||
 	    strcmp(r.code, "IMAP_MAILBOX_LOCKED") == 0)
@@ -194,9 +196,8 @@ cyrus_target_name(struct cyrus_target *c, const char *seen, struct buf *b,
 	return err_set(e, ERR_MAILBOX, "the name is longer than Cyrus takes");
 }
 
-/* What Cyrus tells of one mailbox: 1, 0, -1. */
-static int
-get_box(struct cyrus_target *c, const char *seen, struct cyrus_box *b,
+int
+cyrus_target_box(struct cyrus_target *c, const char *seen, struct cyrus_box *b,
     struct err *e)
 {
 	struct buf name;
@@ -401,8 +402,8 @@ describe(struct cyrus_target *c, struct cyrus_box *b, const char *seen,
 	cyrus_new_uniqueid(b->uniqueid);
 	for (const char *at = seen; rc == 0; )
 		if (parent(&c->t, &a, at, &at) == 1)
-			rc = get_box(c, at, &up, e);
-		else if ((rc = get_box(c, "INBOX", &up, e)) == 0)
+			rc = cyrus_target_box(c, at, &up, e);
+		else if ((rc = cyrus_target_box(c, "INBOX", &up, e)) == 0)
 			rc = err_retry(e, ERR_ACCOUNT, "the user has no "
 			    "INBOX (any more)");
 	if (rc == 1) {
@@ -449,7 +450,7 @@ folder_open(struct target *t, const char *seen, struct folder_state *st,
     struct err *e)
 {
 	struct cyrus_target *c = target(t);
-	int rc = get_box(c, seen, &c->box, e);
+	int rc = cyrus_target_box(c, seen, &c->box, e);
 	struct buf internal;
 
 	forget_box(c);
@@ -540,7 +541,7 @@ folder_create(struct target *t, const char *seen, unsigned use,
 
 	arena_init(&a);
 	cyrus_box_init(&b);
-	rc = get_box(c, seen, &b, e);
+	rc = cyrus_target_box(c, seen, &b, e);
 	if (rc == 0 && free_use(c, seen, &use, e) == -1)
 		rc = -1;
 	if (rc == 0) {
@@ -551,7 +552,7 @@ folder_create(struct target *t, const char *seen, unsigned use,
 	/* From the mailbox up to the first one that is there, and down. */
 	for (level[0] = seen; rc == 0 && n + 1 < LEVELS_MAX &&
 	    parent(t, &a, level[n], &level[n + 1]) == 1; )
-		if ((rc = get_box(c, level[n + 1], &b, e)) == 0)
+		if ((rc = cyrus_target_box(c, level[n + 1], &b, e)) == 0)
 			n++;
 	cyrus_lock(&c->c, false);
 	for (; rc != -1 && n > 0; n--) {
@@ -667,9 +668,9 @@ rename_one(struct cyrus_target *c, const char *from, const char *to,
 	cyrus_box_init(&new);
 	buf_init(&name, 2000);
 	buf_init(&args, 6000);
-	rc = get_box(c, from, &old, e);
+	rc = cyrus_target_box(c, from, &old, e);
 	/* Done before a crash: the old one is gone, the new one there. */
-	if (rc == 0 && (rc = get_box(c, to, &new, e)) == 1)
+	if (rc == 0 && (rc = cyrus_target_box(c, to, &new, e)) == 1)
 		goto out;
 	if (rc == 0)
 		rc = err_set(e, ERR_MAILBOX, "there is no mailbox %.100s to "
@@ -733,7 +734,7 @@ folder_delete(struct target *t, const char *seen, struct err *e)
 	if (strcmp(seen, "INBOX") == 0)
 		return err_set(e, ERR_MAILBOX, "INBOX is not deleted");
 	cyrus_box_init(&b);
-	rc = get_box(c, seen, &b, e);
+	rc = cyrus_target_box(c, seen, &b, e);
 	if (rc == 1) {
 		buf_init(&args, 2000);
 		buf_adds(&args, "UNMAILBOX ");
@@ -818,18 +819,19 @@ set_quota(struct target *t, uint64_t bytes, bool *changed, struct err *e)
 		cyrus_account_release(&a);
 		return 1;
 	}
-	cyrus_account_release(&a);
-	buf_init(&args, 2000);
-	if (kib == UNKNOWN64) {
+	buf_init(&args, 4000);
+	if (kib == UNKNOWN64 && a.quota_others.len == 0) {
 		buf_adds(&args, "UNQUOTA ");
 		dlist_puts(&args, c->c.names.inbox);
 	} else {
+		/* What is not said is lifted. */
 		buf_adds(&args, "QUOTA %(ROOT ");
 		dlist_puts(&args, c->c.names.inbox);
-		/* 2.4 knows the first one only. */
-		buf_addf(&args, " LIMIT %" PRIu64 " STORAGE %" PRIu64 ")", kib,
-		    kib);
+		if (kib != UNKNOWN64)
+			buf_addf(&args, " STORAGE %" PRIu64, kib);
+		buf_addf(&args, "%s)", a.quota_others.ptr);
 	}
+	cyrus_account_release(&a);
 	rc = cyrus_change(c, &args, "set the quota of", c->c.names.user, e);
 	buf_release(&args);
 	if (rc == -1)
@@ -862,6 +864,9 @@ const struct target_ops cyrus_target = {
 	.subscribe = subscribe,
 	.mark_use = mark_use,
 	.set_quota = set_quota,
+	.acl = cyrus_acl,
+	.set_acl = cyrus_set_acl,
+	.foreign_name = cyrus_foreign_name,
 	.submit = cyrus_submit,
 	.reap = cyrus_reap,
 	.broken = broken,

@@ -309,7 +309,7 @@ greeting(struct sync *y, struct err *e)
 int
 sync_open_child(struct sync **yp, const struct store_conf *conf,
     const struct cyrus_conf *c, const char *file, const char *libexec,
-    struct err *e)
+    const char *preload, struct err *e)
 {
 	struct sync_child *child;
 	char name[60];
@@ -317,7 +317,7 @@ sync_open_child(struct sync **yp, const struct store_conf *conf,
 	int fd;
 
 	*yp = NULL;
-	if (sync_child_start(&child, c, file, libexec, &fd, e) == -1)
+	if (sync_child_start(&child, c, file, libexec, preload, &fd, e) == -1)
 		return -1;
 	snprintf(name, sizeof name, "sync_server[%ld]",
 	    (long)sync_child_pid(child));

@@ -46,10 +46,10 @@ struct sync_reply {
 };
 
 /* conf must outlive it.  libexec: the directory of sync_server, NULL: where
- * packages have it. */
+ * packages have it.  preload: a library for it, or NULL. */
 int	sync_open_child(struct sync **, const struct store_conf *,
 	    const struct cyrus_conf *, const char *file, const char *libexec,
-	    struct err *);
+	    const char *preload, struct err *);
 /* Takes the session over. */
 int	sync_open_imap(struct sync **, const struct store_conf *,
 	    struct imap_session *, struct err *);
@@ -82,7 +82,8 @@ void	sync_give_up(struct sync *, struct err *e);
 
 /* sync_child.c */
 int	sync_child_start(struct sync_child **, const struct cyrus_conf *,
-	    const char *file, const char *libexec, int *fd, struct err *);
+	    const char *file, const char *libexec, const char *preload,
+	    int *fd, struct err *);
 /* It has ended, or is made to: adds to the error how, and what it had to say.
  * e may be NULL. */
 void	sync_child_end(struct sync_child **, struct err *e);

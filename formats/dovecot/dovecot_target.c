@@ -319,12 +319,14 @@ close_target(struct target *t)
 static void
 caps(struct target *t, struct target_caps *c)
 {
+	struct dovecot *dv = (struct dovecot *)t;
+
 	c->bits = TGT_PROMPT | TGT_NO_SESSION | TGT_TAKES_EMPTY |
-	    (((struct dovecot *)t)->deliver ? TGT_BY_GUID :
-	    TGT_CHOOSES_UIDS | TGT_TELLS_UIDS | TGT_EXPUNGES) |
-	    (((struct dovecot *)t)->link != LINK_COPY ? TGT_LINKS : 0) |
-	    (((struct dovecot *)t)->unverified ? TGT_ADOPTS : 0) |
-	    (((struct dovecot *)t)->roomy ? TGT_KEEPS_FILES : 0);
+	    (dv->deliver ? TGT_BY_GUID : TGT_CHOOSES_UIDS | TGT_TELLS_UIDS |
+	    TGT_EXPUNGES | TGT_FLAGS | TGT_UIDLS) |
+	    (dv->link != LINK_COPY ? TGT_LINKS : 0) |
+	    (dv->unverified ? TGT_ADOPTS : 0) |
+	    (dv->roomy ? TGT_KEEPS_FILES : 0);
 	c->batch_messages = 200;
 	c->batch_bytes = (uint64_t)1 << 20;
 	c->window = 3;
@@ -666,5 +668,6 @@ const struct target_ops dovecot_target = {
 	.subscribe = dovecot_subscribe, .mark_use = mark_use,
 	.adopts = dovecot_adopts, .submit = dovecot_submit, .reap = dovecot_reap,
 	.broken = target_is_broken, .change_flags = dovecot_change_flags,
+	.set_uidls = dovecot_set_uidls,
 	.expunge = dovecot_expunge,
 };

@@ -127,7 +127,7 @@ patience(struct dsync_talk *t, unsigned s)
 	if (t->dead)
 		return;
 	if (t->child != NULL)
-		dsync_child_listen(t->child);
+		child_listen(t->child);
 	imap_stream_limits(t->st, s, 10 * s);
 }
 
@@ -321,7 +321,7 @@ begin(struct dsync_talk *t, const struct dsync_tree *known, unsigned lock_s,
 
 int
 dsync_talk_over(struct dsync_talk **tp, struct imap_stream *st,
-    struct dsync_child *child, const struct store_conf *conf,
+    struct child *child, const struct store_conf *conf,
     const struct dsync_tree *known, unsigned lock_s, struct err *e)
 {
 	struct dsync_talk *t = xcalloc(1, sizeof *t);
@@ -347,7 +347,7 @@ int
 dsync_talk_open(struct dsync_talk **tp, const struct store_conf *conf,
     const struct dsync_tree *known, unsigned lock_s, struct err *e)
 {
-	struct dsync_child *child;
+	struct child *child;
 	struct imap_stream *st;
 
 	*tp = NULL;

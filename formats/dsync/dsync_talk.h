@@ -71,7 +71,7 @@ struct dsync_status {
 
 struct dsync_talk {
 	const struct store_conf *conf;	/* borrowed */
-	struct dsync_child *child;	/* NULL: by TCP */
+	struct child *child;	/* NULL: by TCP */
 	struct imap_stream *st;
 	struct dsync_reader r;
 	struct buf	 out;
@@ -93,7 +93,7 @@ int	dsync_talk_open(struct dsync_talk **, const struct store_conf *,
 /* The same over a stream that is already there, with its child or NULL, which
  * become the conversation's: tests and fuzzing as well. */
 int	dsync_talk_over(struct dsync_talk **, struct imap_stream *,
-	    struct dsync_child *, const struct store_conf *,
+	    struct child *, const struct store_conf *,
 	    const struct dsync_tree *known, unsigned lock_s, struct err *);
 /* In good order if it can still be. */
 void	dsync_talk_close(struct dsync_talk **);
@@ -142,7 +142,7 @@ int	dsync_way_check(struct uri *, struct err *);
 char	dsync_way_transport(struct uri *);
 /* A stream on which a dsync-server speaks, and its child if there is one. */
 int	dsync_way_dial(const struct store_conf *, struct imap_stream **,
-	    struct dsync_child **, struct err *);
+	    struct child **, struct err *);
 /*
  * How to read, and change, the same user's mail by IMAP: a child's, or what
  * read= says.  0: there is no way.
@@ -152,7 +152,7 @@ struct dsync_eyes {
 	struct uri	*uri;
 	char		*password;
 	struct uri	*store;		/* borrowed */
-	struct dsync_child *child;
+	struct child *child;
 };
 int	dsync_eyes_open(struct dsync_eyes **, const struct store_conf *,
 	    struct err *);

@@ -161,7 +161,7 @@ dsync_way_check(struct uri *u, struct err *e)
 /* doveadm [-c FILE] and three words more. */
 static int
 start(struct uri *u, const char *verb, const char *what,
-    struct dsync_child **child, int *fd, int *in, struct err *e)
+    struct child **child, int *fd, int *in, struct err *e)
 {
 	const char *program = uri_opt(u, "program");
 	const char *config = uri_opt(u, "config");
@@ -179,7 +179,7 @@ start(struct uri *u, const char *verb, const char *what,
 	argv[n++] = "-u";
 	argv[n++] = u->path;
 	argv[n] = NULL;
-	return dsync_child_start(child, argv, fd, in, e);
+	return child_start(child, argv, NULL, fd, in, e);
 }
 
 /* TCP. */
@@ -331,7 +331,7 @@ dial_tcp(const struct store_conf *conf, struct imap_stream **sp,
 
 int
 dsync_way_dial(const struct store_conf *conf, struct imap_stream **sp,
-    struct dsync_child **child, struct err *e)
+    struct child **child, struct err *e)
 {
 	int fd;
 

@@ -75,7 +75,9 @@ imap_append_caps(const struct imap_appender *a, struct target_caps *caps)
 {
 	unsigned c = a->s->caps;
 
-	caps->bits = (c & CAP_UIDPLUS ? TGT_TELLS_UIDS | TGT_EXPUNGES : 0) |
+	caps->bits = TGT_FLAGS |
+	    (c & CAP_UIDPLUS ? TGT_TELLS_UIDS | TGT_EXPUNGES : 0) |
+	    (c & CAP_MOVE ? TGT_MOVES : 0) |
 	    (c & CAP_DIGEST_SHA1 ? TGT_TELLS_SHA1 : 0);
 	/* Cyrus holds a lock of the user while it stores. */
 	if (a->s->dialect == IMAP_CYRUS)

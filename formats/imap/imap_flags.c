@@ -1,4 +1,4 @@
-/* Flags of messages that are there, and expunging them. */
+/* Flags of messages that are there, moving and expunging them. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -246,6 +246,35 @@ imap_store_change_flags(struct target *t, struct flag_change *c, size_t n,
 	free(done);
 	free(all.uids);
 	free(there.uids);
+	return rc;
+}
+
+int
+imap_store_move(struct target *t, const uint32_t *uids, size_t n,
+    const char *to, struct err *e)
+{
+	struct imap_store *m = (struct imap_store *)t;
+	struct uid_list l = { NULL, 0, 0 };
+	struct buf tail;
+	int rc;
+
+	if (!(m->s->caps & CAP_MOVE))
+		return err_set(e, ERR_MAILBOX, "the server cannot move "
+		    "messages (no MOVE)");
+	for (size_t i = 0; i < n; i++)
+		if (uids[i] != 0)
+			uid_add(&l, uids[i]);
+	uid_sort(&l);
+	buf_init(&tail, 1 << 13);
+	buf_addc(&tail, ' ');
+	if (imap_quote(&tail, to, strlen(to)) == -1)
+		rc = err_set(e, ERR_MAILBOX, "the mailbox name cannot be "
+		    "sent");
+	else
+		rc = over_sets(m, &l, "UID MOVE", tail.ptr, NULL, NULL, NULL,
+		    e);
+	buf_release(&tail);
+	free(l.uids);
 	return rc;
 }
 

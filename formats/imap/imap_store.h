@@ -31,6 +31,8 @@ int	imap_store_survey(struct target *, struct arena *,
 	    struct target_view *, struct err *);
 int	imap_store_change_flags(struct target *, struct flag_change *, size_t n,
 	    struct err *);
+int	imap_store_move(struct target *, const uint32_t *uids, size_t n,
+	    const char *to, struct err *);
 int	imap_store_expunge(struct target *, const uint32_t *uids, size_t n,
 	    struct err *);
 /* What follows "* ACL", to the end of the response, in the arena; newer: the

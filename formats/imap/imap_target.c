@@ -675,5 +675,6 @@ const struct target_ops imap_target = {
 	.reap = target_imap_reap,
 	.broken = target_imap_broken,
 	.change_flags = imap_store_change_flags,
+	.move = imap_store_move,
 	.expunge = imap_store_expunge,
 };

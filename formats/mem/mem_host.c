@@ -80,18 +80,32 @@ refuse(struct mem_host *h, uint64_t now, struct err *e)
 	return err_retry(e, ERR_HOST, "connection refused");
 }
 
+/* It is being stopped, and calls the password wrong that it cannot look up. */
+static bool
+calls_wrong(struct mem_host *h)
+{
+	unsigned left = atomic_load(&h->wrong);
+
+	while (left > 0 && !atomic_compare_exchange_weak(&h->wrong, &left,
+	    left - 1))
+		;
+	return left > 0;
+}
+
 int
 mem_session_open(struct mem_store *s, struct err *e)
 {
 	struct mem_host *h = host_of(s);
 	uint64_t now = mem_now_ms();
-	bool full, user_full;
+	bool wrong, full, user_full;
 	unsigned n;
 
 	atomic_fetch_add(&h->opens, 1);
-	if (now < atomic_load(&h->down_until))
+	wrong = s->login_fails || (atomic_load(&h->down_until) != 0 &&
+	    calls_wrong(h));
+	if (!wrong && now < atomic_load(&h->down_until))
 		return refuse(h, now, e);
-	if (s->login_fails) {
+	if (wrong) {
 		err_set(e, ERR_ACCOUNT, "login refused");
 		e->cause = CAUSE_AUTH;
 		return -1;

@@ -15,6 +15,7 @@ struct mem_host {
 	_Atomic uint64_t down_until;	/* CLOCK_MONOTONIC ms */
 	_Atomic unsigned down_at;	/* goes down at the Nth batch ... */
 	_Atomic unsigned down_ms;	/* ... for so long */
+	_Atomic unsigned wrong;		/* so many passwords, from then on */
 	_Atomic unsigned cap, user_cap;	/* sessions; 0: any number */
 	_Atomic unsigned hang_ms;	/* silence before a session is refused */
 	_Atomic unsigned batch_ms;	/* what a batch takes */

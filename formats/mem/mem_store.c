@@ -127,6 +127,21 @@ mem_folder_get(struct mem_store *s, const char *name, bool create)
 }
 
 void
+mem_folder_rename(struct mem_store *s, const char *from, const char *to)
+{
+	size_t len = strlen(from);
+	char name[4096];
+
+	for (struct mem_folder *f = s->folders; f != NULL; f = f->next) {
+		if (strncmp(f->name, from, len) != 0 || (f->name[len] !=
+		    '\0' && f->name[len] != '/'))
+			continue;
+		snprintf(name, sizeof name, "%s%s", to, f->name + len);
+		f->name = mem_copy(s, name, strlen(name));
+	}
+}
+
+void
 mem_acl(struct arena *a, const char *text, const struct acl_entry **out,
     size_t *n)
 {
@@ -207,6 +222,19 @@ mem_set_flags(struct mem_folder *f, uint32_t uid, unsigned flags)
 	for (m = f->first; m != NULL; m = m->next)
 		if (m->uid == uid && !m->expunged) {
 			m->flags = flags;
+			m->modseq = ++f->modseq;
+		}
+}
+
+void
+mem_set_keywords(struct mem_store *s, struct mem_folder *f, uint32_t uid,
+    const char *keywords)
+{
+	struct mem_message *m;
+
+	for (m = f->first; m != NULL; m = m->next)
+		if (m->uid == uid && !m->expunged) {
+			m->keywords = mem_copy(s, keywords, strlen(keywords));
 			m->modseq = ++f->modseq;
 		}
 }

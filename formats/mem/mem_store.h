@@ -32,6 +32,7 @@ struct mem_folder {
 	uint32_t	 uidvalidity, uidnext;
 	uint64_t	 modseq;
 	bool		 subscribed;
+	char		 object[40];	/* as a source; "": it tells none */
 	unsigned	 special_use;
 	char		 acl[400];	/* "WHO RIGHTS\n"... */
 	struct mem_message *first, *last;
@@ -91,6 +92,8 @@ struct mem_store {
 	void		(*on_change)(struct mem_store *, const char *what,
 			    const char *mailbox);	/* before "open",
 					 * "rename", "delete", "subscribe" */
+	/* as a source: a mailbox was listed to its end */
+	void		(*on_listed)(struct mem_store *, struct mem_folder *);
 	bool		 no_rename;	/* mailboxes keep their names */
 	bool		 no_modseq;	/* no CONDSTORE */
 	bool		 login_fails;	/* its password is wrong */
@@ -105,6 +108,10 @@ struct mem_store {
 	bool		 no_view;	/* what it holds is not told: the host
 					 * is away */
 	unsigned	 sessions;	/* open */
+	bool		 no_move;
+	char		 no_keyword[32];	/* one that it cannot hold */
+	void		(*on_flags)(struct mem_store *);	/* before and
+					 * after each change of flags */
 	bool		 chooses_uids;	/* want_uid is honoured */
 	bool		 no_marks;	/* and nothing kept beside GUIDs */
 	/* counted */
@@ -112,6 +119,7 @@ struct mem_store {
 	uint64_t	 bytes_stored, nstored, ncreated, nbatches, nchanges;
 	uint64_t	 nread;		/* contents handed out */
 	uint64_t	 nlisted;	/* by next() */
+	uint64_t	 nmodified;	/* changes of flags that came late */
 };
 
 extern const struct source_ops mem_source;
@@ -125,6 +133,9 @@ void			 mem_stores_begin(void);
 void			 mem_store_reset(struct mem_store *);
 struct mem_folder	*mem_folder_get(struct mem_store *, const char *name,
 			    bool create);
+/* With those below it; to whatever is free. */
+void			 mem_folder_rename(struct mem_store *, const char *from,
+			    const char *to);
 /* Bytes and keywords are copied. */
 struct mem_message	*mem_add(struct mem_store *, struct mem_folder *,
 			    const void *p, size_t len, unsigned flags,
@@ -132,6 +143,10 @@ struct mem_message	*mem_add(struct mem_store *, struct mem_folder *,
 void			 mem_expunge(struct mem_folder *, uint32_t uid);
 void			 mem_set_flags(struct mem_folder *, uint32_t uid,
 			    unsigned flags);
+/* The same for keywords, blank-separated; copied. */
+void			 mem_set_keywords(struct mem_store *,
+			    struct mem_folder *, uint32_t uid,
+			    const char *keywords);
 /* Rights "": none any more. */
 void			 mem_acl_set(struct mem_folder *, const char *who,
 			    const char *rights);

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 #include "base/buf.h"
@@ -56,7 +57,8 @@ caps(struct target *tp, struct target_caps *c)
 
 	c->bits = (s->no_uids ? 0 : TGT_TELLS_UIDS) |
 	    (s->no_expunge ? 0 : TGT_EXPUNGES) |
-	    (s->not_atomic ? 0 : TGT_ATOMIC) |
+	    (s->not_atomic ? 0 : TGT_ATOMIC) | TGT_FLAGS |
+	    (s->no_move ? 0 : TGT_MOVES) |
 	    (((struct mem_tgt *)tp)->sha1 ? TGT_TELLS_SHA1 : 0) |
 	    (s->prompt ? TGT_PROMPT : 0) |
 	    (s->chooses_uids ? TGT_CHOOSES_UIDS : 0);
@@ -389,7 +391,9 @@ join_keywords(struct mem_store *s, const struct store_item *it)
 	for (size_t i = 0; i < it->nkeywords; i++) {
 		size_t n = strlen(it->keywords[i]);
 
-		if (i > 0)
+		if (strcmp(it->keywords[i], s->no_keyword) == 0)
+			continue;
+		if (q > p)
 			*q++ = ' ';
 		memcpy(q, it->keywords[i], n);
 		q += n;
@@ -434,6 +438,9 @@ store(struct mem_tgt *t, struct store_batch *b, struct buf *buf)
 			continue;
 		s->nstored++;
 		s->bytes_stored += buf->len;
+		for (size_t k = 0; k < it->nkeywords; k++)
+			if (strcmp(it->keywords[k], s->no_keyword) == 0)
+				it->changes |= CHANGE_KEYWORDS;
 		if (s->late_ms > 0) {
 			struct mem_late *l = mem_alloc(s, sizeof *l), **lp;
 
@@ -609,6 +616,49 @@ folder_delete(struct target *tp, const char *fname, struct err *e)
 	return 0;
 }
 
+static bool
+has_word(const char *words, const char *w)
+{
+	size_t n = strlen(w);
+
+	for (; *words != '\0'; words += *words == ' ') {
+		size_t k = strcspn(words, " ");
+
+		if (k == n && strncasecmp(words, w, n) == 0)
+			return true;
+		words += k;
+	}
+	return false;
+}
+
+static void
+change_words(struct mem_store *s, struct mem_folder *f, uint32_t uid,
+    const char *old, const struct flag_change *c)
+{
+	struct buf b;
+
+	buf_init(&b, 1 << 16);
+	for (const char *p = old; *p != '\0'; p += *p == ' ') {
+		size_t k = strcspn(p, " ");
+		bool goes = false;
+
+		for (size_t i = 0; i < c->nkw_del; i++)
+			goes = goes || (strlen(c->kw_del[i]) == k &&
+			    strncasecmp(c->kw_del[i], p, k) == 0);
+		if (!goes)
+			buf_addf(&b, "%s%.*s", b.len > 0 ? " " : "", (int)k,
+			    p);
+		p += k;
+	}
+	for (size_t i = 0; i < c->nkw_add; i++)
+		if (!has_word(b.ptr, c->kw_add[i]) &&
+		    strcmp(c->kw_add[i], s->no_keyword) != 0)
+			buf_addf(&b, "%s%s", b.len > 0 ? " " : "",
+			    c->kw_add[i]);
+	mem_set_keywords(s, f, uid, b.ptr);
+	buf_release(&b);
+}
+
 static int
 change_flags(struct target *tp, struct flag_change *c, size_t n,
     struct err *e)
@@ -616,21 +666,58 @@ change_flags(struct target *tp, struct flag_change *c, size_t n,
 	struct mem_tgt *t = (struct mem_tgt *)tp;
 	struct mem_message *m;
 
-	(void)e;
-	mem_lock();
+	if (t->broken)
+		return err_retry(e, ERR_ACCOUNT, "session is broken");
+	if (t->store->on_flags != NULL)
+		t->store->on_flags(t->store);
 	for (size_t i = 0; i < n; i++) {
+		mem_lock();
 		for (m = t->folder->first; m != NULL; m = m->next)
 			if (m->uid == c[i].uid && !m->expunged)
 				break;
 		c[i].result = m == NULL ? FLAG_GONE : c[i].unchanged_since !=
-		    0 && m->modseq > c[i].unchanged_since ? FLAG_CHANGED :
-		    FLAG_DONE;
-		if (c[i].result == FLAG_DONE)
+		    0 && !t->store->no_modseq && m->modseq >
+		    c[i].unchanged_since ? FLAG_CHANGED : FLAG_DONE;
+		t->store->nmodified += c[i].result == FLAG_CHANGED;
+		if (c[i].result == FLAG_DONE) {
 			mem_set_flags(t->folder, m->uid, (m->flags |
 			    c[i].add) & ~c[i].del);
+			if (c[i].nkw_add + c[i].nkw_del > 0)
+				change_words(t->store, t->folder, m->uid,
+				    m->keywords, &c[i]);
+		}
+		mem_unlock();
+		fault_point("flags.one");
 	}
 	t->store->nchanges += n;
-	mem_unlock();
+	if (t->store->on_flags != NULL)
+		t->store->on_flags(t->store);
+	return 0;
+}
+
+static int
+move(struct target *tp, const uint32_t *uids, size_t n, const char *to,
+    struct err *e)
+{
+	struct mem_tgt *t = (struct mem_tgt *)tp;
+	struct mem_folder *dest = mem_folder_get(t->store, to, false);
+
+	if (dest == NULL)
+		return err_set(e, ERR_MAILBOX, "NO [TRYCREATE]");
+	for (size_t i = 0; i < n; i++) {
+		mem_lock();
+		for (struct mem_message *m = t->folder->first; m != NULL;
+		    m = m->next)
+			if (m->uid == uids[i] && !m->expunged) {
+				mem_add(t->store, dest, m->bytes, m->len,
+				    m->flags, m->keywords, m->date);
+				mem_expunge(t->folder, m->uid);
+				break;
+			}
+		mem_unlock();
+		fault_point("move.one");
+	}
+	t->store->nchanges += n;
 	return 0;
 }
 
@@ -743,7 +830,7 @@ const struct target_ops mem_target = {
 	.folder_open = folder_open, .folder_close = folder_close,
 	.folder_create = folder_create, .folder_rename = folder_rename,
 	.folder_delete = folder_delete, .set_uids = set_uids,
-	.change_flags = change_flags, .subscribe = subscribe,
+	.change_flags = change_flags, .subscribe = subscribe, .move = move,
 	.set_quota = set_quota, .acl = acl, .set_acl = set_acl,
 	.foreign_name = foreign_name, .submit = submit, .reap = reap,
 	.broken = broken, .expunge = expunge,

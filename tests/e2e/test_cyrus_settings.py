@@ -79,7 +79,9 @@ class Domains(Settings):
     settings = {"EXTRA": "virtdomains: userid\ndefaultdomain: example.net"}
 
     def users(self, kind):
-        return [f"first.{kind}@example.org", f"plain{kind}"]
+        users = [f"first.{kind}@example.org", f"plain{kind}"]
+        # by its full name; another host's default domain is not known
+        return users + ["full@example.net"] if kind == "local" else users
 
 
 class Conversations(Settings):

@@ -91,6 +91,76 @@ class Sync(cysync.Case):
         self.assertIn("INBOX/Old", self.there().subscribed)
         self.sound()
 
+    def test_what_hangs_on_mailboxes(self):
+        """Rights, annotations and limits that somebody has set stay; a limit of
+        the source is set with room, and other limits beside it stay."""
+        self.server.create_user(self.user)
+        admin = self.server.admin_login()
+        name = f'"{self.admin_name()}"'
+        admin.setquota(name, "(STORAGE 77 MESSAGE 900)")
+        client = self.server.login_as(self.user)
+        client.create("INBOX/Sent")
+        for box in "INBOX", "INBOX/Sent":
+            client.setacl(box, "friend", "lr")
+            client.xatom("SETMETADATA", box, '(/private/comment "a note" /shared/comment "a \\"shared\\" one")')
+
+        def seen():
+            rights = [client.getacl(box)[1] for box in ("INBOX", "INBOX/Sent")]
+            notes = []
+            for box in "INBOX", "INBOX/Sent":
+                client.untagged_responses.pop("METADATA", None)
+                client.xatom("GETMETADATA", box, "(/private/comment /shared/comment)")
+                notes.append(client.response("METADATA")[1])
+            return rights, notes
+
+        before = seen()
+        self.assertIn("shared", str(before[1]))
+        self.assertIn(b"friend lr", before[0][0][0])
+        source, boxes = self.haul.path("src"), {"INBOX": fill(20, 1000), "Sent": fill(3, 99)}
+        write(source, boxes)
+        for rule, want in ("300M", {"STORAGE": 300 * 1024, "MESSAGE": 900}), ("10", {"STORAGE": None, "MESSAGE": 900}), ("none", {"MESSAGE": 900}), ("keep", {"MESSAGE": 900}):
+            self.checked(self.copy(source, self.target(), "--quota", rule))
+            words = admin.getquota(name)[1][0].decode().split("(")[1].rstrip(")").split()
+            limits = {words[i]: int(words[i + 2]) for i in range(0, len(words), 3)}
+            used = {words[i]: int(words[i + 1]) for i in range(0, len(words), 3)}
+            if want.get("STORAGE", 0) is None:  # what the mail needs, and 5 MiB
+                self.assertGreaterEqual(limits["STORAGE"], used["STORAGE"] * 1.02 + 5 * 1024)
+                self.assertLess(limits["STORAGE"], used["STORAGE"] * 1.02 + 5 * 1024 + 20)
+                want["STORAGE"] = limits["STORAGE"]
+            self.assertEqual((limits, used["MESSAGE"]), (want, 23), rule)
+            self.equal(boxes)
+            self.assertEqual(seen(), before)
+        admin.setquota(name, "(STORAGE 77)")
+        self.checked(self.copy(source, self.target(), "--quota", "none"))
+        self.sound()
+        client.logout()
+        admin.logout()
+
+    def test_as_a_source(self):
+        """Rights and subscriptions to mailboxes of others are read, too."""
+        users = [f"{self.user}{x}" for x in "abcd"]
+        for user in users:
+            self.server.create_user(user)
+        one, two = self.server.login_as(users[0]), self.server.login_as(users[1])
+        one.create("INBOX/News")
+        one.setacl("INBOX/News", users[1], "lrs")
+        one.setacl("INBOX/News", "anyone", "p")  # all of which no other test sees
+        one.append("INBOX/News", None, None, b"Subject: x\r\n\r\nx\r\n")
+        two.append("INBOX", None, None, b"Subject: y\r\n\r\ny\r\n")
+        self.assertEqual(two.subscribe(f"user/{users[0]}/News")[0], "OK")
+        rows = f"user,target_user\n{users[0]},{users[2]}\n{users[1]},{users[3]}\n"
+        words = self.haul.job(self.target("{user}"), self.target("{target_user}"), rows, "settle = 1\nempty = ok")
+        run = self.haul.copy(*words)
+        self.assertEqual((run.code, run.totals["copied"]), (DONE, 2), run)
+        three, four = self.server.login_as(users[2]), self.server.login_as(users[3])
+        rights = dict(zip(*[iter(three.getacl("INBOX/News")[1][0].decode().split()[1:])] * 2))
+        self.assertEqual((rights[users[3]], rights["anyone"]), ("lrs", "p"), rights)
+        self.assertNotIn(users[1], rights)
+        self.assertIn(f"user/{users[2]}/News", cysync.readback.listing(four)[1])
+        self.assertEqual(four.select(f"user/{users[2]}/News", readonly=True)[1], [b"1"])
+        for client in one, two, three, four:
+            client.logout()
+
     def test_mail_that_is_there(self):
         """Other mail keeps its place; ours comes behind it with new numbers,
         and what is equal is not stored twice."""

@@ -58,9 +58,15 @@ class Common:
         self.users = {f"{name}@example.org": f"user{i + 1}" for i, name in enumerate(NAMES)}
         self.proxy = Proxy(self.server.host, self.server.imap_port).start()
         self.addCleanup(self.proxy.stop)
-        target = self.haul.admin(self.server, "{target_user}", tls="none", port=self.proxy.port)
+        target = self.target()
         rows = "user,target_user\n" + "".join(f"{k},{v}\n" for k, v in self.users.items())
         self.words = self.haul.job(f"cgp:{self.base}?account={{user}}", target, rows, "lanes = 2\nsettle = 1")
+
+    def target(self):
+        return self.haul.admin(self.server, "{target_user}", tls="none", port=self.proxy.port)
+
+    def stored(self):
+        """What has to be as it was when nothing is changed."""
 
     def login(self, user):
         client = self.server.login(user)
@@ -131,9 +137,11 @@ class Common:
         self.assertEqual(carol.select(readback.quote(self.others("user1", "Sent Items")))[0], "NO")
         # once more: nothing is changed
         self.proxy.reset()
+        before = self.stored()
         again = self.haul.copy(*self.words)
         refused = 0 if self.anyone else 2  # asked for again
         self.assertEqual((again.code, self.proxy.writes()), (DONE, refused), self.proxy.log)
+        self.assertEqual(self.stored(), before)
 
     def test_changed_since(self):
         """What somebody has changed stays; without messages; a new mailbox."""
@@ -229,6 +237,27 @@ class TestCyrus(Common, unittest.TestCase):
 
     def others(self, user, name):
         return f"user/{user}" + ("" if name == "INBOX" else f"/{name}")
+
+
+class TestCyrusSync(TestCyrus):
+    """By the replication protocol, with an admin's session for one of them."""
+
+    test_shared = test_user_elsewhere = None
+
+    def target(self):
+        return f"cyrus:{{target_user}}?conf={self.server.vars['conf']}&libexec={self.server.vars['libexec']}"
+
+    def stored(self):
+        listed = json.loads(self.server.tool("ctl_mboxlist", "-d"))
+        return {name: box for name, box in listed.items() if "d" not in box["mbtype"]}
+
+
+class TestCyrusSyncRemote(TestCyrusSync):
+    test_changed_since = None
+
+    def target(self):
+        secret = self.haul.secret(self.server.admin_password)
+        return f"cyrus://{self.server.admin}@{self.server.host}:{self.server.imap_port}/{{target_user}}?ca={self.server.ca}&secret-file={secret}"
 
 
 class TestCyrusOtherNames(TestCyrus):

@@ -148,15 +148,10 @@ class TestDrill(unittest.TestCase):
     def outcomes(self, report):
         return Counter(a["outcome"] for a in report["accounts"])
 
-    def none_failed(self, stopping=False):
-        """But those without a user; stopping: and one or two whose login met a
-        Dovecot that was being stopped, which may say that the password is
-        wrong.  The next run that comes to them makes up for it."""
+    def none_failed(self):
+        """But those without a user."""
         failed = {a["name"]: a for a in self.report()["accounts"] if a["outcome"] == "failed"}
-        failed = [a for name, a in failed.items() if name not in self.place.broken]
-        if stopping and len(failed) <= 2:
-            failed = [a for a in failed if "[AUTHENTICATIONFAILED]" not in a["error"]]
-        self.assertEqual(failed, [])
+        self.assertEqual([a for name, a in failed.items() if name not in self.place.broken], [])
 
     def test_night(self):
         p, haul = self.place, self.haul
@@ -167,7 +162,7 @@ class TestDrill(unittest.TestCase):
         self.without(p.dovecot, DOWN)
         self.until(0.25, run)
         self.without(p.source, DOWN)
-        self.none_failed(stopping=True)
+        self.none_failed()
         self.until(0.4, run)
         run.send_signal(signal.SIGKILL)
         haul.finish(run, killed=True)
@@ -183,7 +178,7 @@ class TestDrill(unittest.TestCase):
         reachable = p.total - sum(sum(p.want[name].values()) for name in p.broken)
         self.assertLess(self.sent(), reachable, "the night was long enough")
         self.assertEqual(code, AGAIN, words)
-        self.none_failed(stopping=True)
+        self.none_failed()
         # the second night
         run = haul.copy(*self.words(), timeout=600)
         self.assertEqual(run.code, ACCOUNTS, run)

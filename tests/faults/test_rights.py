@@ -13,7 +13,9 @@ from servers import Cyrus
 
 
 class TestRights(unittest.TestCase):
-    POINTS = [("acl.before", 1), ("acl.set", 1), ("acl.set", 3), ("subscribe.after", 3)]
+    # over IMAP, and (the last ones) by the replication protocol
+    POINTS = [("acl.before", 1), ("acl.set", 1), ("acl.set", 3), ("subscribe.after", 3), ("cyrus.before_acl", 2), ("acl.set", 2)]
+    IMAP = 4
 
     def killed(self, server, number, point, nth):
         users = [f"user{2 * number + 1}", f"user{2 * number + 2}"]
@@ -23,7 +25,10 @@ class TestRights(unittest.TestCase):
             with open(os.path.join(tree, "manifest.json"), encoding="utf-8") as f:
                 self.assertIn("bob@example.org", json.load(f)["accounts"])
             rows = f"user,target_user\nbob@example.org,{users[0]}\ncarol@example.org,{users[1]}\n"
-            words = haul.job(f"cgp:{tree}/base?account={{user}}", haul.admin(server, "{target_user}"), rows, "lanes = 1\nsettle = 1")
+            target = haul.admin(server, "{target_user}")
+            if number >= self.IMAP:
+                target = f"cyrus:{{target_user}}?conf={server.vars['conf']}&libexec={server.vars['libexec']}"
+            words = haul.job(f"cgp:{tree}/base?account={{user}}", target, rows, "lanes = 1\nsettle = 1")
             run = haul.finish(haul.start_copy(*words, env={"MAILHAUL_FAULT": f"kill@{point}:{nth}"}), killed=True)
             reached = run.code < 0
             run = haul.copy(*words)

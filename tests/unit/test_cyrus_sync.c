@@ -280,6 +280,74 @@ test_names(void **state)
 }
 
 static void
+test_names_of_others(void **state)
+{
+	struct cyrus_names n, other;
+	struct buf b;
+
+	(void)state;
+	buf_init(&b, 1000);
+	assert_int_equal(cyrus_names_init(&n, "bob@x.org", true, true,
+	    "y.org"), 0);
+	assert_int_equal(cyrus_names_of(&other, &n, "A.B@y.org"), 0);
+	assert_string_equal(other.user, "a.b");
+	assert_string_equal(other.inbox, "user.a^b");
+	cyrus_names_release(&other);
+	assert_int_equal(cyrus_names_owner(&other, &n,
+	    "z.org!user.a^b.Sent.x"), 0);
+	assert_string_equal(other.user, "a.b@z.org");
+	assert_string_equal(other.inbox, "z.org!user.a^b");
+	cyrus_names_release(&other);
+	assert_int_equal(cyrus_names_owner(&other, &n, "shared.box"), -1);
+	assert_int_equal(cyrus_names_owner(&other, &n, "user."), -1);
+	/* Somebody else's mailbox. */
+	assert_int_equal(cyrus_internal(&n, "!z.org!user.a^b.Sent", &b), 0);
+	assert_string_equal(b.ptr, "z.org!user.a^b.Sent");
+	cyrus_names_release(&n);
+	buf_release(&b);
+}
+
+static void
+test_rights(void **state)
+{
+	static const struct { const char *old, *who, *rights, *new; } cases[] = {
+		{ "", "bob", "lr", "bob\tlr\t" },
+		{ "", "bob", "", "" },
+		{ "me\tlrswipkxtecdan\t", "bob", "lrkte",
+		    "me\tlrswipkxtecdan\tbob\tlrktecd\t" },
+		{ "bob\tlr\tme\tl\t", "Bob", "x", "Bob\txc\tme\tl\t" },
+		{ "bob\tlr\tme\tl\t", "bob", "", "me\tl\t" },
+		{ "-bob\tlr\tbob2\tl\t", "bob", "a",
+		    "-bob\tlr\tbob2\tl\tbob\ta\t" },
+		/* The last one without its end, an entry twice. */
+		{ "bob\tl\tbob\tr\tme\tl", "bob", "s", "bob\ts\tme\tl\t" },
+		{ "nothing", "bob", "l", "bob\tl\t" }
+	};
+	struct acl_entry *acl;
+	struct arena a;
+	struct buf b;
+	size_t n;
+
+	(void)state;
+	arena_init(&a);
+	buf_init(&b, 1000);
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		buf_reset(&b);
+		cyrus_acl_with(&b, cases[i].old, cases[i].who,
+		    cases[i].rights);
+		assert_string_equal(b.ptr, cases[i].new);
+	}
+	cyrus_acl_read("me\tlrswipkxtecdan\tanyone\t0lr\tcut", &a, &acl, &n);
+	assert_int_equal(n, 2);
+	assert_string_equal(acl[0].who, "me");
+	assert_string_equal(acl[0].rights, "lrswipkxtean");
+	assert_string_equal(acl[1].who, "anyone");
+	assert_string_equal(acl[1].rights, "lr0");
+	buf_release(&b);
+	arena_release(&a);
+}
+
+static void
 test_long_name(void **state)
 {
 	char seen[600];
@@ -366,6 +434,8 @@ main(void)
 		cmocka_unit_test(test_put),
 		cmocka_unit_test(test_mailbox),
 		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_names_of_others),
+		cmocka_unit_test(test_rights),
 		cmocka_unit_test(test_long_name),
 		cmocka_unit_test(test_configuration),
 		cmocka_unit_test(test_commands),

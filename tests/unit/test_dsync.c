@@ -332,7 +332,7 @@ test_full_pipes(void **state)
 {
 	static const char *const argv[] = { "cat", NULL };
 	const size_t size = 900 * 1000;
-	struct dsync_child *c;
+	struct child *c;
 	struct imap_stream *st;
 	const char *p;
 	char *text;
@@ -341,7 +341,7 @@ test_full_pipes(void **state)
 	int fd;
 
 	(void)state;
-	assert_int_equal(dsync_child_start(&c, argv, &fd, NULL, &e), 0);
+	assert_int_equal(child_start(&c, argv, NULL, &fd, NULL, &e), 0);
 	st = imap_stream_socket(fd, "cat", -1);
 	text = xmalloc(size);
 	for (size_t i = 0; i < size; i++)
@@ -371,10 +371,10 @@ static void
 ends(const char *script, struct err *e)
 {
 	const char *const argv[] = { "/bin/sh", "-c", script, NULL };
-	struct dsync_child *c;
+	struct child *c;
 	int fd, in;
 
-	assert_int_equal(dsync_child_start(&c, argv, &fd, &in, e), 0);
+	assert_int_equal(child_start(&c, argv, NULL, &fd, &in, e), 0);
 	close(fd);
 	close(in);
 	err_retry(e, ERR_ACCOUNT, "it has gone");
@@ -386,7 +386,7 @@ static void
 test_ends(void **state)
 {
 	static const char *const none[] = { "/nonexistent/doveadm", NULL };
-	struct dsync_child *c;
+	struct child *c;
 	struct err e;
 	int fd;
 
@@ -410,7 +410,7 @@ test_ends(void **state)
 	    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx'; "
 	    "i=$((i + 1)); done >&2; exit 3", &e);
 	assert_non_null(strstr(e.text, "ended with 3: Warning: x"));
-	assert_int_equal(dsync_child_start(&c, none, &fd, NULL, &e), -1);
+	assert_int_equal(child_start(&c, none, NULL, &fd, NULL, &e), -1);
 	assert_null(c);
 	assert_int_equal(e.scope, ERR_HOST);
 }

@@ -793,6 +793,67 @@ test_wrong_secret(void **state)
 	assert_int_equal(accounts("failed"), 4);
 }
 
+/* While it goes down it calls right passwords wrong: that is not believed. */
+static void
+test_wrong_while_going(void **state)
+{
+	static const char secret[] = "secret";
+	struct mem_host *h = mem_host(true);
+
+	(void)state;
+	fx.secret = secret;
+	h->down_ms = 1800;
+	h->down_at = 7;
+	h->wrong = 4;
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(h->wrong, 0);
+	assert_all_there();
+	assert_int_equal(accounts("done"), MORE + 1);
+}
+
+/* Who is let in before or soon after a refusal says nothing about it. */
+static void
+test_refusal_is_meant(void **state)
+{
+	struct settings set = { .patience_s = 7200, .probe_ms = 1000 };
+	struct hosts *all = hosts_new(&set, NULL, NULL);
+	struct refusal r;
+	struct uri *u;
+	struct host *h;
+	struct err e;
+
+	(void)state;
+	assert_int_equal(uri_parse(&u, "imap://joe@host.example", &e), 0);
+	h = hosts_get(all, u, SIDE_TARGET);
+	assert_false(host_refused(h, &r));
+	h->opened_ms = now_ms();
+	assert_true(host_refused(h, &r));
+	assert_ptr_equal(r.host, h);
+	assert_false(host_insists(&r));
+	h->opened_ms = r.ms + 10;
+	assert_false(host_insists(&r));
+	h->opened_ms = r.ms + 1000;
+	assert_true(host_insists(&r));
+	assert_false(host_fell(&r));
+	uv_mutex_lock(&all->mutex);
+	host_put_on_hold(h, "connection reset", now_ms());
+	assert_int_equal(r.holds + 1, h->holds);
+	uv_mutex_unlock(&all->mutex);
+	assert_false(host_insists(&r));
+	uv_mutex_lock(&all->mutex);
+	host_released(h, now_ms());
+	uv_mutex_unlock(&all->mutex);
+	assert_false(host_insists(&r));
+	assert_true(host_fell(&r));
+	/* One right after a hold is doubtful from the start. */
+	assert_true(host_refused(h, &r));
+	h->opened_ms = r.ms + 1000;
+	assert_true(host_fell(&r));
+	assert_false(host_insists(&r));
+	hosts_free(&all);
+	uri_free(&u);
+}
+
 #ifdef MAILHAUL_FAULTS
 /* The disk of the state is nearly full for a while: all wait. */
 static void
@@ -897,6 +958,8 @@ main(void)
 		cmocka_unit_test_setup(test_early_order, setup),
 		cmocka_unit_test_setup(test_foreign_file, setup),
 		cmocka_unit_test_setup(test_wrong_secret, setup),
+		cmocka_unit_test_setup(test_wrong_while_going, setup),
+		cmocka_unit_test_setup(test_refusal_is_meant, setup),
 		cmocka_unit_test_setup(test_no_space, setup),
 		cmocka_unit_test(test_hold_within_a_tick),
 		cmocka_unit_test(test_disk_and_hours),
