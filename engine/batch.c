@@ -265,7 +265,7 @@ row_of(struct changes *c, const struct slot *s, size_t i, enum outcome out)
 	r->uidl_order = m->uidl_order;
 	r->date = m->date;
 	r->outcome = out;
-	r->changes = it->changes;
+	r->changes = it->changes | (it->adopted ? CHANGE_UNREAD : 0);
 	r->oddities = m->oddities;
 	return r;
 }
@@ -925,7 +925,6 @@ work_send(struct lane *l, const struct msg_meta *meta, const void *key,
 	it->date = meta->date;
 	it->want_uid = in->want_uid;
 	it->adopted = m->adopted;
-	it->changes = m->adopted ? CHANGE_UNREAD : 0;
 	if (w->caps.bits & (TGT_CHOOSES_UIDS | TGT_BY_GUID)) {
 		char *guid = arena_alloc(&s->arena, GUID_LEN + 1);
 

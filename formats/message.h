@@ -85,6 +85,8 @@ struct msg_meta {
 	uint32_t	 mark;		/* see store_item; 0: none */
 	const unsigned char *sha1;	/* SHA1_LEN bytes from the store's
 					 * index; NULL: it has none */
+	bool		 by_file;	/* they say which file it is, not what
+					 * it holds */
 	const char	*base;		/* Maildir: the file's base name */
 	const char	*uidl;		/* POP3 */
 	uint32_t	 uidl_order;	/* 0: none */

@@ -319,6 +319,7 @@ maildir_message(struct maildir *m, struct arena *a, struct msg_meta *meta,
 
 		maildir_file_id(x.ino, id);
 		meta->sha1 = id;
+		meta->by_file = true;
 	}
 	if (m->box.as_served && mn.vsize != UNKNOWN64)
 		meta->size = mn.vsize;

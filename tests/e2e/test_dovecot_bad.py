@@ -259,6 +259,9 @@ class Links(Case):
         with open(files[int(plain.split(b"\n\n")[1].split()[0]) + 1], "rb") as f:
             self.assertEqual(f.read(), plain)
         before = picture(self.root)
+        for words in query, "":  # an audit reads
+            audit = self.haul.run("audit", "maildir:" + self.source, "dovecot:" + self.root + words, "--level", "content", "--state", self.haul.state)
+            self.assertEqual(audit.code, DONE, audit)
         # again; with another time of one; read or not; without the state
         self.assertEqual(self.copy(query=query).totals, run.totals)
         os.utime(os.path.join(self.source, "cur", odd[2]), (1_000_000_001, 1_000_000_001))
