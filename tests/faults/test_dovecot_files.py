@@ -287,7 +287,7 @@ class PowerCuts(unittest.TestCase):
 class LinkKills(Kills):
     """Hard links, which go into cur/ at once."""
 
-    options, cases_of = "link=hard", {"once": 10, "lost": 5}
+    options, cases_of = "link=hard", {"once": 6, "lost": 3}
     twice = "file.renamed:300 list.appended:2", "box.numbered:1 file.renamed:1"
 
     @classmethod
