@@ -50,20 +50,24 @@ static int
 same_store(struct audit_job *j, struct err *e)
 {
 	struct account *a = j->a;
-	bool known, met, any = false;
+	bool known, met, any = false, sample = false;
 
 	if (j->audit->state_uri == NULL || a->row.messages < 3)
 		return 0;
-	for (struct pair *p = a->pairs; p != NULL; p = p->next) {
-		if (pair_recognise(j->l, p, true, &known, &met, e) == -1) {
-			if (e->scope <= ERR_MAILBOX)
-				continue;
-			return -1;
+	/* Keys first, then what some messages say. */
+	do
+		for (struct pair *p = a->pairs; p != NULL; p = p->next) {
+			if (pair_recognise(j->l, p, sample, &known, &met,
+			    e) == -1) {
+				if (e->scope <= ERR_MAILBOX)
+					continue;
+				return -1;
+			}
+			if (met)
+				return 0;
+			any = any || known;
 		}
-		if (met)
-			return 0;
-		any = any || known;
-	}
+	while ((sample = !sample));
 	if (!any)
 		return 0;
 	return err_set(e, ERR_ACCOUNT, "the state is of another store: the "

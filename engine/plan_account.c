@@ -77,6 +77,7 @@ take_steps(struct steps *s, struct err *e)
 	struct lane *l = s->l;
 	struct account *a = s->a;
 	bool begun, from, to;
+	enum uidl_style uidls;
 	struct changes *notes;
 	struct err why;
 
@@ -100,6 +101,8 @@ take_steps(struct steps *s, struct err *e)
 	take_notes(s);
 	l->notes = notes;
 	s->pa->opened[SIDE_TARGET] |= l->tgt != NULL;
+	if (l->tgt != NULL && from && target_uidls(l->tgt, &uidls) == 1)
+		plan_uidls(s->pa, &a->info, uidls);
 	if (!to) {
 		s->pa->user_missing = why.cause == CAUSE_MISSING;
 		if (problem(s, s->pa->user_missing ? "missing-user" :
@@ -256,6 +259,7 @@ fill_target(struct steps *s)
 	for (size_t i = 0; i < a->view.n; i++)
 		if (a->view.boxes[i].st.messages != UNKNOWN64)
 			pa->target_messages += a->view.boxes[i].st.messages;
+	plan_sieve(pa, &a->view);
 	if (a->user_missing)
 		pa->target_quota = pa->target_used = UNKNOWN64;
 	if (a->unproven) {

@@ -26,6 +26,11 @@ int	plan_size(struct plan *, struct lane *, struct folder_info *,
 	    int64_t id, struct plan_size *, struct err *);
 void	plan_size_add(struct plan_size *sum, uint64_t *uncounted,
 	    const struct plan_size *);
+/* plan_uidl.c: what becomes of POP3 UIDLs that the target makes in this way. */
+void	plan_uidls(struct plan_account *, const struct account_info *,
+	    enum uidl_style);
+/* plan_sieve.c: the target's scripts, when the mailboxes are known. */
+void	plan_sieve(struct plan_account *, const struct target_view *);
 /* plan_space.c: after all accounts. */
 void	plan_spaces(struct plan *);
 /* plan_orphans.c */

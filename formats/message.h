@@ -143,6 +143,17 @@ struct foreign_box {
 	const char	*box;		/* its mailbox, as folder_info.name */
 };
 
+/* What POP3 UIDLs are, as far as it is known. */
+enum uidl_style {
+	UIDL_UNKNOWN,
+	UIDL_OWN,		/* not made from UIDs */
+	UIDL_UPPER,		/* UID and UIDVALIDITY, 8 digits each; Dovecot's */
+	UIDL_LOWER,
+	UIDL_UID,
+	UIDL_VALIDITY_DOT_UID,	/* Cyrus' */
+	UIDL_VALIDITY_DASH_UID
+};
+
 struct account_info {
 	uint64_t	 quota_bytes;		/* UNKNOWN64: none known */
 	bool		 has_subscriptions;	/* a list was found */
@@ -151,6 +162,8 @@ struct account_info {
 	const struct foreign_box *foreign;
 	size_t		 nforeign;
 	const char	*domain;	/* the account's; NULL: not known */
+	enum uidl_style	 uidls;
+	uint64_t	 own_uidls;	/* messages of INBOX with others */
 };
 
 #endif

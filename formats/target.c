@@ -173,6 +173,13 @@ target_survey(struct target *t, struct arena *a, const char *const *names,
 }
 
 int
+target_uidls(struct target *t, enum uidl_style *style)
+{
+	*style = UIDL_UNKNOWN;
+	return t->ops->uidls != NULL ? t->ops->uidls(t, style) : 0;
+}
+
+int
 target_parent(struct target *t, struct arena *a, const char *name,
     const char **parent)
 {

@@ -67,10 +67,17 @@ struct target_box {
 	struct folder_state st;		/* messages UNKNOWN64: not told */
 };
 
+/* A script at the target files into a mailbox. */
+struct target_filing {
+	const char	*script, *mailbox;	/* as it says it */
+};
+
 struct target_view {
 	struct target_box *boxes;	/* in the arena */
 	size_t		 n;
 	uint64_t	 quota_bytes, quota_used;	/* UNKNOWN64 */
+	struct target_filing *filings;	/* only if plan is set */
+	size_t		 nfilings;
 };
 
 /* What a target with TGT_CHOOSES_UIDS may be told of a mailbox. */
@@ -189,11 +196,13 @@ int	target_name_key(struct target *, struct arena *, const char *name,
 /*
  * What the account holds, without opening a mailbox, in one round trip where
  * the server allows it.  Those of the n names that exist are in the view in any
- * case, with their counts; of other mailboxes counts may be missing.  quota:
- * the quota is wanted as well.
+ * case, with their counts; of other mailboxes counts may be missing.  plan:
+ * the quota, and what scripts do, are wanted as well.
  */
 int	target_survey(struct target *, struct arena *, const char *const *names,
-	    size_t n, bool quota, struct target_view *, struct err *);
+	    size_t n, bool plan, struct target_view *, struct err *);
+/* 1: it makes POP3 UIDLs from UIDs, in this way; 0: that is no concern. */
+int	target_uidls(struct target *, enum uidl_style *);
 
 /* The name one level up, which the target may make as well when it makes this
  * one: 1, or 0 when there is none that mail could be in. */

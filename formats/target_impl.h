@@ -24,6 +24,8 @@ struct target_ops {
 	int	(*survey)(struct target *, struct arena *, const char *const *,
 		    size_t, bool, struct target_view *, struct err *);
 				/* optional: the names are opened */
+	int	(*uidls)(struct target *, enum uidl_style *);
+							/* optional: 0 */
 	int	(*parent)(struct target *, struct arena *, const char *,
 		    const char **);	/* optional: 0 */
 	int	(*folder_open)(struct target *, const char *,

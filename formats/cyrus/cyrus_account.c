@@ -164,6 +164,38 @@ read_subs(struct reading *g, struct sync *y, struct err *e)
 	}
 }
 
+#define SCRIPTS_MAX	100
+static const char suffix[] = ".script";
+
+/* Their names; compiled forms are passed over. */
+static int
+read_script(struct reading *g, struct sync *y, struct err *e)
+{
+	struct cyrus_account *a = g->a;
+	struct dlist_token t;
+	char key[24];
+	int rc;
+
+	if (dlist_next(&y->d, &t, e) == -1)
+		return -1;
+	if (t.type != DLIST_KVOPEN)
+		return dlist_bad(&y->d, "an odd script", e);
+	while ((rc = dlist_pair(&y->d, key, sizeof key, &t, e)) == 1) {
+		size_t n = sizeof suffix - 1;
+
+		if (strcmp(key, "FILENAME") == 0 && t.len > n && strlen(t.p) ==
+		    t.len && strcmp(t.p + t.len - n, suffix) == 0 &&
+		    a->nscripts < SCRIPTS_MAX) {
+			a->scripts = xreallocarray(a->scripts, a->nscripts +
+			    1, sizeof *a->scripts);
+			a->scripts[a->nscripts++] = xmemdup0(t.p, t.len);
+		}
+		if (dlist_skip(&y->d, &t, e) == -1)
+			return -1;
+	}
+	return rc;
+}
+
 static int
 user_data(struct sync *y, const char *name, void *ctx, struct err *e)
 {
@@ -175,6 +207,8 @@ user_data(struct sync *y, const char *name, void *ctx, struct err *e)
 		return read_quota(g, y, e);
 	if (strcmp(name, "LSUB") == 0)
 		return read_subs(g, y, e);
+	if (strcmp(name, "SIEVE") == 0)
+		return read_script(g, y, e);
 	if (strcmp(name, "MAILBOX") != 0)
 		return 0;
 	cyrus_box_init(&b);
@@ -265,6 +299,9 @@ cyrus_account_release(struct cyrus_account *a)
 	for (size_t i = 0; i < a->nsubs; i++)
 		free(a->subs[i]);
 	free(a->box);
+	for (size_t i = 0; i < a->nscripts; i++)
+		free(a->scripts[i]);
+	free(a->scripts);
 	free(a->subs);
 	buf_release(&a->quota_others);
 	memset(a, 0, sizeof *a);

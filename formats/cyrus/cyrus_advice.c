@@ -54,6 +54,26 @@ first_time(const char *file)
 	return first;
 }
 
+enum uidl_style
+cyrus_uidls(const struct cyrus *c)
+{
+	static const struct {
+		const char *name;
+		enum uidl_style style;
+	} formats[] = {
+		{ "cyrus", UIDL_VALIDITY_DOT_UID }, { "uidonly", UIDL_UID },
+		{ "dovecot", UIDL_LOWER }, { "courier",
+		    UIDL_VALIDITY_DASH_UID }
+	};
+
+	for (size_t i = 0; c->file != NULL && i < sizeof formats / sizeof
+	    formats[0]; i++)
+		if (strcmp(get(c, "uidl_format", "cyrus"), formats[i].name) ==
+		    0)
+			return formats[i].style;
+	return UIDL_UNKNOWN;
+}
+
 /* Settings that concern every account; once for a configuration. */
 static void
 tell_settings(const struct cyrus *c)
@@ -90,7 +110,23 @@ tell_settings(const struct cyrus *c)
 	    strcmp(v, "courier") == 0 ? "UIDVALIDITY-UID" :
 	    "UIDVALIDITY.UID");
 	say(c, "munge8bit", "munge8bit, maxmessagesize, quotas in force and "
-	    "limits of logins mean nothing for this way of copying");
+	    "limits of logins mean nothing for this way of copying; what was "
+	    "set for it is put back when all is copied");
+}
+
+/* Nothing of another host's file can be read. */
+static void
+tell_remote(const struct cyrus *c)
+{
+	say(c, "imapd.conf", "imapd.conf of %.100s cannot be read from here; "
+	    "what matters there: autocreate_quota (-1 until all are copied), "
+	    "delete_mode (immediate for rehearsals), maxlogins_per_host, "
+	    "maxlogins_per_user and maxchild of the imap service (a session "
+	    "for each lane)", c->conf.uri->host);
+	say(c, "afterwards", "when all is copied, still to be run by an "
+	    "administrator there: sync_client -u if there is a replica, "
+	    "ctl_conversationsdb -b with conversations: yes, squatter -u with "
+	    "a search_engine; and what was set is put back");
 }
 
 /* What concerns this user. */
@@ -113,14 +149,14 @@ cyrus_advise(const struct cyrus *c, const char *file)
 {
 	struct buf b;
 
-	if (c->file == NULL)
-		return;
 	tell_user(c);
 	if (c->conf.look_only) {
-		if (first_time(file))
-			tell_settings(c);
+		if (first_time(c->file != NULL ? file : c->conf.uri->host))
+			(c->file != NULL ? tell_settings : tell_remote)(c);
 		return;
 	}
+	if (c->file == NULL)
+		return;
 	if (c->disks != NULL)
 		say(c, "fsync", "fsync=batch: file systems were synced after "
 		    "each batch of messages, instead of each file; start Cyrus "

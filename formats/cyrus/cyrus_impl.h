@@ -15,6 +15,7 @@
  *	cyrus_advice.c	what imapd.conf means for a copy
  *	cyrus_probe.c	does the server do what is needed?
  *	cyrus_account.c	what a user has: mailboxes, subscriptions, quota
+ *	cyrus_sieve.c	into which mailboxes scripts file
  *	cyrus_acl.c	access rights, and names of mailboxes of others
  *	cyrus_target.c	the target's table; accounts and mailboxes
  *	cyrus_anew.c	another UIDVALIDITY for a mailbox
@@ -68,6 +69,8 @@ char	cyrus_transport(struct uri *);
 /* cyrus_advice.c: notes on what imapd.conf means for this copy. */
 void	cyrus_advise(const struct cyrus *, const char *file);
 void	cyrus_advise_once(const struct cyrus *);
+/* What POP3 UIDLs are here; unknown for another host. */
+enum uidl_style cyrus_uidls(const struct cyrus *);
 
 /* cyrus_probe.c: 1, 0 unfit (*e), -1.  Once for each server, and without
  * writing where conf says look_only. */
@@ -94,6 +97,8 @@ struct cyrus_account {
 	bool		 inbox;
 	char		**subs;		/* internal names */
 	size_t		 nsubs;
+	char		**scripts;	/* NAME.script */
+	size_t		 nscripts;
 	uint64_t	 quota_kib;	/* UNKNOWN64: none */
 	struct buf	 quota_others;	/* limits besides, as they are sent */
 };
@@ -142,6 +147,14 @@ int	cyrus_put_box(struct cyrus_target *, const struct cyrus_box *,
 	    uint64_t since, const char *what, struct err *);
 int	cyrus_change(struct cyrus_target *, const struct buf *args,
 	    const char *what, const char *name, struct err *);
+
+/* cyrus_sieve.c: calls fn for each mailbox of a script. */
+typedef void sieve_fn(void *ctx, const char *mailbox);
+void	cyrus_sieve_filings(const char *script, size_t len, sieve_fn *,
+	    void *ctx);
+/* v->filings, from all scripts. */
+int	cyrus_sieve_read(struct cyrus *, const struct cyrus_account *,
+	    struct arena *, struct target_view *v, struct err *);
 
 /* cyrus_acl.c: the entries of an ACL; one with other rights for who; the rest
  * as in target.h. */

@@ -153,8 +153,7 @@ conf_file(struct uri *u)
 void
 cyrus_advise_once(const struct cyrus *c)
 {
-	if (c->file != NULL)
-		cyrus_advise(c, conf_file(c->conf.uri));
+	cyrus_advise(c, conf_file(c->conf.uri));
 }
 
 /* A child whose files are synced together. */

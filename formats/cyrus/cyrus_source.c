@@ -291,6 +291,7 @@ facts(struct source *src, struct arena *a, struct account_info *info,
 	info->has_subscriptions = n > 0;
 	info->subscriptions = names;
 	info->nsubscriptions = n;
+	info->uidls = cyrus_uidls(&m->c);
 	info->foreign = foreign;
 	info->nforeign = nforeign;
 	if ((at = strrchr(m->c.names.user, '@')) != NULL)

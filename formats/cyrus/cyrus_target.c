@@ -320,17 +320,17 @@ parent(struct target *t, struct arena *a, const char *seen, const char **out)
 
 static int
 survey(struct target *t, struct arena *a, const char *const *names, size_t n,
-    bool quota, struct target_view *v, struct err *e)
+    bool plan, struct target_view *v, struct err *e)
 {
 	struct cyrus_target *c = target(t);
 	struct cyrus_account acc;
 
 	(void)names;
 	(void)n;
-	(void)quota;
 	if (cyrus_account_get(&c->c, &acc, e) == -1)
 		return -1;
-	if (cyrus_account_count(&c->c, &acc, e) == -1) {
+	if (cyrus_account_count(&c->c, &acc, e) == -1 || (plan &&
+	    cyrus_sieve_read(&c->c, &acc, a, v, e) == -1)) {
 		cyrus_account_release(&acc);
 		return -1;
 	}
@@ -353,6 +353,13 @@ survey(struct target *t, struct arena *a, const char *const *names, size_t n,
 		v->quota_bytes = acc.quota_kib * KIB;
 	cyrus_account_release(&acc);
 	return 0;
+}
+
+static int
+uidls(struct target *t, enum uidl_style *style)
+{
+	*style = cyrus_uidls(cyrus_of(t));
+	return 1;
 }
 
 static void
@@ -854,6 +861,7 @@ const struct target_ops cyrus_target = {
 	.account_ensure = account_ensure,
 	.name = name,
 	.survey = survey,
+	.uidls = uidls,
 	.parent = parent,
 	.folder_open = folder_open,
 	.folder_close = folder_close,

@@ -164,7 +164,7 @@ read_literal(struct dlist *d, struct err *e)
 	size_t n;
 
 	step(d);
-	if (read_size(d, DLIST_TOKEN_MAX, &left, e) == -1)
+	if (read_size(d, d->tok.max, &left, e) == -1)
 		return -1;
 	while (left > 0) {
 		if (peek(d, e) == -1)

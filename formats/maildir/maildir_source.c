@@ -330,6 +330,51 @@ quota_bytes(struct maildir *m)
 }
 
 static int
+count_own(void *ctx, const struct uidlist_rec *r, struct err *e)
+{
+	(void)e;
+	*(uint64_t *)ctx += r->uidl != NULL;
+	return 0;
+}
+
+static void
+no_warning(void *ctx, unsigned long line, const char *text)
+{
+	(void)ctx;
+	(void)line;
+	(void)text;
+}
+
+/* What POP3 clients were told: by Dovecot, or by Courier, whose UIDLs nobody
+ * else makes. */
+static void
+inbox_uidls(struct maildir *m, struct account_info *info)
+{
+	int fd = maildir_open_path(m, "."), list;
+	struct maildir_lines lines;
+	struct uidlist_head head;
+	struct stat st;
+	struct err ignored;
+
+	if (fd == -1)
+		return;
+	if ((list = maildir_open_file(fd, "dovecot-uidlist", &st)) != -1) {
+		info->uidls = UIDL_UPPER;
+		maildir_lines_fd(&lines, list);
+		memset(&head, 0, sizeof head);
+		if (uidlist_read(&lines, &head, count_own, no_warning,
+		    &info->own_uidls, &ignored) != 1)
+			info->own_uidls = 0;
+		maildir_lines_end(&lines);
+	} else if ((list = maildir_open_file(fd, "courierpop3dsizelist",
+	    &st)) != -1)
+		info->uidls = UIDL_OWN;
+	if (list != -1)
+		close(list);
+	close(fd);
+}
+
+static int
 maildir_account_facts(struct source *s, struct arena *a,
     struct account_info *info, struct err *e)
 {
@@ -346,6 +391,7 @@ maildir_account_facts(struct source *s, struct arena *a,
 		subs[i] = arena_strdup(a, m->subs[i]);
 	info->subscriptions = subs;
 	info->nsubscriptions = m->nsubs;
+	inbox_uidls(m, info);
 	return 0;
 }
 
@@ -355,14 +401,6 @@ no_record(void *ctx, const struct uidlist_rec *r, struct err *e)
 	(void)ctx;
 	(void)r;
 	return err_set(e, ERR_NONE, "enough");
-}
-
-static void
-no_warning(void *ctx, unsigned long line, const char *text)
-{
-	(void)ctx;
-	(void)line;
-	(void)text;
 }
 
 /* The header of the UID list only; uidnext may be too low. */

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cyrus/cyrus_box.h"
@@ -348,6 +349,51 @@ test_rights(void **state)
 }
 
 static void
+note_filing(void *ctx, const char *mailbox)
+{
+	buf_addf(ctx, "<%s>", mailbox);
+}
+
+static void
+test_scripts(void **state)
+{
+	static const struct { const char *script, *want; } cases[] = {
+		{ "", "" },
+		{ "fileinto \"a\";", "<a>" },
+		{ "require [\"fileinto\"]; if true { FileInto :copy :flags "
+		    "[\"x\", \"y\"] \"INBOX/a b\" ; } keep;",
+		    "<INBOX/a b>" },
+		{ "# fileinto \"no\";\r\n/* fileinto \"no\"; */ fileinto "
+		    "\"q\\\"\\\\\";", "<q\"\\>" },
+		{ "vacation text:\r\nfileinto \"no\";\r\n.\r\n;fileinto "
+		    "\"b\";", "<b>" },
+		{ "redirect \"fileinto\"; keep; discard; \"x\";", "" },
+		{ "fileinto \"a\"; stop; fileinto \"c\";", "<a><c>" },
+		/* Cut anywhere. */
+		{ "fileinto", "" }, { "fileinto \"a", "" },
+		{ "fileinto \"a\"", "" }, { "/*", "" }, { "text:", "" },
+		{ "text:\n.", "" }, { "\"\\", "" }, { "fileinto ;", "" }
+	};
+	struct buf b;
+
+	(void)state;
+	buf_init(&b, 1000);
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		size_t n = strlen(cases[i].script);
+		/* With nothing behind it, so that a checker sees more. */
+		char *exact = malloc(n > 0 ? n : 1);
+
+		assert_non_null(exact);
+		memcpy(exact, cases[i].script, n);
+		buf_reset(&b);
+		cyrus_sieve_filings(exact, n, note_filing, &b);
+		assert_string_equal(b.ptr, cases[i].want);
+		free(exact);
+	}
+	buf_release(&b);
+}
+
+static void
 test_long_name(void **state)
 {
 	char seen[600];
@@ -436,6 +482,7 @@ main(void)
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_names_of_others),
 		cmocka_unit_test(test_rights),
+		cmocka_unit_test(test_scripts),
 		cmocka_unit_test(test_long_name),
 		cmocka_unit_test(test_configuration),
 		cmocka_unit_test(test_commands),
