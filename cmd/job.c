@@ -68,6 +68,11 @@ choose(struct job *j, enum cfg newer)
 	    config_str(c, CFG_OLDER_THAN) : "",
 	    config_isset(c, CFG_MAX_SIZE) ? config_str(c, CFG_MAX_SIZE) : "",
 	    config_str(c, CFG_DELETED), config_str(c, CFG_HIDDEN));
+	if (config_isset(c, CFG_ADOPT_BEFORE))
+		buf_addf(&b, ",%s,%s", config_str(c, CFG_ADOPT_BEFORE),
+		    config_str(c, CFG_FILL));
+	if (config_enum(c, CFG_DUPLICATES) == DELETED_SKIP)
+		buf_adds(&b, ",duplicates");
 	free(j->selection_rule);
 	j->selection_rule = buf_detach(&b, NULL);
 	j->set.selection_rule = j->selection_rule;
@@ -114,6 +119,10 @@ fill_settings(struct job *j)
 	s->apply_renames = config_bool(c, CFG_APPLY_RENAMES);
 	s->acl = config_enum(c, CFG_ACL) == ACL_YES;
 	s->only_metadata = config_bool(c, CFG_ONLY_METADATA);
+	s->adopt_before = config_isset(c, CFG_ADOPT_BEFORE) ?
+	    (int64_t)config_num(c, CFG_ADOPT_BEFORE) : NO_DATE;
+	s->fill = config_bool(c, CFG_FILL);
+	s->skip_duplicates = config_enum(c, CFG_DUPLICATES) == DELETED_SKIP;
 	s->count_bytes = config_bool(c, CFG_COUNT_BYTES);
 	s->subscribe = (enum subscribe)config_enum(c, CFG_SUBSCRIBE);
 	for (int side = SIDE_SOURCE; side <= SIDE_TARGET; side++)

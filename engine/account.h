@@ -39,6 +39,9 @@ struct account {
 	struct row_account row;
 	struct arena	 arena;
 	struct pair	*pairs;
+	struct pair	*first_open;	/* all before it are done or failed; NULL:
+					 * not known */
+	bool		 no_large;	/* nor are there large ones behind it */
 	size_t		 npairs;
 	struct account_info info;	/* of the source */
 	char		 domain[256];	/* of info, longer: "" not known */
@@ -50,6 +53,9 @@ struct account {
 					 * has changed */
 	bool		 user_missing;	/* to be made */
 	bool		 shares;	/* mailboxes of others are wanted */
+	bool		 adopted;	/* its target held mail at first */
+	bool		 elsewhere;	/* some of it may be in other mailboxes
+					 * than it should be: elsewhere.h */
 	bool		 pop3;		/* UIDLs are known (pop3_give.h) */
 	uint64_t	 strange;	/* messages at the target that are not
 					 * known to be the source's */

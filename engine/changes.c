@@ -294,11 +294,9 @@ add_sent(struct db *db, const struct changes *c, struct err *e)
 	    (int64_t)c->sent, (int64_t)c->sent_bytes);
 }
 
-static int
-apply_changes(struct db *db, void *arg, struct err *e)
+int
+changes_apply(struct db *db, const struct changes *c, struct err *e)
 {
-	struct changes *c = arg;
-
 	for (struct row_message *m = c->messages; m != NULL; m = m->next)
 		if (put_message(db, c, m, e) == -1)
 			return -1;
@@ -328,6 +326,12 @@ apply_changes(struct db *db, void *arg, struct err *e)
 	    (int64_t)c->uidnext) == -1)
 		return -1;
 	return c->sent != 0 ? add_sent(db, c, e) : 0;
+}
+
+static int
+apply_changes(struct db *db, void *arg, struct err *e)
+{
+	return changes_apply(db, arg, e);
 }
 
 static void

@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "account.h"
+#include "base/fault.h"
+#include "elsewhere.h"
 
 /* A plan does not read more strange mail than this, unless it is to count. */
 #define PLAN_COMPARES 500
@@ -22,6 +24,7 @@ struct comparing {
 	uint64_t	 left;		/* to be compared, 0: all */
 	uint64_t	 there, taken;
 	bool		 cut;		/* not all were compared */
+	bool		 known;		/* an earlier run has found some */
 	struct err	 why;		/* of a mailbox that was not, */
 	bool		 unread;	/* if there is one */
 };
@@ -124,7 +127,7 @@ compare(struct lane *l, struct account *a, struct comparing *c,
 			break;		/* one is enough to know */
 	}
 	a->compared = c->there;
-	if (c->taken == 0)
+	if (c->taken == 0 && !c->known)
 		return strangers(l, a, c, e);
 	if (!planning)
 		lane_note(l, "warn", "adopted", "the target already held %"
@@ -133,23 +136,94 @@ compare(struct lane *l, struct account *a, struct comparing *c,
 	return 0;
 }
 
+/* A state that knows a mailbox needs no proof. */
+static int
+is_known(struct lane *l, struct account *a, bool *known, struct err *e)
+{
+	struct row_mailbox row;
+
+	*known = false;
+	for (struct pair *p = a->pairs; p != NULL && !*known; p = p->next) {
+		if (mailbox_load(l->reader, p->id, &row, e) == -1)
+			return -1;
+		buf_release(&row.token);
+		*known = row.rows > 0 || row.intents > 0;
+	}
+	return 0;
+}
+
+static bool
+holds_mail(const struct account *a)
+{
+	for (size_t i = 0; i < a->view.n; i++)
+		if (!a->view.boxes[i].noselect &&
+		    a->view.boxes[i].st.messages != 0)
+			return true;
+	return false;
+}
+
+struct adopt_arg { int64_t account_id, state; };
+
+static int
+apply_adopt(struct db *db, void *arg, struct err *e)
+{
+	const struct adopt_arg *p = arg;
+
+	if (p->state == 1)
+		return db_run(db, e, "UPDATE op SET state = 1 WHERE account_id"
+		    " = ?1 AND kind = '" ADOPT "'", "i", p->account_id);
+	if (db_run(db, e, "DELETE FROM elsewhere WHERE account_id = ?1", "i",
+	    p->account_id) == -1)
+		return -1;
+	return db_run(db, e, "DELETE FROM op WHERE account_id = ?1 AND kind ="
+	    " '" ADOPT "'", "i", p->account_id);
+}
+
+/* The adoption is over; -1: there was none. */
+static int
+adopt_put(struct lane *l, struct account *a, int64_t state, struct err *e)
+{
+	struct adopt_arg arg = { a->row.id, state };
+
+	return state_call(l->run->state, apply_adopt, &arg, e);
+}
+
 int
 account_existing(struct lane *l, struct account *a, struct err *e)
 {
 	struct comparing c = { .n = 0 };
-	struct row_mailbox row;
+	bool pending;
+	int64_t op;
 
-	if (strcmp(a->row.stage, "new") != 0 || a->row.messages > 0 ||
-	    l->run->set->merge_existing)
+	if (l->run->set->merge_existing)
 		return 0;
-	/* A state that knows a mailbox needs no proof. */
-	for (struct pair *p = a->pairs; p != NULL; p = p->next) {
-		if (mailbox_load(l->reader, p->id, &row, e) == -1)
-			return -1;
-		buf_release(&row.token);
-		if (row.rows > 0 || row.intents > 0)
-			return 0;
-	}
+	if (elsewhere_load(l, a, &pending, e) == -1)
+		return -1;
+	if (!pending && (strcmp(a->row.stage, "new") != 0 ||
+	    a->row.messages > 0))
+		return 0;
+	if (is_known(l, a, &c.known, e) == -1)
+		return -1;
+	if (c.known && !pending)
+		return 0;
 	find_candidates(l, a, &c);
-	return a->strange > 0 ? compare(l, a, &c, e) : 0;
+	if (l->run->planning || !holds_mail(a))
+		return a->strange > 0 ? compare(l, a, &c, e) : 0;
+	/* From here on it is adopted, also if this run is cut off. */
+	if (!pending && op_begin(l->run->state, a->row.id, 0, ADOPT, "", NULL,
+	    &op, e) == -1)
+		return -1;
+	if (a->strange > 0 && compare(l, a, &c, e) == -1) {
+		struct err ignored;
+
+		/* It is somebody else's: nothing is to be remembered. */
+		if (e->scope == ERR_ACCOUNT && !e->retry)
+			adopt_put(l, a, -1, &ignored);
+		return -1;
+	}
+	fault_point("adopt.compared");
+	if (elsewhere_look(l, a, e) == -1 || adopt_put(l, a, 1, e) == -1)
+		return -1;
+	fault_point("adopt.done");
+	return elsewhere_load(l, a, &pending, e);
 }

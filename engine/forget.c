@@ -108,6 +108,8 @@ drop(struct db *db, int64_t id, struct err *e)
 	    " FROM mailbox WHERE account_id = ?1)", "i", id) == -1 ||
 	    db_run(db, e, "DELETE FROM extra WHERE mailbox_id IN (SELECT id"
 	    " FROM mailbox WHERE account_id = ?1)", "i", id) == -1 ||
+	    db_run(db, e, "DELETE FROM elsewhere WHERE account_id = ?1", "i",
+	    id) == -1 ||
 	    db_run(db, e, "DELETE FROM flagging WHERE mailbox_id IN (SELECT id"
 	    " FROM mailbox WHERE account_id = ?1)", "i", id) == -1 ||
 	    db_run(db, e, "DELETE FROM removal WHERE mailbox_id IN (SELECT id"

@@ -58,6 +58,9 @@ merge_met(struct walk *w, const struct msg_meta *m, const void *key,
 		w->unmerged = true;
 		return 0;
 	}
+	/* In another mailbox it is its user's. */
+	if (r->tgt_uid == 0 && r->outcome == OUT_PRESENT)
+		return 0;
 	/* The next look finds the copy. */
 	if (r->tgt_uid == 0) {
 		w->later = true;

@@ -23,7 +23,15 @@ report_kind(const char *kind, bool *bad)
 		{ "keywords", "keywords that the target cannot hold were left "
 		    "out:", false },
 		{ "date", "dates that were changed:", false },
+		{ "other-date", "at the target with another date:", false },
+		{ "missing", "older than adopt-before, not at the target and "
+		    "not copied:", true },
+		{ "elsewhere", "at the target in other mailboxes:", false },
+		{ "duplicates", "equal messages of a mailbox:", false },
+		{ "gone", "mailboxes that are no longer at the source:",
+		    false },
 		{ "doubled", "stored twice by the server:", true },
+		{ "conflict", "flags that changed at both sides:", false },
 		{ "removed", "second copies that were removed:", false },
 		{ "renamed", "mailboxes with another name at the target:",
 		    false },
@@ -78,7 +86,9 @@ report_stamp(char *out, size_t size, int64_t t)
 	out[0] = '\0';
 	if (gmtime_r(&when, &tm) != NULL && tm.tm_year >= -1900 &&
 	    tm.tm_year <= 8099)
-		strftime(out, size, "%Y-%m-%dT%H:%M:%SZ", &tm);
+		snprintf(out, size, "%04d-%02d-%02dT%02d:%02d:%02dZ",
+		    tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour,
+		    tm.tm_min, tm.tm_sec);
 	return out;
 }
 

@@ -131,6 +131,9 @@ void		 changes_take(struct changes *, uint32_t uid);
 struct row_issue *changes_issue(struct changes *, const char *kind,
 		    const void *key, size_t key_len, const char *where,
 		    const char *reason);
+/* On the writer's connection, in its transaction. */
+int		 changes_apply(struct db *, const struct changes *,
+		    struct err *);
 /* Hands it to the writer, who frees it. */
 uint64_t	 changes_post(struct state *, struct changes **);
 

@@ -35,6 +35,8 @@ struct settings {
 	uint64_t	 delete_limit;	/* a number, or LIMIT_PERCENT of it;
 					 * UNKNOWN64: 10 %, or 20 */
 	bool		 delete_mailboxes; /* that the source has no more */
+	int64_t		 adopt_before;	/* NO_DATE: none */
+	bool		 fill, skip_duplicates;
 	bool		 count_bytes;		/* plan: read everything */
 	bool		 acl;			/* give access rights */
 	bool		 only_metadata;		/* no messages */

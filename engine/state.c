@@ -34,8 +34,12 @@
  *	that a pass did not meet has the outcome 'gone'.  moved: it was renamed
  *	there (1: the target's is to follow; 2: its name there stays, it is its
  *	user's).
+ * elsewhere: mail that an adopted account's target holds in mailboxes that no
+ *	source mailbox has; taken: the mailbox of the message that is it.
  * message: a source message with an outcome; a target UID of 0 means that the
- *	server did not tell it.  sha1 is there where the target's index has it,
+ *	server did not tell it, or, if it was present, that it is in another
+ *	mailbox (elsewhere; an extra of another one has taken one more than its
+ *	mailbox then).  sha1 is there where the target's index has it,
  *	sha1_munged where the munged form differs (measure.h).
  * doubt: how often a message was in a batch whose answer never came.
  * extra: a message at the target that is in no row; with sha1 alone its
@@ -135,6 +139,18 @@ static const char schema[] =
 "  UNIQUE (account_id, mailbox_id, kind, key, message_where));";
 
 static const char schema_merge[] =
+"CREATE TABLE elsewhere (account_id INTEGER NOT NULL, box TEXT NOT NULL,"
+"  uid INTEGER NOT NULL, strict BLOB, loose BLOB, sha1 BLOB, size INTEGER,"
+"  date INTEGER, taken INTEGER NOT NULL DEFAULT 0,"
+"  PRIMARY KEY (account_id, box, uid)) WITHOUT ROWID;"
+"CREATE INDEX message_present ON message (mailbox_id, strict)"
+"  WHERE outcome = 2;"
+"CREATE INDEX elsewhere_strict ON elsewhere (account_id, strict);"
+"CREATE INDEX elsewhere_loose ON elsewhere (account_id, loose);"
+"CREATE INDEX elsewhere_sha1 ON elsewhere (account_id, sha1);"
+"CREATE INDEX extra_any_strict ON extra (strict) WHERE taken = 0;"
+"CREATE INDEX extra_any_loose ON extra (loose) WHERE taken = 0;"
+"CREATE INDEX extra_any_sha1 ON extra (sha1) WHERE taken = 0;"
 "CREATE TABLE doubt (mailbox_id INTEGER NOT NULL, key BLOB NOT NULL,"
 "  n INTEGER NOT NULL, PRIMARY KEY (mailbox_id, key)) WITHOUT ROWID;"
 "CREATE TABLE removal (mailbox_id INTEGER NOT NULL, key BLOB NOT NULL,"

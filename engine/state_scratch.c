@@ -83,7 +83,7 @@ apply_take(struct db *db, void *arg, struct err *e)
 	    " 1 << 50; DELETE FROM message; DELETE FROM extra; DELETE FROM"
 	    " issue; DELETE FROM op; DELETE FROM intent; DELETE FROM"
 	    " intent_item; DELETE FROM doubt; DELETE FROM flagging;"
-	    " DELETE FROM removal", e) == -1)
+	    " DELETE FROM removal; DELETE FROM elsewhere", e) == -1)
 		return -1;
 	if (!t->known)
 		return 0;

@@ -479,6 +479,9 @@ apply_reset(struct db *db, void *arg, struct err *e)
 {
 	struct reset_arg *r = arg;
 
+	if (db_run(db, e, "UPDATE elsewhere SET taken = 0 WHERE taken = ?1",
+	    "i", r->mailbox_id) == -1)
+		return -1;
 	/* A mailbox that is not there has nothing of what rows say. */
 	if (db_run(db, e, "UPDATE message SET outcome = 0, tgt_uid = 0 WHERE"
 	    " mailbox_id = ?1 AND outcome IN (1, 2)", "i", r->mailbox_id) ==

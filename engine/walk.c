@@ -6,7 +6,9 @@
 #include <string.h>
 
 #include "account.h"
+#include "adopt.h"
 #include "base/fault.h"
+#include "elsewhere.h"
 #include "merge.h"
 #include "removal.h"
 
@@ -28,7 +30,7 @@ walk_flush(struct walk *w)
 	w->flushed = changes_post(w->l->run->state, &w->c);
 }
 
-static struct changes *
+struct changes *
 walk_changes(struct walk *w)
 {
 	if (w->c == NULL)
@@ -140,8 +142,14 @@ known_row(struct walk *w, const struct msg_meta *m, const void *key,
 		w->refused = true;	/* what refused it has changed */
 		return 0;
 	}
+	if (r.outcome == OUT_EXCLUDED && adopt_rule(w, &r) == NULL)
+		return 0;
 	if (w->adopting)
 		return 1;
+	if (r.outcome == OUT_EXCLUDED) {
+		exclude(w, adopt_rule(w, &r));
+		return 1;
+	}
 	count(w, r.outcome, m, r.crlf_size);
 	if (r.oddities & ODD_STRIPPED)
 		w->tally.stripped++;
@@ -254,6 +262,8 @@ take_extra(struct walk *w, const struct msg_meta *m, const void *key,
 	r->date = m->date;
 	r->outcome = o;
 	r->oddities = m->oddities | md->oddities;
+	if (o == OUT_PRESENT && adopt_date(w, m, key, key_len, uid, e) == -1)
+		return -1;
 	if (altered) {
 		struct row_issue *i = changes_issue(c, "altered", key, key_len,
 		    m->where, "the target holds it with changes that servers "
@@ -393,7 +403,7 @@ read_one(struct walk *w, const struct msg_meta *m, struct err *e)
 	char digest[64], other_key[300];
 	const void *key = m->key;
 	size_t key_len = key != NULL ? strlen(m->key) : 0;
-	const char *where_key = m->where != NULL ? m->where : "";
+	const char *where_key = m->where != NULL ? m->where : "", *rule;
 	struct target_caps caps;
 	int64_t doubts = 0;
 	bool other;
@@ -462,6 +472,22 @@ read_one(struct walk *w, const struct msg_meta *m, struct err *e)
 		w->unmatched = true;
 		content_close(&content);
 		return 0;
+	}
+	if (l->account->elsewhere && !fault_mutated("elsewhere") &&
+	    (rc = elsewhere_take(w, m, key, key_len, &md, e)) != 0) {
+		if (rc == 1)
+			count(w, OUT_PRESENT, m, md.size);
+		goto done;
+	}
+	if (l->account->adopted) {
+		if (adopt_leaves_out(w, m, key, key_len, &md, &rule, e) == -1)
+			goto fail;
+		if (rule != NULL) {
+			exclude(w, rule);
+			walk_flush(w);
+			rc = 1;
+			goto done;
+		}
 	}
 
 	/* It begins anew, also with the count of its doubts. */
@@ -630,6 +656,7 @@ open_books(struct walk *w)
 	/* Nobody may have looked at flags. */
 	w->unmerged = w->some && !merge_wanted(w->l);
 	w->keyless = w->gone = false;
+	w->twins = 0;
 	if (!w->some || w->adopting)
 		return;
 	*t = w->base;
@@ -806,6 +833,8 @@ walk_end(struct walk *w, struct err *e)
 		lane_note(l, "excluded", w->excluded[i].rule, "%" PRIu64
 		    " messages were left out by the rule %s",
 		    w->excluded[i].n, w->excluded[i].rule);
+	elsewhere_tell(w);
+	adopt_tell(w);
 	lane_flush_notes(l);
 	rc = mailbox_put_end(l->run->state, &end, e);
 out:

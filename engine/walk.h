@@ -10,6 +10,13 @@
 
 #define MAX_RULES 8		/* that leave messages out */
 
+/* Messages that are in another mailbox of the target (elsewhere.h). */
+struct walk_elsewhere {
+	struct walk_elsewhere *next;
+	const char	*box;
+	uint64_t	 n;
+};
+
 struct walk {
 	uint64_t	 read;		/* bytes of a message just read */
 	struct lane	*l;
@@ -43,6 +50,8 @@ struct walk {
 	bool		 unmatched;	/* the prepass met a message that has
 					 * neither row nor equal */
 	bool		 refused;	/* the message in hand, until now */
+	uint64_t	 twins;		/* of what was there, copied: adopt.h */
+	struct walk_elsewhere *elsewhere;	/* in the account's arena */
 	struct { const char *rule; uint64_t n; } excluded[MAX_RULES];
 };
 
@@ -58,6 +67,8 @@ int	pair_check_target(struct walk *, const struct folder_state *,
  * next pass.  In pair.c. */
 int	pair_target_again(struct walk *, struct err *);
 
+/* What is collected for the state. */
+struct changes *walk_changes(struct walk *);
 /* The source mailbox and its row are filled in by the caller. */
 void	walk_begin(struct walk *, struct lane *, struct pair *);
 /* Closes the mailboxes of both sides; flushes notes. */

@@ -51,6 +51,7 @@ fixture_start(struct fixture *f)
 	f->set.probe_ms = 200;
 	f->set.cap_raise_ms = 600000;
 	f->set.delete_limit = UNKNOWN64;
+	f->set.adopt_before = NO_DATE;
 	f->set.subscribe = SUBSCRIBE_AUTO;
 	f->set.acl = true;
 	f->set.rules = f->rules;
