@@ -127,7 +127,8 @@ from_state(struct loading *k, const struct msg_meta *m, struct item *it,
 		} else if (o == OUT_REFUSED)
 			it->bits |= ITEM_REFUSED;
 		if ((size_t)sqlite3_column_bytes(st, column) == len &&
-		    it->digest_len == 0) {
+		    it->digest_len == 0 &&
+		    !(sqlite3_column_int(st, 9) & CHANGE_UNREAD)) {
 			memcpy(it->digest, sqlite3_column_blob(st, column),
 			    len);
 			it->digest_len = len;
@@ -141,7 +142,8 @@ from_state(struct loading *k, const struct msg_meta *m, struct item *it,
 			it->bits |= ITEM_CLAMPED;
 		if (changes & CHANGE_KEYWORDS)
 			it->bits |= ITEM_KW_DROPPED;
-		if (b->sizes && sqlite3_column_int64(st, 10) > 0)
+		if (b->sizes && sqlite3_column_int64(st, 10) > 0 &&
+		    !(changes & CHANGE_UNREAD))
 			it->csize = (uint64_t)sqlite3_column_int64(st, 10);
 	}
 	db_done(st);
@@ -327,7 +329,8 @@ load_messages(struct loading *k, struct err *e)
 
 			k->seq++;
 			if (k->seq == 1 && k->side == SIDE_TARGET)
-				k->b->by_sha1 = m->sha1 != NULL;
+				k->b->by_sha1 = m->sha1 != NULL &&
+				    !m->by_file;
 			rule = k->side == SIDE_SOURCE ? rules_message(
 			    k->j->audit->set->rules, m) : NULL;
 			if (rule != NULL) {
