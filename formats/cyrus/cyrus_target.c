@@ -124,7 +124,7 @@ caps(struct target *t, struct target_caps *caps)
 	/* Prompt: what an earlier connection commits late changes the modseq
 	 * that each of our batches asks for. */
 	caps->bits = TGT_CHOOSES_UIDS | TGT_TELLS_UIDS | TGT_ATOMIC |
-	    TGT_TELLS_SHA1 | TGT_EXPUNGES | TGT_PROMPT;
+	    TGT_TELLS_SHA1 | TGT_EXPUNGES | TGT_FLAGS | TGT_PROMPT;
 	caps->batch_messages = 200;
 	caps->batch_bytes = (uint64_t)4 << 20;
 	caps->window = 2;
