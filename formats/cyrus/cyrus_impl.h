@@ -37,7 +37,7 @@
 
 /* Options of both tables; those of IMAP are for cyrus://. */
 #define CYRUS_OPTIONS \
-	"conf", "libexec", "transport", "fsync", "tls", "tls-min", "ca", "pin", \
+	"conf", "libexec", "transport", "fsync", "inbox", "tls", "tls-min", "ca", "pin", \
 	"verify", "cert", "key", "auth", "timeout", "partition", "lanes", \
 	"create-users", "secret-file", "secret-env", "secret-fd", \
 	"secret-command"
@@ -51,6 +51,7 @@ struct cyrus {
 	struct cyrus_disks *disks;	/* fsync=batch; else NULL */
 	struct sync	*y;
 	struct cyrus_names names;
+	bool		 keep_inbox;	/* with its UIDVALIDITY */
 	char		 partition[64];	/* of new mailboxes */
 };
 

@@ -638,6 +638,12 @@ set_uids(struct target *t, const struct folder_uids *u,
 		box_state(b, st);
 		return 0;
 	}
+	/* One that was there before us, as its user wants it. */
+	if (c->c.keep_inbox && !cyrus_box_fresh(b) && strcmp(b->name.ptr,
+	    c->c.names.inbox) == 0) {
+		box_state(b, st);
+		return 0;
+	}
 	if (validity == 0 && cyrus_box_fresh(b))
 		validity = (uint32_t)time(NULL);
 	if (validity != 0 && b->last_uid == 0 && (cyrus_box_fresh(b) ||

@@ -217,6 +217,27 @@ class Kills(cysync.Case):
         client.logout()
         self.sound(user)
 
+    def test_mail_that_comes_in_at_the_last_moment(self):
+        """Into another empty mailbox, after the last look at it: it stays, and is
+        alone with ours."""
+        user = self.fresh()
+        self.server.create_user(user)
+        client = self.server.login_as(user)
+        client.create("INBOX/Sent")
+        process = self.job(self.haul, user, fault="stop@cyrus.before_exchange:1", lanes=1, start=True)
+        try:
+            wait_for(lambda: stopped(process.pid))
+            client.append("INBOX/Sent", None, None, b"From: other@example.org\r\n\r\njust came\r\n")
+        finally:
+            process.send_signal(signal.SIGCONT)
+        run = self.haul.finish(process, 120)
+        self.assertEqual((run.code, run.totals["copied"]), (DONE, 263), run)
+        client.select("INBOX/Sent", readonly=True)
+        self.assertEqual(client.search(None, "FROM", "other@example.org")[1][0].split(), [b"1"])
+        self.assertEqual(len(client.search(None, "ALL")[1][0].split()), len(self.boxes["Sent"].lines) + 1)
+        client.logout()
+        self.sound(user)
+
     def test_user_who_lost_his_inbox(self):
         """A power cut between the two halves of an INBOX made anew: the next run
         puts it back under its own id."""
