@@ -18,7 +18,7 @@ endif
 HARD	= -fno-common -fstack-protector-strong -fPIE
 CFLAGS	= $(OPT)
 LDFLAGS	= -pie -Wl,-z,relro,-z,now
-LIBS	= -letpan -lssl -lcrypto -luv -lsqlite3 -larchive -lz -lpthread
+LIBS	= -letpan -lssl -lcrypto -luv -lsqlite3 -larchive -lz -lm -lpthread
 ALL	= $(STD) $(WARN) $(HARD) $(CFLAGS) $(XFLAGS)
 
 # V=1 shows the commands.
@@ -84,6 +84,9 @@ $(B)/tests/%.o: tests/%.c
 
 # Objects that embed the version are made anew when it changes.
 $(call obj,$(SRC_engine) $(SRC_cmd)): engine/version
+
+# What the page of a report is made of is a part of the program.
+$(call obj,engine/page.c): $(wildcard engine/page/*)
 
 $(B)/libmailhaul.a: $(OBJ_lib)
 	@rm -f $@
@@ -178,6 +181,8 @@ install: all
 	    $(DESTDIR)$(PREFIX)/lib/mailhaul/mailhaul-nosync.so
 	install -D -m 644 cmd/mailhaul.1 \
 	    $(DESTDIR)$(PREFIX)/share/man/man1/mailhaul.1
+	install -d -m 755 $(DESTDIR)$(PREFIX)/share/mailhaul
+	install -m 644 engine/schema/*.json $(DESTDIR)$(PREFIX)/share/mailhaul
 
 clean:
 	rm -rf $(B)

@@ -33,11 +33,13 @@ extern const struct command commands[];		/* main.c; ends with no name */
 const struct command *command_find(const char *name);	/* NULL: none */
 
 int	cmd_copy(int argc, char **argv);
+int	cmd_audit(int argc, char **argv);
 int	cmd_plan(int argc, char **argv);
 int	cmd_calibrate(int argc, char **argv);
 int	cmd_forget(int argc, char **argv);
 int	cmd_report(int argc, char **argv);
 int	cmd_status(int argc, char **argv);
+int	cmd_uidl(int argc, char **argv);
 int	cmd_undo(int argc, char **argv);
 int	cmd_stage(int argc, char **argv);
 int	cmd_stop(int argc, char **argv);

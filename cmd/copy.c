@@ -116,6 +116,19 @@ exit_code(const struct pool_result *r, const struct totals *t)
 	return EXIT_DONE;
 }
 
+static int
+begin_pass(struct job *j, struct state *state, struct err *e)
+{
+	struct buf settings;
+	int rc;
+
+	buf_init(&settings, (size_t)1 << 20);
+	config_brief(j->cfg, &settings);
+	rc = pass_begin(state, "copy", settings.ptr, e);
+	buf_release(&settings);
+	return rc;
+}
+
 /* With everything checked and the state open. */
 static int
 run_job(struct job *j, struct state *state, bool created, struct err *e)
@@ -151,7 +164,7 @@ run_job(struct job *j, struct state *state, bool created, struct err *e)
 		goto fail;
 	if (!config_bool(j->cfg, CFG_QUIET))
 		first_line(j, created, passes);
-	if (pass_begin(state, "copy", e) == -1 ||
+	if (begin_pass(j, state, e) == -1 ||
 	    tell_unlisted(j, state, db, e) == -1)
 		goto fail;
 	runlog_begin(j->log, j->cfg, created, state_pass(state), j->n,

@@ -7,6 +7,7 @@
 
 #include "base/xmalloc.h"
 #include "order.h"
+#include "pop3/pop3_session.h"
 #include "runlog.h"
 
 #define LANES_PER_ACCOUNT 2	/* while others wait for lanes */
@@ -18,6 +19,11 @@ job_release(struct job *j)
 {
 	for (size_t i = 0; i < j->n; i++)
 		account_stores_release(&j->stores[i]);
+	for (size_t i = 0; i < j->n && j->servers != NULL; i++) {
+		uri_free(&j->servers[i].uri);
+		secret_spec_release(&j->servers[i].spec);
+	}
+	free(j->servers);
 	free(j->accounts);
 	free(j->order);
 	free(j->stores);
@@ -80,6 +86,7 @@ fill_settings(struct job *j)
 	s->delete = (enum delete)config_enum(c, CFG_DELETE);
 	s->delete_limit = config_isset(c, CFG_DELETE_LIMIT) ?
 	    config_num(c, CFG_DELETE_LIMIT) : UNKNOWN64;
+	s->delete_mailboxes = config_bool(c, CFG_DELETE_MAILBOXES);
 	s->restore_deleted = config_bool(c, CFG_RESTORE_DELETED);
 	s->create_users = config_bool(c, CFG_CREATE_USERS);
 	s->merge_existing = config_enum(c, CFG_EXISTING) == EXISTING_MERGE;
@@ -110,9 +117,31 @@ fill_settings(struct job *j)
 	s->selection_rule = j->selection_rule;
 }
 
-/* URIs and secrets of the selected accounts; mistakes are counted. */
+/* The POP3 server of row i, which will be account n. */
+static int
+fill_server(struct job *j, size_t i, const struct uri *server, struct err *e)
+{
+	struct job_server *s = &j->servers[j->n];
+
+	return account_server(j->list, i, server, &s->uri, &s->spec, e) == -1 ||
+	    pop3_check(s->uri, e) == -1 ||
+	    secret_get(j->secrets, &s->spec, &s->password, e) == -1 ? -1 : 0;
+}
+
+static void
+drop_server(struct job *j)
+{
+	if (j->servers == NULL)
+		return;
+	uri_free(&j->servers[j->n].uri);
+	secret_spec_release(&j->servers[j->n].spec);
+	memset(&j->servers[j->n], 0, sizeof *j->servers);
+}
+
+/* URIs and secrets of the selected accounts; mistakes are counted.  server: of
+ * POP3, which is asked in place of the targets; or NULL. */
 static size_t
-fill_accounts(struct job *j, struct buf *errors)
+fill_accounts(struct job *j, const struct uri *server, struct buf *errors)
 {
 	size_t total = accounts_count(j->list), bad = 0;
 	struct err e;
@@ -121,6 +150,8 @@ fill_accounts(struct job *j, struct buf *errors)
 	j->accounts = xcalloc(total, sizeof *j->accounts);
 	j->order = xcalloc(total, sizeof *j->order);
 	j->stores = xcalloc(total, sizeof *j->stores);
+	if (server != NULL)
+		j->servers = xcalloc(total, sizeof *j->servers);
 	j->secrets = secrets_new(2);
 	for (size_t i = 0; i < total; i++) {
 		struct account *a = &j->accounts[j->n];
@@ -137,10 +168,12 @@ fill_accounts(struct job *j, struct buf *errors)
 		    target_check(s->uri[SIDE_TARGET], &e) == -1 ||
 		    secret_get(j->secrets, &s->secret[SIDE_SOURCE],
 		    &a->src_password, &e) == -1 ||
+		    (server != NULL ? fill_server(j, i, server, &e) :
 		    secret_get(j->secrets, &s->secret[SIDE_TARGET],
-		    &a->tgt_password, &e) == -1) {
+		    &a->tgt_password, &e)) == -1) {
 			complain(errors, a->name, "%s", e.text);
 			bad++;
+			drop_server(j);
 			account_stores_release(s);
 			memset(s, 0, sizeof *s);
 			memset(a, 0, sizeof *a);
@@ -165,8 +198,10 @@ fill_accounts(struct job *j, struct buf *errors)
 int
 job_load(struct job *j, const char *command, int argc, char **argv)
 {
+	struct uri *server = NULL;
 	struct buf errors;
-	size_t bad;
+	size_t bad = 0;
+	struct err e;
 	int code;
 
 	memset(j, 0, sizeof *j);
@@ -174,18 +209,26 @@ job_load(struct job *j, const char *command, int argc, char **argv)
 	if (code != OPTS_GO)
 		return code;
 	buf_init(&errors, 1 << 20);
-	bad = accounts_load(&j->list, j->cfg, fold_case, &errors);
+	if ((command_find(command)->mask & FOR_UIDL) != 0 &&
+	    config_pop3(j->cfg, &server, &e) == -1) {
+		complain(&errors, "", "%s", e.text);
+		bad++;
+	}
+	bad += accounts_load(&j->list, j->cfg, fold_case, &errors);
 	if (bad == 0)
 		bad = order_check(j->cfg, j->list, &errors);
 	if (bad == 0) {
 		j->people = people_new(j->list, j->cfg);
-		bad = fill_accounts(j, &errors);
+		bad = fill_accounts(j, server, &errors);
 	}
+	uri_free(&server);
 	if (bad == 0)
 		bad = runlog_trace(j->cfg, j->accounts, j->n, &errors);
-	if (config_enum(j->cfg, CFG_FORMAT) == FORMAT_CSV) {
+	if (config_enum(j->cfg, CFG_FORMAT) != FORMAT_TEXT &&
+	    config_enum(j->cfg, CFG_FORMAT) != FORMAT_JSON) {
 		complain(&errors, config_where(j->cfg, CFG_FORMAT), "%s prints "
-		    "no csv", command);
+		    "text or json, and no %s", command, config_str(j->cfg,
+		    CFG_FORMAT));
 		bad++;
 	}
 	if (bad > 0)

@@ -10,6 +10,12 @@
 #include "people.h"
 #include "pool.h"
 
+struct job_server {
+	struct uri	*uri;		/* filled in */
+	struct secret_spec spec;
+	const char	*password;
+};
+
 struct job {
 	struct config	*cfg;
 	struct accounts	*list;
@@ -22,6 +28,7 @@ struct job {
 	struct account	*accounts;	/* the selected ones */
 	struct account	**order;	/* as the list has them */
 	struct account_stores *stores;
+	struct job_server *servers;	/* of mailhaul uidl, as order */
 	size_t		 n;
 	struct log	*log;		/* or NULL; made by who runs the job */
 };

@@ -44,6 +44,17 @@ const struct command commands[] = {
 	"is in the way, and how long it will take.  Writes nothing on either "
 	"side, nor in\n"
 	"the state.  Works beside a running copy.\n" },
+	{ "audit", "compare source and target; writes nothing",
+	cmd_audit, FOR_COPY | FOR_AUDIT, true,
+	"usage: mailhaul audit SOURCE TARGET [--level LEVEL] [OPTIONS]\n"
+	"       mailhaul audit --job JOB.ini [--accounts LIST] [OPTIONS]\n"
+	"\n"
+	"Takes the arguments of copy, reads both sides and tells of every "
+	"message whether it\n"
+	"is at the target as it is at the source, and if not, what differs.  "
+	"With the state\n"
+	"of a copy or without one.  Writes nothing on either side, nor in the "
+	"state.\n" },
 	{ "calibrate", "what the files of a CommuniGate server mean",
 	cmd_calibrate, FOR_STATUS, true,
 	"usage: mailhaul calibrate cgp:BASE?account=NAME imaps://NAME@SERVER"
@@ -55,15 +66,28 @@ const struct command commands[] = {
 	"is assumed of the files as lines for the section [source] of a job, "
 	"with how many\n"
 	"messages say so and how many contradict.  Writes nothing.\n" },
+	{ "uidl", "what a POP3 server calls the messages of INBOX",
+	cmd_uidl, FOR_UIDL, true,
+	"usage: mailhaul uidl [pop3s://{user}@SERVER] --job JOB.ini [OPTIONS]\n"
+	"\n"
+	"Asks the POP3 server of each account for its UIDLs and joins them "
+	"with the messages\n"
+	"of the source's INBOX; later copies give them to targets that keep "
+	"them, so that\n"
+	"POP3 clients download nothing again.  Reads no mail there and "
+	"deletes none.\n" },
 	{ "report", "what all passes so far have done, and what is left",
 	cmd_report, FOR_REPORT, false,
 	"usage: mailhaul report --state FILE [OPTIONS]\n"
 	"       mailhaul report --job JOB.ini [OPTIONS]\n"
 	"       mailhaul report SOURCE TARGET [OPTIONS]\n"
 	"\n"
-	"Prints the end report: totals, a line for each account, and every "
-	"message that\n"
-	"was refused, failed or vanished.  Works beside a running copy.\n" },
+	"Prints the end report: totals, before and after, passes and rates, "
+	"accounts,\n"
+	"every message that was refused, failed or vanished, and what is left "
+	"to do by\n"
+	"hand.  --format html makes a page for people of it.  Works beside a "
+	"running copy.\n" },
 	{ "status", "how far a running copy is",
 	cmd_status, FOR_STATUS, false,
 	"usage: mailhaul status --state FILE [OPTIONS]\n"

@@ -82,14 +82,24 @@ help_option(const char *name, const char *arg, FILE *f)
 static void
 help_setting(const struct setting *s, FILE *f)
 {
-	size_t i;
+	size_t i, n = 0;
 
 	help_option(s->key, s->arg, f);
 	fputs(s->help, f);
 	if (s->words != NULL) {
 		fprintf(f, "\n%*s", HELP_COLUMN, "");
-		for (i = 0; s->words[i] != NULL; i++)
-			fprintf(f, "%s%s", i == 0 ? "" : " | ", s->words[i]);
+		for (i = 0; s->words[i] != NULL; i++) {
+			const char *sep = i == 0 ? "" : " | ";
+
+			if (n + strlen(sep) + strlen(s->words[i]) > 52) {
+				n = 0;
+				fprintf(f, " |\n%*s", HELP_COLUMN, "");
+				sep = "";
+			}
+			n += (size_t)fprintf(f, "%s%s", sep, s->words[i]);
+		}
+		if (n + strlen(s->def != NULL ? s->def : "") > 40)
+			fprintf(f, "\n%*s", HELP_COLUMN - 1, "");
 	}
 	if (s->def != NULL && s->type != SET_BOOL)
 		fprintf(f, " (default: %s)", s->def);
@@ -318,6 +328,20 @@ source_alone(const struct parser *p)
 	    config_bool(p->c, CFG_LIST_ACCOUNTS);
 }
 
+/* The one argument of uidl is a server beside those of the job. */
+static void
+take_server(struct parser *p)
+{
+	if (p->nstores > 1)
+		wrong(p, "'%.80s' is one argument too many: there is SERVER",
+		    p->stores[1]);
+	else if (p->nstores == 1)
+		p->bad += config_option(p->c, CFG_UIDL_SERVER, p->stores[0],
+		    p->errors);
+	if (p->job == NULL)
+		wrong(p, "%s wants --job JOB.ini", p->cmd->name);
+}
+
 static void
 take_stores(struct parser *p)
 {
@@ -325,6 +349,10 @@ take_stores(struct parser *p)
 
 	if (p->unsure)
 		return;
+	if ((p->cmd->mask & FOR_UIDL) != 0) {
+		take_server(p);
+		return;
+	}
 	if (source_alone(p) && p->job == NULL) {
 		if (p->nstores != 1)
 			wrong(p, "--list-accounts wants one SOURCE");

@@ -1,9 +1,13 @@
 /* mailhaul report and mailhaul status: what the state tells, read beside a
  * running copy. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "base/xmalloc.h"
+#include "letters.h"
 #include "opts.h"
 #include "quota.h"
 #include "report.h"
@@ -13,6 +17,8 @@
 
 typedef int print_fn(const struct config *, struct db *, FILE *,
     long running, struct err *);
+/* NULL, or what the options contradict in. */
+typedef const char *check_fn(const struct config *);
 
 /* The names of the chosen accounts. */
 struct chosen {
@@ -68,26 +74,62 @@ print_quotas(struct db *db, FILE *out, enum format format, struct err *e)
 	case FORMAT_JSON:
 		return quota_report_json(db, out, e);
 	case FORMAT_TEXT:
+	case FORMAT_NDJSON:
+	case FORMAT_JUNIT:
+	case FORMAT_HTML:
 		break;
 	}
 	return quota_report_text(db, out, e);
+}
+
+/* Colours are for a terminal that wants them. */
+static bool
+has_colours(FILE *out)
+{
+	const char *term = getenv("TERM"), *no = getenv("NO_COLOR");
+
+	return isatty(fileno(out)) && term != NULL &&
+	    strcmp(term, "dumb") != 0 && (no == NULL || *no == '\0');
+}
+
+static int
+print_letters(const struct config *cfg, struct db *db, FILE *out,
+    struct err *e)
+{
+	size_t n;
+
+	if (letters_write(db, config_str(cfg, CFG_LETTERS), &n, e) == -1)
+		return -1;
+	fprintf(out, "%zu letters are in ", n);
+	text_show(out, config_str(cfg, CFG_LETTERS));
+	putc('\n', out);
+	return 0;
 }
 
 static int
 print_report(const struct config *cfg, struct db *db, FILE *out, long running,
     struct err *e)
 {
-	enum format format = (enum format)config_enum(cfg, CFG_FORMAT);
+	const struct report_options opt = {
+	    .call = { .job = config_job(cfg), .state = config_state(cfg),
+		.running = running },
+	    .format = (enum format)config_enum(cfg, CFG_FORMAT),
+	    .table = (enum report_table)config_enum(cfg, CFG_TABLE),
+	    .redact = config_bool(cfg, CFG_REDACT),
+	    .colour = has_colours(out),
+	    .since = config_isset(cfg, CFG_SINCE) ?
+		(int64_t)config_num(cfg, CFG_SINCE) : 0 };
 
 	if (config_bool(cfg, CFG_QUOTAS))
-		return print_quotas(db, out, format, e);
+		return print_quotas(db, out, opt.format, e);
 	if (config_bool(cfg, CFG_RENAMES))
-		return report_names(db, out, format, NULL, NULL, e);
-	if (format == FORMAT_JSON)
-		return report_json(db, out, e);
-	if (config_list(cfg, CFG_ONLY) > 0)
+		return report_names(db, out, opt.format, NULL, NULL, e);
+	if (config_isset(cfg, CFG_LETTERS))
+		return print_letters(cfg, db, out, e);
+	if (opt.format == FORMAT_TEXT && opt.table == TABLE_ALL &&
+	    !opt.redact && opt.since == 0 && config_list(cfg, CFG_ONLY) > 0)
 		return print_accounts(cfg, db, out, running, e);
-	return report_text(db, out, e);
+	return report_write(db, out, &opt, e);
 }
 
 static int
@@ -100,22 +142,44 @@ print_status(const struct config *cfg, struct db *db, FILE *out, long running,
 
 /* Which formats there are depends on what is asked for. */
 static const char *
-check_format(const struct config *cfg)
+check_status(const struct config *cfg)
 {
-	enum format format = (enum format)config_enum(cfg, CFG_FORMAT);
-	bool names = config_bool(cfg, CFG_RENAMES);
+	int format = config_enum(cfg, CFG_FORMAT);
 
-	if (config_bool(cfg, CFG_QUOTAS))
-		return names ? "give --quotas or --renames" : NULL;
-	if (format == FORMAT_CSV && !names)
-		return "--format csv is of report --quotas and --renames";
-	if (format == FORMAT_JSON && names)
+	return format == FORMAT_TEXT || format == FORMAT_JSON ? NULL :
+	    "--format of this is text or json";
+}
+
+static const char *
+check_report(const struct config *cfg)
+{
+	int format = config_enum(cfg, CFG_FORMAT);
+	bool names = config_bool(cfg, CFG_RENAMES);
+	bool quotas = config_bool(cfg, CFG_QUOTAS);
+	bool letters = config_isset(cfg, CFG_LETTERS);
+	bool table = config_enum(cfg, CFG_TABLE) != TABLE_ALL;
+
+	if (names + quotas + letters + table > 1)
+		return "give one of --quotas, --renames, --letters and "
+		    "--table";
+	if (quotas && format != FORMAT_TEXT && format != FORMAT_JSON &&
+	    format != FORMAT_CSV)
+		return "--quotas prints text, json or csv";
+	if (names && format != FORMAT_TEXT && format != FORMAT_CSV)
 		return "--renames prints text or csv";
+	if (table && format != FORMAT_TEXT && format != FORMAT_CSV)
+		return "--table prints text or csv";
+	if (letters && format != FORMAT_TEXT)
+		return "--letters writes text";
+	if (config_bool(cfg, CFG_REDACT) && names + quotas + letters > 0)
+		return "--redact is of the report itself: --quotas, --renames "
+		    "and --letters are nothing but names";
 	return NULL;
 }
 
 static int
-print_from_state(const char *command, int argc, char **argv, print_fn *print)
+print_from_state(const char *command, int argc, char **argv,
+    check_fn *check, print_fn *print)
 {
 	struct config *cfg;
 	struct buf errors;
@@ -130,7 +194,7 @@ print_from_state(const char *command, int argc, char **argv, print_fn *print)
 	if (code != OPTS_GO)
 		return code;
 	code = EXIT_DONE;
-	if ((wrong = check_format(cfg)) != NULL)
+	if ((wrong = check(cfg)) != NULL)
 		code = usage_error(command, "%s", wrong);
 	else if (config_state(cfg) == NULL)
 		code = usage_error(command, "which state? Give --state FILE, "
@@ -158,11 +222,13 @@ print_from_state(const char *command, int argc, char **argv, print_fn *print)
 int
 cmd_report(int argc, char **argv)
 {
-	return print_from_state("report", argc, argv, print_report);
+	return print_from_state("report", argc, argv, check_report,
+	    print_report);
 }
 
 int
 cmd_status(int argc, char **argv)
 {
-	return print_from_state("status", argc, argv, print_status);
+	return print_from_state("status", argc, argv, check_status,
+	    print_status);
 }

@@ -10,10 +10,13 @@
 #include <string.h>
 #include <strings.h>
 
+#include "moved.h"
 #include "nearby.h"
+#include "pop3_give.h"
 #include "quota.h"
 #include "removal.h"
 #include "rights.h"
+#include "rollback.h"
 #include "undo.h"
 #include "user.h"
 
@@ -224,33 +227,51 @@ check_source(struct lane *l, struct account *a, struct err *e)
 	return source_is_empty(a, e);
 }
 
-/*
- * An account is its name, and its store may have moved; but a store that holds
- * nothing of what the state knows is another one.
- */
+/* 1: one of its mailboxes holds a message that the state knows. */
 static int
-check_same_store(struct lane *l, struct account *a, struct err *e)
+meets_known(struct lane *l, struct account *a, bool sample, bool *any,
+    struct err *e)
 {
-	bool known, met, any = false;
+	bool known, met;
 
-	if (l->run->set->merge_existing)
-		return 0;
 	for (struct pair *p = a->pairs; p != NULL; p = p->next) {
-		if (pair_recognise(l, p, &known, &met, e) == -1) {
+		if (pair_recognise(l, p, sample, &known, &met, e) == -1) {
 			/* Its own turn tells more. */
 			if (e->scope <= ERR_MAILBOX)
 				continue;
 			return -1;
 		}
 		if (met)
-			return 0;
-		any = any || known;
+			return 1;
+		*any = *any || known;
 	}
-	if (any && a->row.messages >= MIN_KNOWN)
-		return err_set(e, ERR_ACCOUNT, "this is not the store of the "
-		    "last pass: it holds none of the messages that the state "
-		    "knows; if it is the right one, say existing=merge");
 	return 0;
+}
+
+/*
+ * An account is its name, and its store may have moved; but a store that holds
+ * nothing of what the state knows is another one.  A server that was put in
+ * place of the old one may have given other keys to all of it: then some
+ * messages of each mailbox are read.
+ */
+static int
+check_same_store(struct lane *l, struct account *a, struct err *e)
+{
+	bool any = false;
+	int rc;
+
+	if (l->run->set->merge_existing)
+		return 0;
+	rc = meets_known(l, a, false, &any, e);
+	if (rc == 0 && any && a->row.messages >= MIN_KNOWN) {
+		rc = meets_known(l, a, true, &any, e);
+		if (rc == 0)
+			return err_set(e, ERR_ACCOUNT, "this is not the store "
+			    "of the last pass: it holds none of the messages "
+			    "that the state knows; if it is the right one, "
+			    "say existing=merge");
+	}
+	return rc == -1 ? -1 : 0;
 }
 
 struct box_key { const char *key; size_t box; };
@@ -456,7 +477,8 @@ account_pair(struct lane *l, struct account *a, struct err *e)
 	}
 	a->names = arena_zalloc(&a->arena, (l->nfolders + 1) *
 	    sizeof *a->names);
-	if (account_names(l, a, a->names, e) == -1 ||
+	if (moved_find(l, a, e) == -1 ||
+	    account_names(l, a, a->names, e) == -1 ||
 	    rename_apply(l, a, a->names, e) == -1)
 		return -1;
 	return make_pairs(l, a, e);
@@ -493,7 +515,7 @@ account_prepare(struct lane *l, struct account *a, struct err *e)
 		return err_ctx(e, "target");
 	if (quota_before(l, &a->info, e) == -1)
 		return err_ctx(e, "target");
-	if (rights_note(l, a, e) == -1)
+	if (rights_note(l, a, e) == -1 || pop3_begin(l, a, e) == -1)
 		return -1;
 	/* Without messages: for what is there already. */
 	for (struct pair *p = a->pairs; p != NULL &&
@@ -591,9 +613,10 @@ account_finish(struct lane *l, struct account *a, struct err *e)
 		    pair_check_doubles(l, p, e) == -1)
 			return -1;
 	}
-	if (removal_run(l, e) == -1)
+	if (removal_run(l, e) == -1 || lane_open_target(l, e) == -1 ||
+	    rollback_record(l, e) == -1)
 		return err_ctx(e, "target");
-	if (lane_open_target(l, e) == -1 ||
+	if (lane_open_target(l, e) == -1 || pop3_finish(l, a, e) == -1 ||
 	    rights_give(l, a, &a->shares, e) == -1)
 		return -1;
 	if (quota_after(l, e) == -1)

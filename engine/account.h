@@ -50,6 +50,7 @@ struct account {
 					 * has changed */
 	bool		 user_missing;	/* to be made */
 	bool		 shares;	/* mailboxes of others are wanted */
+	bool		 pop3;		/* UIDLs are known (pop3_give.h) */
 	uint64_t	 strange;	/* messages at the target that are not
 					 * known to be the source's */
 	uint64_t	 compared;	/* so many of them with the source's */

@@ -9,6 +9,7 @@
  *	user			the user at the source
  *	target_user		at the target; user, if empty or missing
  *	source_password target_password
+ *	pop3_password		for mailhaul uidl; source_password, if missing
  *	name			what the state calls the account; user, if
  *				missing; it stays when other columns change
  *	source target		a URI in place of the job's, for this row; it
@@ -89,6 +90,11 @@ const char	*account_column(const struct accounts *, size_t i,
 /* The account's own URIs and where its secrets come from. */
 int		 account_stores(const struct accounts *, size_t i,
 		    const struct config *, struct account_stores *,
+		    struct err *);
+/* A POP3 server (config_pop3()) for the account, and its secret: of the URI,
+ * else the columns pop3_password or source_password. */
+int		 account_server(const struct accounts *, size_t i,
+		    const struct uri *, struct uri **, struct secret_spec *,
 		    struct err *);
 void		 account_stores_release(struct account_stores *);
 

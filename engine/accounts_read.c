@@ -17,6 +17,7 @@
 
 static const char *const known_columns[] = {
 	"name", "user", "target_user", "source_password", "target_password",
+	"pop3_password",
 	"source", "target", "owner", "partition", "quota", "priority", NULL
 };
 
@@ -325,7 +326,8 @@ read_list(struct reader *r, bool private)
 
 	if (read_header(r) == 0) {
 		if (!private && (has_column(a, "source_password") ||
-		    has_column(a, "target_password"))) {
+		    has_column(a, "target_password") ||
+		    has_column(a, "pop3_password"))) {
 			complain(r->errors, a->file, "the list holds "
 			    "passwords, but others can access it; chmod 600 "
 			    "it");

@@ -150,6 +150,32 @@ make_store(const struct accounts *a, size_t i, const struct config *c,
 }
 
 int
+account_server(const struct accounts *a, size_t i, const struct uri *server,
+    struct uri **up, struct secret_spec *spec, struct err *e)
+{
+	static const char *const passwords[] = { "pop3_password",
+	    "source_password" };
+	struct lookup l = { a, i };
+	const char *listed = NULL;
+
+	spec->kind = SECRET_NONE;
+	spec->value = NULL;
+	if (uri_fill(up, server, lookup, &l, e) == -1)
+		return -1;
+	for (size_t k = 0; k < 2 && a->single == NULL && (listed == NULL ||
+	    *listed == '\0'); k++)
+		listed = account_column(a, i, passwords[k]);
+	/* The source's own is for the source, where the server has another. */
+	for (size_t k = 0; k < server->nopts; k++)
+		if (strncmp(server->opts[k].key, "secret-", 7) == 0)
+			listed = NULL;
+	if (secret_spec_take(*up, listed, spec, e) == 0)
+		return 0;
+	uri_free(up);
+	return -1;
+}
+
+int
 account_stores(const struct accounts *a, size_t i, const struct config *c,
     struct account_stores *s, struct err *e)
 {

@@ -23,6 +23,7 @@
 #include "account.h"
 #include "base/fault.h"
 #include "base/xmalloc.h"
+#include "pop3_give.h"
 #include "repair.h"
 #include "uids.h"
 
@@ -901,6 +902,8 @@ work_send(struct lane *l, const struct msg_meta *meta, const void *key,
 	copy->where = copy_string(&s->arena, meta->where);
 	copy->key = NULL;
 	copy->oddities |= m->oddities;
+	if (pop3_give(l, w->pair, key, key_len, copy, &s->arena, e) == -1)
+		return -1;
 	if (copy->size == UNKNOWN64)
 		copy->size = m->raw_size;
 	in->key = arena_memdup0(&s->arena, key, key_len);

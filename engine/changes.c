@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/fault.h"
 #include "base/xmalloc.h"
@@ -276,6 +277,23 @@ drop_intent(struct db *db, int64_t id, struct err *e)
 	return db_run(db, e, "DELETE FROM intent WHERE id = ?1", "i", id);
 }
 
+/* One row for many batches: so the state does not grow with its messages. */
+static int
+add_sent(struct db *db, const struct changes *c, struct err *e)
+{
+	int64_t now = (int64_t)time(NULL);
+
+	if (db_run(db, e, "INSERT INTO pace (pass, slot, sent, sent_bytes)"
+	    " VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET sent = sent +"
+	    " ?3, sent_bytes = sent_bytes + ?4", "iiii", c->pass,
+	    now - now % PACE_SECONDS, (int64_t)c->sent,
+	    (int64_t)c->sent_bytes) == -1)
+		return -1;
+	return db_run(db, e, "UPDATE pass SET sent = sent + ?2, sent_bytes ="
+	    " sent_bytes + ?3 WHERE id = ?1", "iii", c->pass,
+	    (int64_t)c->sent, (int64_t)c->sent_bytes);
+}
+
 static int
 apply_changes(struct db *db, void *arg, struct err *e)
 {
@@ -309,11 +327,7 @@ apply_changes(struct db *db, void *arg, struct err *e)
 	    " max(tgt_uidnext, ?2) WHERE id = ?1", "ii", c->mailbox_id,
 	    (int64_t)c->uidnext) == -1)
 		return -1;
-	if (c->sent != 0 && db_run(db, e, "UPDATE pass SET sent = sent + ?2,"
-	    " sent_bytes = sent_bytes + ?3 WHERE id = ?1", "iii", c->pass,
-	    (int64_t)c->sent, (int64_t)c->sent_bytes) == -1)
-		return -1;
-	return 0;
+	return c->sent != 0 ? add_sent(db, c, e) : 0;
 }
 
 static void

@@ -202,6 +202,7 @@ config_set_value(struct config *c, enum cfg id, const char *text,
 	case SET_STRING:
 	case SET_BOOL:
 	case SET_NUMBER:
+	case SET_LIMIT:
 	case SET_DURATION:
 	case SET_SIZE:
 	case SET_DATE:

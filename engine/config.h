@@ -34,21 +34,26 @@ enum cfg {
 	CFG_ORDER, CFG_CREATE_USERS, CFG_QUOTA, CFG_QUOTAS, CFG_EXISTING,
 	CFG_EMPTY, CFG_SETTLE, CFG_REPAIR, CFG_RETRY_REFUSED,
 	CFG_REMOVE_DOUBLES, CFG_NO_FLAG_SYNC, CFG_FULL,
-	CFG_RESTORE_DELETED, CFG_DELETE, CFG_DELETE_LIMIT, CFG_STAGE, CFG_YES, CFG_FORMAT,
-	CFG_RENAMES, CFG_QUIET, CFG_VERBOSE, CFG_LOG, CFG_LOG_DIR, CFG_TRACE,
+	CFG_RESTORE_DELETED, CFG_DELETE, CFG_DELETE_LIMIT,
+	CFG_DELETE_MAILBOXES, CFG_STAGE, CFG_YES, CFG_FORMAT, CFG_UIDL_SERVER,
+	CFG_RENAMES, CFG_TABLE, CFG_REDACT, CFG_LETTERS, CFG_SINCE, CFG_QUIET,
+	CFG_VERBOSE, CFG_LOG, CFG_LOG_DIR, CFG_TRACE,
 	CFG_MAP, CFG_INCLUDE, CFG_EXCLUDE, CFG_SPECIAL_USE, CFG_SPECIAL_NAME,
 	CFG_INBOX_CHILDREN, CFG_COLLISIONS, CFG_SUBSCRIBE, CFG_ACL, CFG_SHARED,
 	CFG_NEWER_THAN, CFG_OLDER_THAN, CFG_MAX_SIZE, CFG_DELETED, CFG_HIDDEN,
 	CFG_APPLY_RENAMES, CFG_ONLY_METADATA, CFG_COUNT_BYTES, CFG_LIST_ACCOUNTS,
 	CFG_MIN_FREE, CFG_PATIENCE, CFG_MAX_RETRIES, CFG_SOURCE_LIMIT,
 	CFG_TARGET_LIMIT, CFG_STOP_AT, CFG_MAX_TIME,
+	CFG_LEVEL, CFG_FAIL_ON, CFG_AS_OF, CFG_HEADER_DIFF, CFG_SHOW,
 	CFG_COUNT
 };
 
 /* The values of enum settings, in the order of their words. */
 enum existing { EXISTING_ADOPT, EXISTING_MERGE };
 enum empty { EMPTY_REFUSE, EMPTY_OK };
-enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_CSV };
+enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_CSV, FORMAT_NDJSON, FORMAT_JUNIT,
+	FORMAT_HTML };
+enum report_table { TABLE_ALL, TABLE_FIRST };	/* then by report_section */
 enum logging { LOGGING_AUTO, LOGGING_ON, LOGGING_OFF };
 enum collisions { COLLISIONS_RENAME, COLLISIONS_REFUSE };
 enum subscribe { SUBSCRIBE_AUTO, SUBSCRIBE_SOURCE, SUBSCRIBE_ALL,
@@ -56,12 +61,16 @@ enum subscribe { SUBSCRIBE_AUTO, SUBSCRIBE_SOURCE, SUBSCRIBE_ALL,
 enum acl { ACL_NO, ACL_YES };
 enum deleted { DELETED_COPY, DELETED_SKIP };
 enum delete { DELETE_NO, DELETE_MOVE, DELETE_EXPUNGE };
+enum as_of { AS_OF_NOW, AS_OF_RELEASE };
+
+#define LIMIT_PERCENT	((uint64_t)1 << 63)
 
 enum setting_type {
 	SET_STRING,
 	SET_PATH,
 	SET_BOOL,	/* yes or no */
 	SET_NUMBER,
+	SET_LIMIT,	/* a number, or with LIMIT_PERCENT: 10% */
 	SET_DURATION,	/* seconds, or with s m h d w y */
 	SET_SIZE,	/* bytes, or with K M G T (1024) */
 	SET_DATE,	/* YYYY-MM-DD UTC, or an age like a duration */
@@ -82,7 +91,9 @@ enum {
 	FOR_FORGET	= 1 << 3,
 	FOR_UNDO	= 1 << 4,
 	FOR_PLAN	= 1 << 5,	/* and all of FOR_COPY */
-	FOR_STAGE	= 1 << 6
+	FOR_STAGE	= 1 << 6,
+	FOR_UIDL	= 1 << 7,
+	FOR_AUDIT	= 1 << 8	/* and all of FOR_COPY */
 };
 
 struct setting {
@@ -142,6 +153,9 @@ const char	*config_where(const struct config *, enum cfg);
 /* The template of a store with its {columns}, NULL when none was given. */
 const struct uri *config_store(const struct config *, enum side);
 const char	*config_store_where(const struct config *, enum side);
+/* The POP3 server of CFG_UIDL_SERVER, a template like the stores, checked; the caller
+ * frees.  -1: *e, or it was not given. */
+int		 config_pop3(const struct config *, struct uri **, struct err *);
 /* Its lanes= option; 0: none was given. */
 unsigned	 config_store_lanes(const struct config *, enum side);
 /* Whether a back end of this side knows scheme and options of a URI. */
@@ -176,6 +190,10 @@ int		 config_state_dir(const struct config *, struct err *);
 
 /* Everything in force, as a job file with the origins as comments. */
 void	config_show(const struct config *, FILE *);
+
+/* The settings of a copy that were given, one a line: "limits.lanes = 4".
+ * Secrets and what only concerns its output are left out; at most about 16 kB. */
+void	config_brief(const struct config *, struct buf *out);
 
 /* Text to number for durations and sizes; -1: it is none. */
 int	config_duration(const char *text, uint64_t *seconds);

@@ -6,6 +6,11 @@
 
 #include "base/suggest.h"
 
+#define BRIEF_MAX	((size_t)16 * 1024)
+
+static const char *const hidden[] = {
+	"secret-command", "secret", "password", "token", NULL };
+
 static void
 show_quoted(const char *s, FILE *f)
 {
@@ -61,8 +66,6 @@ show_value(const struct config *c, enum cfg id, FILE *f)
 static void
 show_store(const struct store *s, FILE *f)
 {
-	static const char *const hidden[] = {
-		"secret-command", "secret", "password", "token", NULL };
 	struct uri bare;
 	char *text, *p;
 	size_t i;
@@ -119,5 +122,57 @@ config_show(const struct config *c, FILE *f)
 			} else
 				show_value(c, id, f);
 		}
+	}
+}
+
+/* What is no part of how mail is carried over. */
+static bool
+is_brief(enum cfg id)
+{
+	static const enum cfg other[] = { CFG_STATE, CFG_QUIET, CFG_VERBOSE,
+	    CFG_FORMAT, CFG_LOG, CFG_LOG_DIR, CFG_TRACE };
+
+	for (size_t i = 0; i < sizeof other / sizeof other[0]; i++)
+		if (other[i] == id)
+			return false;
+	return (config_setting(id)->commands & FOR_COPY) != 0;
+}
+
+static void
+brief_line(struct buf *out, const char *section, const char *key,
+    const char *value)
+{
+	size_t start = out->len;
+
+	buf_addf(out, "%s.%s = ", section, key);
+	buf_adds(out, value);
+	for (; start < out->len; start++)
+		if ((unsigned char)out->ptr[start] < 0x20)
+			out->ptr[start] = '?';
+	buf_addc(out, '\n');
+}
+
+void
+config_brief(const struct config *c, struct buf *out)
+{
+	static const char *const sides[] = { "source", "target" };
+
+	for (enum cfg id = 0; id < CFG_COUNT; id++) {
+		const struct value *v = &c->values[id];
+
+		for (size_t i = 0; i < v->n && is_brief(id) &&
+		    v->level != LEVEL_DEFAULT && out->len < BRIEF_MAX; i++)
+			brief_line(out, config_setting(id)->section,
+			    config_setting(id)->key, v->items[i].text);
+	}
+	for (int side = 0; side < 2; side++) {
+		const struct uri *u = c->stores[side].uri;
+
+		for (size_t i = 0; u != NULL && i < u->nopts &&
+		    out->len < BRIEF_MAX; i++)
+			if (strncmp(u->opts[i].key, "secret", 6) != 0 &&
+			    !listed(u->opts[i].key, hidden))
+				brief_line(out, sides[side], u->opts[i].key,
+				    u->opts[i].val);
 	}
 }

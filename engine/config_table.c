@@ -4,11 +4,14 @@
 #include <string.h>
 
 #define REPORTS		(FOR_COPY | FOR_REPORT | FOR_STATUS)
-#define ALL		(REPORTS | FOR_FORGET | FOR_UNDO | FOR_STAGE)
+#define ALL		(REPORTS | FOR_FORGET | FOR_UNDO | FOR_STAGE | FOR_UIDL)
 
 static const char *const existing_words[] = { "adopt", "merge", NULL };
 static const char *const empty_words[] = { "refuse", "ok", NULL };
-static const char *const format_words[] = { "text", "json", "csv", NULL };
+static const char *const format_words[] = { "text", "json", "csv",
+	"ndjson", "junit", "html", NULL };
+static const char *const table_words[] = { "all", "passes", "rate", "accounts",
+	"mailboxes", "problems", "changes", "assumed", "hand", NULL };
 static const char *const log_words[] = { "auto", "on", "off", NULL };
 static const char *const special_words[] = { "mark", "rename", "off", NULL };
 static const char *const inbox_words[] = { "keep", "top", NULL };
@@ -19,6 +22,7 @@ static const char *const stage_words[] = {
 	"new", "loading", "frozen", "released", NULL };
 static const char *const delete_words[] = { "no", "move", "expunge", NULL };
 static const char *const acl_words[] = { "no", "yes", NULL };
+static const char *const as_of_words[] = { "now", "release", NULL };
 static const char *const deleted_words[] = { "copy", "skip", NULL };
 
 /* scripts/check-docs reads this table: one setting starts on each line that
@@ -36,7 +40,7 @@ static const struct setting table[CFG_COUNT] = {
 	"only those with that in the list", NULL, 0, 0 },
 [CFG_FAILED] = { "job", "failed", SET_BOOL, ALL, "no", NULL,
 	"only those whose last outcome is not done", NULL, 0, 0 },
-[CFG_LANES] = { "job", "lanes", SET_NUMBER, FOR_COPY, "8", "N",
+[CFG_LANES] = { "job", "lanes", SET_NUMBER, FOR_COPY | FOR_UIDL, "8", "N",
 	"work on N mailboxes at a time", NULL, 1, 256 },
 [CFG_LANES_PER_ACCOUNT] = { "job", "lanes-per-account", SET_NUMBER, FOR_COPY,
 	NULL, "N", "at most N of them of one account", NULL, 1, 256 },
@@ -70,8 +74,10 @@ static const struct setting table[CFG_COUNT] = {
 	NULL, "released: copy again what users deleted", NULL, 0, 0 },
 [CFG_DELETE] = { "job", "delete", SET_ENUM, FOR_COPY, "no", NULL,
 	"remove what was deleted at the source", delete_words, 0, 0 },
-[CFG_DELETE_LIMIT] = { "job", "delete-limit", SET_NUMBER, FOR_COPY, NULL, "N",
+[CFG_DELETE_LIMIT] = { "job", "delete-limit", SET_LIMIT, FOR_COPY, NULL, "N|N%",
 	"at most N of a mailbox and of an account", NULL, 0, 0 },
+[CFG_DELETE_MAILBOXES] = { "job", "delete-mailboxes", SET_BOOL, FOR_COPY, "no",
+	NULL, "remove mailboxes that the source deleted", NULL, 0, 0 },
 [CFG_STAGE] = { "job", "stage", SET_ENUM, FOR_STAGE, NULL, "STAGE",
 	"the same as --set STAGE", stage_words, 0, 0 },
 [CFG_APPLY_RENAMES] = { "job", "apply-renames", SET_BOOL, FOR_COPY, "no", NULL,
@@ -84,10 +90,20 @@ static const struct setting table[CFG_COUNT] = {
 	"write the accounts of a cgp: source as CSV", NULL, 0, 0 },
 [CFG_YES] = { "job", "yes", SET_BOOL, FOR_UNDO, "no", NULL,
 	"do it; without it only tell what would be done", NULL, 0, 0 },
-[CFG_FORMAT] = { "job", "format", SET_ENUM, REPORTS, "text", "FORMAT",
+[CFG_FORMAT] = { "job", "format", SET_ENUM, REPORTS | FOR_UIDL, "text", "FORMAT",
 	"of what goes to standard output", format_words, 0, 0 },
+[CFG_UIDL_SERVER] = { "job", "uidl-server", SET_STRING, FOR_UIDL, NULL, "URI",
+	"the POP3 server that uidl asks", NULL, 0, 0 },
 [CFG_RENAMES] = { "job", "renames", SET_BOOL, FOR_REPORT, "no", NULL,
 	"list old and new names of mailboxes", NULL, 0, 0 },
+[CFG_TABLE] = { "job", "table", SET_ENUM, FOR_REPORT, "all", "WHICH",
+	"one part of the report, as text or csv", table_words, 0, 0 },
+[CFG_REDACT] = { "job", "redact", SET_BOOL, FOR_REPORT, "no", NULL,
+	"no Subjects, addresses, and names of mailboxes", NULL, 0, 0 },
+[CFG_LETTERS] = { "job", "letters", SET_PATH, FOR_REPORT, NULL, "DIR",
+	"write a letter for the user of each account", NULL, 0, 0 },
+[CFG_SINCE] = { "job", "since", SET_NUMBER, FOR_REPORT, NULL, "PASS",
+	"what has changed since that pass", NULL, 1, 0 },
 [CFG_QUIET] = { "job", "quiet", SET_BOOL, FOR_COPY, "no", NULL,
 	"no progress on standard error", NULL, 0, 0 },
 [CFG_VERBOSE] = { "job", "verbose", SET_BOOL, FOR_COPY, "no", NULL,
@@ -134,11 +150,11 @@ static const struct setting table[CFG_COUNT] = {
 	"messages with the keyword $Hidden", deleted_words, 0, 0 },
 [CFG_MIN_FREE] = { "limits", "min-free", SET_SIZE, FOR_COPY, "256M", "SIZE",
 	"hold on below that much free space", NULL, 0, 0 },
-[CFG_PATIENCE] = { "limits", "patience", SET_DURATION, FOR_COPY, "2h", "TIME",
+[CFG_PATIENCE] = { "limits", "patience", SET_DURATION, FOR_COPY | FOR_UIDL, "2h", "TIME",
 	"end the run if a host is away so long", NULL, 0, 0 },
-[CFG_MAX_RETRIES] = { "limits", "max-retries", SET_NUMBER, FOR_COPY, "5", "N",
+[CFG_MAX_RETRIES] = { "limits", "max-retries", SET_NUMBER, FOR_COPY | FOR_UIDL, "5", "N",
 	"tries before an account has failed", NULL, 0, 1000 },
-[CFG_SOURCE_LIMIT] = { "limits", "source-limit", SET_LIMITS, FOR_COPY, NULL,
+[CFG_SOURCE_LIMIT] = { "limits", "source-limit", SET_LIMITS, FOR_COPY | FOR_UIDL, NULL,
 	"'[HOURS =] LIMIT, ...'", "each source host: '2 lanes, 4 MB/s'", NULL, 0, 0 },
 [CFG_TARGET_LIMIT] = { "limits", "target-limit", SET_LIMITS, FOR_COPY, NULL,
 	"'[HOURS =] LIMIT, ...'", "the same of each target host", NULL, 0, 0 },
@@ -146,6 +162,16 @@ static const struct setting table[CFG_COUNT] = {
 	"end the run, to be continued, at that time", NULL, 0, 0 },
 [CFG_MAX_TIME] = { "limits", "max-time", SET_DURATION, FOR_COPY, NULL, "TIME",
 	"end the run, to be continued, after so long", NULL, 1, 0 },
+[CFG_LEVEL] = { "job", "level", SET_STRING, FOR_AUDIT, "content", "LEVEL",
+	"counts, meta, content or sample=N%", NULL, 0, 0 },
+[CFG_FAIL_ON] = { "job", "fail-on", SET_NAMES, FOR_AUDIT, NULL, "VERDICTS",
+	"exit 1 only for these verdicts", NULL, 0, 0 },
+[CFG_AS_OF] = { "job", "as-of", SET_ENUM, FOR_AUDIT, "now", "WHEN",
+	"now, or what users did since taken back", as_of_words, 0, 0 },
+[CFG_HEADER_DIFF] = { "job", "header-diff", SET_BOOL, FOR_AUDIT, "no", NULL,
+	"show the header lines of altered messages", NULL, 0, 0 },
+[CFG_SHOW] = { "job", "at-most", SET_NUMBER, FOR_AUDIT, "1000", "N",
+	"list so many of a mailbox and verdict; 0: all", NULL, 0, 0 },
 };
 
 const char *const config_sections[NSECTIONS + 1] = {

@@ -132,6 +132,19 @@ config_quota_text(const struct quota_rule *r)
 }
 
 static int
+parse_limit(const char *text, uint64_t *out)
+{
+	if (digits(&text, out) == -1 || *out >= LIMIT_PERCENT)
+		return -1;
+	if (*text != '%')
+		return *text == '\0' ? 0 : -1;
+	if (*out > 100 || text[1] != '\0')
+		return -1;
+	*out |= LIMIT_PERCENT;
+	return 0;
+}
+
+static int
 parse_clock(const char *text, uint64_t *out)
 {
 	unsigned minute;
@@ -179,6 +192,10 @@ config_parse_number(const struct setting *s, const char *text, uint64_t *num,
 	case SET_NUMBER:
 		rc = digits(&p, num) == -1 || *p != '\0' ? -1 : 0;
 		want = "a number";
+		break;
+	case SET_LIMIT:
+		rc = parse_limit(text, num);
+		want = "a number such as 100, or a share such as 10%";
 		break;
 	case SET_DURATION:
 		rc = config_duration(text, num);

@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/fault.h"
 #include "base/xmalloc.h"
+#include "pop3_rows.h"
 
 #define MAX_COPIES	100	/* within one second */
 
@@ -131,7 +132,7 @@ drop(struct db *db, int64_t id, struct err *e)
 	    db_run(db, e, "DELETE FROM foreign_box WHERE account_id = ?1",
 	    "i", id) == -1 ||
 	    db_run(db, e, "DELETE FROM issue WHERE account_id = ?1", "i",
-	    id) == -1)
+	    id) == -1 || pop3_forget(db, id, e) == -1)
 		return -1;
 	return db_run(db, e, "DELETE FROM account WHERE id = ?1", "i", id);
 }

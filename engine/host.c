@@ -533,11 +533,16 @@ host_trouble(struct berth *b, const struct err *e, bool opening)
 bool
 host_refused(struct host *h, struct refusal *r)
 {
+	uint64_t now = now_ms();
+
 	*r = (struct refusal){ .host = NULL };
 	uv_mutex_lock(&h->all->mutex);
 	if (h->opened_ms != 0)
-		*r = (struct refusal){ .host = h, .ms = now_ms(),
+		*r = (struct refusal){ .host = h, .ms = now,
 		    .holds = h->holds };
+	/* A hold shortly before is as good a reason as one after it. */
+	if (h->released_ms != 0 && now - h->released_ms < RELAPSE_MS)
+		r->holds--;
 	uv_mutex_unlock(&h->all->mutex);
 	return r->host != NULL;
 }

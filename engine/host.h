@@ -53,7 +53,7 @@ enum trouble {
 struct refusal {
 	struct host	*host;		/* NULL: none */
 	uint64_t	 ms;		/* monotonic */
-	unsigned	 holds;		/* of the host, then */
+	unsigned	 holds;		/* of the host, up to some time before */
 };
 
 /* A line about a host, for people. */
@@ -104,7 +104,7 @@ enum trouble host_trouble(struct berth *, const struct err *, bool opening);
 bool	host_refused(struct host *, struct refusal *r);
 /* It has been well since, and has let others in: the refusal was meant. */
 bool	host_insists(const struct refusal *);
-/* It was on hold since: that may be why. */
+/* It was on hold since, or shortly before: that may be why. */
 bool	host_fell(const struct refusal *);
 /* More lanes are at the host than the hour allows: is this one to leave? */
 bool	host_leaves(struct berth *);

@@ -60,7 +60,7 @@ before(struct json *j, const char *key)
 	if (j->comma[j->depth])
 		putc(',', j->out);
 	j->comma[j->depth] = true;
-	if (j->depth > 0 && j->depth <= 2)
+	if (j->depth > 0 && j->depth <= 2 && !j->flat)
 		putc('\n', j->out);
 	if (key != NULL) {
 		put_string(j->out, key);

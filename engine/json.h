@@ -14,6 +14,7 @@
 struct json {
 	FILE	*out;
 	unsigned depth;
+	bool	 flat;		/* on one line, for NDJSON */
 	bool	 comma[16];	/* something stands before, per depth */
 };
 

@@ -35,7 +35,8 @@ lane_init(struct lane *l, struct run *run, unsigned number, int cancel_fd,
 	arena_init(&l->listing);
 	if (state_reader(run->state, &l->reader, e) == -1 ||
 	    db_open(&l->scratch, NULL, DB_TEMP, e) == -1 ||
-	    db_script(l->scratch, "CREATE TABLE met (key BLOB PRIMARY KEY) WITHOUT"
+	    db_script(l->scratch, "CREATE TABLE gone (key BLOB PRIMARY KEY, uid"
+	    ") WITHOUT ROWID;CREATE TABLE met (key BLOB PRIMARY KEY) WITHOUT"
 	    " ROWID; CREATE TABLE seen (digest BLOB PRIMARY KEY,"
 	    " n INTEGER) WITHOUT ROWID", e) == -1) {
 		lane_release(l);

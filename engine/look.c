@@ -38,9 +38,8 @@ load_known(struct lane *l, struct pair *p, uint32_t from, bool live,
 	return 0;
 }
 
-/* Opens the target mailbox for reading, only UIDs >= from. */
-static int
-open_eyes(struct lane *l, struct pair *p, uint32_t from, bool fresh,
+int
+look_open(struct lane *l, struct pair *p, uint32_t from, bool fresh,
     struct folder_info *f, struct err *e)
 {
 	enum delta delta;
@@ -276,7 +275,7 @@ look(struct lane *l, struct pair *p, uint32_t from, bool fresh,
 	k.by_sha1 = k.by_sha1 && measure_gives_sha1(l->measure);
 	rc = spill_next(k.known, &k.known_uid, &rec, &len, e);
 	k.more_known = rc == 1;
-	if (rc == -1 || open_eyes(l, p, from, fresh, &f, e) == -1 ||
+	if (rc == -1 || look_open(l, p, from, fresh, &f, e) == -1 ||
 	    same_mailbox(l, p, &f, e) == -1)
 		goto fail;
 	k.uidvalidity = f.uidvalidity;
@@ -351,7 +350,7 @@ look_closer(struct lane *l, struct pair *p, uint32_t from, struct err *e)
 	if (from == 0)
 		return 0;
 	arena_init(&arena);
-	rc = open_eyes(l, p, from, false, &f, e);
+	rc = look_open(l, p, from, false, &f, e);
 	if (rc == 0)
 		rc = same_mailbox(l, p, &f, e);
 	if (rc == 0)
@@ -382,7 +381,7 @@ look_for_lost(struct lane *l, struct pair *p, uint64_t *lost, struct err *e)
 	arena_init(&arena);
 	if (load_known(l, p, 1, true, &known, e) == -1)
 		return -1;
-	if (open_eyes(l, p, 0, false, &f, e) == -1)
+	if (look_open(l, p, 0, false, &f, e) == -1)
 		goto fail;
 	/* Both ascend: a known UID that the listing passes by is gone. */
 	more = source_next(l->eyes, &arena, &m, e);

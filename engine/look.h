@@ -18,6 +18,11 @@
 int	look(struct lane *, struct pair *, uint32_t from, bool fresh,
 	    uint64_t *found, struct err *);
 
+/* Opens the target mailbox to be read (l->eyes), from this UID on; fresh: on a
+ * new session in any case. */
+int	look_open(struct lane *, struct pair *, uint32_t from, bool fresh,
+	    struct folder_info *, struct err *);
+
 /* Reads the contents of untaken extras, with UID >= from, that are known by
  * their SHA-1 only. */
 int	look_closer(struct lane *, struct pair *, uint32_t from,

@@ -98,7 +98,7 @@ rolled_back(struct merging *g, uint32_t uid, struct err *e)
 	struct lane *l = g->l;
 
 	if (strcmp(l->account->row.stage, "released") == 0)
-		return err_set(e, ERR_MAILBOX, "%s; it is released, so "
+		return err_set(e, ERR_ACCOUNT, "%s; it is released, so "
 		    "nothing is done", "the target mailbox was rolled back, "
 		    "or filled anew");
 	lane_note(l, "warn", NULL, words, uid);

@@ -26,7 +26,7 @@ name_rows_load(struct db *db, int64_t account_id, struct arena *a,
 		return -1;
 	rows = *out = arena_zalloc(a, ((size_t)count + 1) * sizeof *rows);
 	st = db_query(db, e, "SELECT id, src_key, src_name, tgt_name, tgt_key,"
-	    " tgt_name <> '' AND " THERE ", tgt_uidvalidity FROM mailbox WHERE"
+	    " tgt_name <> '' AND " THERE ", tgt_uidvalidity, moved FROM mailbox WHERE"
 	    " account_id = ?1 ORDER BY id", "i", account_id);
 	if (st == NULL)
 		return -1;
@@ -41,6 +41,16 @@ name_rows_load(struct db *db, int64_t account_id, struct arena *a,
 		r->key = arena_strdup(a, db_text(st, 4));
 		r->there = sqlite3_column_int(st, 5) != 0;
 		r->uidvalidity = (uint32_t)sqlite3_column_int64(st, 6);
+		switch (sqlite3_column_int(st, 7)) {
+		case MOVED_FOLLOW:
+			r->moved = MOVED_FOLLOW;
+			break;
+		case MOVED_STAY:
+			r->moved = MOVED_STAY;
+			break;
+		default:
+			r->moved = MOVED_NOT;
+		}
 	}
 	db_done(st);
 	return rc == -1 ? -1 : 0;

@@ -13,6 +13,8 @@ struct name_row {
 	const char	*name, *key;	/* at the target; "": none yet */
 	bool		 there;		/* something of ours may be there */
 	uint32_t	 uidvalidity;	/* at the target; 0: not known */
+	enum { MOVED_NOT, MOVED_FOLLOW, MOVED_STAY } moved; /* at the source;
+					 * in the state, never renumber */
 };
 
 /* All mailboxes of an account that have a row, in the arena. */

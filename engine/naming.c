@@ -130,7 +130,9 @@ keep_name(struct work *w, struct naming *m, const struct folder_info *f,
 	m->id = r->id;
 	if (*r->name == '\0')
 		return 0;
-	rc = is_by_rules(w, m, f, r->key, e);
+	m->follows = r->moved == MOVED_FOLLOW;
+	rc = r->moved == MOVED_STAY && r->there ? 1 :
+	    is_by_rules(w, m, f, r->key, e);
 	if (rc == 0 && r->there)
 		rc = is_by_use(w, m, f, r->key, e);
 	if (rc == -1)
@@ -139,8 +141,10 @@ keep_name(struct work *w, struct naming *m, const struct folder_info *f,
 		m->name = r->name;
 		m->key = r->key;
 		w->taken[w->ntaken++] = r->key;
-	} else if (rc == 0 && r->there)
+	} else if (rc == 0 && r->there) {
 		m->old = r->name;
+		m->moved = m->follows;
+	}
 	return 0;
 }
 

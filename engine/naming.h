@@ -19,6 +19,10 @@ struct naming {
 	const char	*outcome;	/* excluded, unreadable, failed: it is
 					 * left out; NULL: it is copied */
 	const char	*why;
+	bool		 moved;		/* old: since the source renamed it */
+	bool		 follows;	/* it did, and this is to be noted as
+					 * done, */
+	bool		 stays;		/* unless it keeps its name there */
 	bool		 encoded;	/* the target lacks some characters */
 	bool		 collided;	/* its own name was taken */
 	bool		 fresh;		/* named for the first time */

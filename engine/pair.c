@@ -9,12 +9,14 @@
 
 #include "account.h"
 #include "base/fault.h"
+#include "gone.h"
 #include "log.h"
 #include "look.h"
 #include "merge.h"
 #include "name_rows.h"
 #include "parents.h"
 #include "removal.h"
+#include "rollback.h"
 #include "stage.h"
 #include "uids.h"
 #include "walk.h"
@@ -108,7 +110,8 @@ pair_check_target(struct walk *w, const struct folder_state *f, uint32_t *from,
 	if (why == NULL)
 		return 0;
 	if (strcmp(l->account->row.stage, "released") == 0)
-		return err_set(e, ERR_MAILBOX, "%s; it is released, so "
+		return err_set(e, row->target.uidvalidity == f->uidvalidity ?
+		    ERR_ACCOUNT : ERR_MAILBOX, "%s; it is released, so "
 		    "nothing is done", why);
 	lane_note(l, "warn", NULL, "%s", why);
 	if (mailbox_void(l->run->state, w->p->id, e) == -1)
@@ -172,7 +175,9 @@ look_first(struct walk *w, struct folder_state *f, bool *changed,
 	uint32_t from;
 	bool all, prompt;
 
-	if (pair_check_target(w, f, &from, changed, e) == -1)
+	if (pair_check_target(w, f, &from, changed, e) == -1 ||
+	    (!*changed && rollback_possible(row, f) &&
+	    rollback_check(w, &from, changed, e) == -1))
 		return -1;
 	if (!fault_mutated("look") && f->messages > 0 && (from == 0 ||
 	    f->uidnext == 0 || f->uidnext > from || row->intents > 0) &&
@@ -355,14 +360,15 @@ asks_again(const struct walk *w)
 }
 
 /* Notes about what rules leave out count all of it, and what was \Deleted need
- * not be for ever; flags that have changed are seen in a listing only. */
+ * not be for ever. */
 static void
 ask_for_new(struct walk *w, bool use_token)
 {
 	bool excluded = w->row.counts[OUT_EXCLUDED] != 0;
 	bool merge = merge_wanted(w->l);
 
-	w->folder->some = use_token && !excluded && !merge;
+	w->folder->some = use_token && !excluded;
+	w->folder->some_flags = merge;
 	w->folder->by_flags = excluded || merge;
 }
 
@@ -388,7 +394,7 @@ unopened(struct walk *w, struct early *early, struct err *e)
 	if (row->complete && row->intents == 0 &&
 	    row->target.uidvalidity != 0 &&
 	    row->target.uidvalidity == f->uidvalidity &&
-	    row->target.uidnext == f->uidnext &&
+	    row->target.uidnext == f->uidnext && !rollback_possible(row, f) &&
 	    f->messages >= row->rows + row->extras &&
 	    !asks_again(w) && token_unwrap(w->l->run->set, w->l->refusal_rule,
 	    &row->token, &token)) {
@@ -450,10 +456,13 @@ copy_pair(struct walk *w, const struct folder_state *f, bool changed,
 			rc = pair_changed(w->p, w->folder, e) ? 1 : -1;
 		else if (delta == DELTA_UNCHANGED)
 			break;
-		else {
-			w->some = delta == DELTA_SOME;
+		else if ((w->some = delta == DELTA_SOME) &&
+		    (rc = gone_begin(w, e)) == 0) {
+			use_token = false;	/* all of it, then */
+			tries--;
+			continue;
+		} else if (rc != -1)
 			rc = walk_once(w, &now, e);
-		}
 		if (rc != 1 || tries == WALKS)
 			break;
 		lane_note(l, "warn", "changed", "the source mailbox was "
@@ -504,6 +513,7 @@ pair_run(struct lane *l, struct pair *p, struct err *e)
 	if (rc == 1)
 		end = PAIR_ENDED;
 	else if (rc == 0 && open_target_mailbox(&w, &f, e) == 0) {
+		p->opened = true;
 		rc = look_first(&w, &f, &changed, e);
 		if (rc == 0)
 			end = PAIR_WAIT;
@@ -523,7 +533,8 @@ pair_run(struct lane *l, struct pair *p, struct err *e)
 			e->scope = ERR_MAILBOX;
 	}
 	if (w.folder != NULL)
-		w.folder->some = w.folder->by_flags = false;
+		w.folder->some = w.folder->some_flags =
+		    w.folder->by_flags = false;
 	walk_release(&w);
 	return end;
 }

@@ -33,6 +33,7 @@ struct pair {
 	unsigned	 tries;
 	unsigned	 held;		/* its host was blamed */
 	bool		 begun;		/* it was run before */
+	bool		 opened;	/* at the target */
 	bool		 stable;	/* the source changed under us: now it
 					 * must not */
 	uint64_t	 stuck;		/* hash of the message it stuck at */
@@ -70,9 +71,10 @@ bool	pair_changed(struct pair *, struct folder_info *, const struct err *);
 int	pair_count(struct lane *, struct folder_info *, int64_t id,
 	    uint64_t enough, uint64_t *n, struct err *);
 /* Does the source mailbox hold a message that the state knows?  *known: the
- * state knows any.  Stops at the first. */
-int	pair_recognise(struct lane *, struct pair *, bool *known, bool *met,
-	    struct err *);
+ * state knows any.  Stops at the first.  sample: if its keys tell nothing, some
+ * messages are read. */
+int	pair_recognise(struct lane *, struct pair *, bool sample, bool *known,
+	    bool *met, struct err *);
 /* Has the source given its messages other keys (a new UIDVALIDITY, another way
  * to the same store)?  Then what is known is paired by content again. */
 int	pair_rekey(struct lane *, struct pair *, struct folder_info *,

@@ -75,8 +75,14 @@ struct plan_estimate {
 
 #define PLAN_ORPHANS	50	/* named at most */
 
+struct plan;
+typedef int plan_look_fn(struct plan *, struct lane *, struct plan_account *,
+    struct err *);
+
 struct plan {
 	/* given */
+	plan_look_fn	*look;		/* at one account, in place of a plan's */
+	void		*look_ctx;
 	const struct settings *set;
 	const struct config *cfg;	/* both may be NULL */
 	const struct accounts *list;

@@ -149,7 +149,8 @@ look_at(struct shared *sh, struct lane *l, struct plan_account *pa)
 		l->at[side].suspect = a->bounced >= BOUNCES;
 	}
 	uv_mutex_unlock(&sh->mutex);
-	rc = plan_account(sh->plan, l, pa, &e);
+	rc = (sh->plan->look != NULL ? sh->plan->look : plan_account)(sh->plan,
+	    l, pa, &e);
 	uv_mutex_lock(&sh->mutex);
 	login_ends(sh->logins, a, pa->opened, pa->refused);
 	if (rc == -1 && !sh->failed) {
@@ -222,7 +223,7 @@ set_up(struct shared *sh, struct plan *plan, struct db *db, struct err *e)
 	sh->plan = plan;
 	sh->set = *plan->set;
 	sh->set.min_free = 0;		/* it says how much is free */
-	if (sh->set.patience_s > PATIENCE_S)
+	if (plan->look == NULL && sh->set.patience_s > PATIENCE_S)
 		sh->set.patience_s = PATIENCE_S;
 	uv_mutex_init(&sh->mutex);
 	uv_cond_init(&sh->changed);

@@ -8,6 +8,8 @@
 #include "look.h"
 #include "walk.h"
 
+#define SAMPLE	20	/* messages of a mailbox that are read, to know it */
+
 static int
 adopt(struct lane *l, struct pair *p, const struct folder_state *f,
     uint64_t *there, uint64_t *taken, struct err *e)
@@ -162,12 +164,68 @@ is_known(struct walk *w, const struct msg_meta *m, bool *met, struct err *e)
 	return rc == -1 ? -1 : 0;
 }
 
+/* Has it the bytes of a message in a row? */
 static int
-recognise(struct lane *l, struct pair *p, bool *known, bool *met,
+has_known_bytes(struct walk *w, const struct msg_meta *m, bool *met,
     struct err *e)
 {
-	enum delta delta;
+	struct content *content = NULL;
+	struct lane *l = w->l;
+	struct measured md;
+	int64_t n;
+	int rc;
+
+	*met = false;
+	if (source_want(l->src, &m, 1, e) == -1)
+		return -1;
+	rc = source_content(l->src, m, &content, e);
+	if (rc == 1)
+		rc = measure_content(l->measure, content, NULL, &md, e) == 0 ?
+		    1 : -1;
+	content_close(&content);
+	if (rc != 1)
+		return rc == -1 && e->scope != ERR_MESSAGE ? -1 : 0;
+	if (db_number(l->reader, e, &n, 0, "SELECT EXISTS (SELECT 1 FROM"
+	    " message WHERE mailbox_id = ?1 AND (strict = ?2 OR loose = ?3))",
+	    "ibb", w->p->id, md.digests.strict, (size_t)DIGEST_LEN,
+	    md.digests.loose, (size_t)DIGEST_LEN) == -1)
+		return -1;
+	*met = n != 0;
+	return 0;
+}
+
+/* Over the open mailbox, until something is met: by its key, or of some
+ * messages by their bytes. */
+static int
+walk_through(struct walk *w, bool sample, bool *met, struct err *e)
+{
+	uint64_t n = 0, step = 1, left = sample ? SAMPLE : 0;
 	struct msg_meta m;
+	int rc = 1;
+
+	if (w->folder->messages != UNKNOWN64 && w->folder->messages > SAMPLE)
+		step = w->folder->messages / SAMPLE;
+	while (rc == 1 && !*met) {
+		arena_reset(&w->arena);
+		rc = source_next(w->l->src, &w->arena, &m, e);
+		if (rc != 1)
+			break;
+		if (is_known(w, &m, met, e) == -1)
+			return -1;
+		if (!*met && left > 0 && n++ % step == 0) {
+			left--;
+			if (has_known_bytes(w, &m, met, e) == -1)
+				return -1;
+		}
+	}
+	return rc == -1 ? -1 : 0;
+}
+
+static int
+recognise(struct lane *l, struct pair *p, bool sample, bool *known,
+    bool *met, struct err *e)
+{
+	enum delta delta;
 	struct buf token;
 	struct walk w;
 	int rc = -1;
@@ -192,13 +250,7 @@ recognise(struct lane *l, struct pair *p, bool *known, bool *met,
 	    NULL, &w.row.token, &token) ? &token : NULL, 0, &delta, e) == -1)
 		goto out;
 	*met = delta != DELTA_FULL;
-	for (rc = 1; rc == 1 && !*met;) {
-		arena_reset(&w.arena);
-		rc = source_next(l->src, &w.arena, &m, e);
-		if (rc == 1 && is_known(&w, &m, met, e) == -1)
-			rc = -1;
-	}
-	rc = rc == -1 ? -1 : 0;
+	rc = walk_through(&w, sample, met, e);
 	if (rc == -1)
 		pair_changed(p, w.folder, e);
 out:
@@ -210,14 +262,14 @@ out:
 }
 
 int
-pair_recognise(struct lane *l, struct pair *p, bool *known, bool *met,
-    struct err *e)
+pair_recognise(struct lane *l, struct pair *p, bool sample, bool *known,
+    bool *met, struct err *e)
 {
 	bool stable = p->stable;
-	int rc = recognise(l, p, known, met, e);
+	int rc = recognise(l, p, sample, known, met, e);
 
 	if (rc == -1 && p->stable != stable)
-		rc = recognise(l, p, known, met, e);
+		rc = recognise(l, p, sample, known, met, e);
 	return rc;
 }
 
@@ -259,7 +311,7 @@ pair_rekey(struct lane *l, struct pair *p, struct folder_info *f,
 	if (row.rows == 0 || (!l->run->set->merge_existing &&
 	    (f->uidvalidity == 0 || row.src_uidvalidity == f->uidvalidity)))
 		return 0;
-	if (pair_recognise(l, p, &known, &met, e) == -1)
+	if (pair_recognise(l, p, false, &known, &met, e) == -1)
 		return -1;
 	l->mailbox_id = p->id;
 	if (met)

@@ -324,11 +324,18 @@ may_remove(struct lane *l, bool *may, struct err *e)
 	return 0;
 }
 
+/* With --delete-mailboxes alone nothing is removed for good. */
+static bool
+moves(const struct lane *l)
+{
+	return l->run->set->delete != DELETE_EXPUNGE;
+}
+
 /* Can this target do what is asked for? */
 static bool
 can_remove(struct lane *l)
 {
-	bool move = l->run->set->delete == DELETE_MOVE;
+	bool move = moves(l);
 	struct target_caps caps;
 
 	target_caps(l->tgt, &caps);
@@ -340,24 +347,60 @@ can_remove(struct lane *l)
 	return false;
 }
 
+/* Mailboxes that the source has no more: what of them is to be removed stays in
+ * the list. */
+static int
+find_boxes(struct lane *l, struct gone_box **boxes, size_t *n, struct err *e)
+{
+	bool complete = true;
+
+	if (removal_boxes(l, boxes, n, e) == -1)
+		return -1;
+	if (!removal_boxes_wanted(l)) {
+		removal_boxes_list(l, *boxes, *n);
+		*n = 0;
+	}
+	for (struct pair *p = l->account->pairs; p != NULL; p = p->next)
+		complete = complete && p->state == PAIR_DONE;
+	if (*n > 0 && !complete) {
+		lane_note(l, "warn", "delete-mailboxes", "some mailboxes of "
+		    "the source could not be copied: none is removed at the "
+		    "target");
+		*n = 0;
+	}
+	return *n == 0 ? 0 : removal_boxes_found(l, *boxes, *n, e);
+}
+
 int
 removal_run(struct lane *l, struct err *e)
 {
 	const char *dest = NULL;
+	struct gone_box *boxes;
+	size_t n;
 	bool may;
 
-	if (!removal_wanted(l))
+	if (find_boxes(l, &boxes, &n, e) == -1)
+		return -1;
+	if (n == 0 && !removal_wanted(l))
 		return 0;
 	if (may_remove(l, &may, e) == -1)
 		return -1;
-	if (!may || !can_remove(l))
-		return 0;
-	if (l->run->set->delete == DELETE_MOVE && removed_mailbox(l, &dest,
-	    e) == -1)
-		return err_ctx(e, "target");
-	for (struct pair *p = l->account->pairs; p != NULL; p = p->next)
-		if (p->state == PAIR_DONE && remove_from(l, p, dest, e) == -1)
-			return err_ctx(e, "%.100s", p->tgt_name);
+	if (may) {
+		if (!can_remove(l))
+			return 0;
+		if (moves(l) && removed_mailbox(l, &dest, e) == -1)
+			return err_ctx(e, "target");
+		for (struct pair *p = l->account->pairs; p != NULL &&
+		    removal_wanted(l); p = p->next)
+			if (p->state == PAIR_DONE && remove_from(l, p, dest,
+			    e) == -1)
+				return err_ctx(e, "%.100s", p->tgt_name);
+	}
+	for (size_t i = 0; i < n; i++)
+		if ((may && remove_from(l, &boxes[i].pair, dest, e) == -1) ||
+		    ((may || boxes[i].rows == 0) && removal_box(l, &boxes[i],
+		    e) == -1))
+			return err_ctx(e, "%.100s", boxes[i].pair.tgt_name);
 	return 0;
 }
 
@@ -419,21 +462,34 @@ settle_one(struct lane *l, struct pair *p, struct err *e)
 	return rc == 0 && lane_target_again(l, e) == -1 ? -1 : rc;
 }
 
+static int
+settle_if(struct lane *l, struct pair *p, struct err *e)
+{
+	int64_t n;
+
+	if (db_number(l->reader, e, &n, 0, "SELECT EXISTS (SELECT 1 FROM"
+	    " removal WHERE mailbox_id = ?1 AND state = 1)", "i", p->id) == -1)
+		return -1;
+	/* Its own turn tells what is wrong with it. */
+	return n != 0 && settle_one(l, p, e) == -1 && e->scope >
+	    ERR_MAILBOX ? -1 : 0;
+}
+
 int
 removal_settle(struct lane *l, struct err *e)
 {
-	struct account *a = l->account;
-	int64_t n;
+	struct gone_box *boxes;
+	size_t n;
 
-	for (struct pair *p = a->pairs; p != NULL; p = p->next) {
-		if (db_number(l->reader, e, &n, 0, "SELECT EXISTS (SELECT 1"
-		    " FROM removal WHERE mailbox_id = ?1 AND state = 1)", "i",
-		    p->id) == -1)
+	if (removal_boxes_settle(l, e) == -1)
+		return -1;
+	for (struct pair *p = l->account->pairs; p != NULL; p = p->next)
+		if (settle_if(l, p, e) == -1)
 			return -1;
-		/* Its own turn tells what is wrong with it. */
-		if (n != 0 && settle_one(l, p, e) == -1 &&
-		    e->scope > ERR_MAILBOX)
+	if (removal_boxes(l, &boxes, &n, e) == -1)
+		return -1;
+	for (size_t i = 0; i < n; i++)
+		if (settle_if(l, &boxes[i].pair, e) == -1)
 			return -1;
-	}
 	return 0;
 }

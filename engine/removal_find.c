@@ -18,9 +18,11 @@ removal_limit(const struct lane *l, uint64_t messages)
 {
 	uint64_t limit = l->run->set->delete_limit;
 
-	if (limit != UNKNOWN64)
-		return limit;
-	return messages / 10 > 20 ? messages / 10 : 20;
+	if (limit == UNKNOWN64)
+		return messages / 10 > 20 ? messages / 10 : 20;
+	if (limit & LIMIT_PERCENT)
+		return messages * (limit & ~LIMIT_PERCENT) / 100;
+	return limit;
 }
 
 int
@@ -57,7 +59,7 @@ why_not(const struct walk *w, bool complete)
 	if (!complete || t->counts[OUT_FAILED] > 0 ||
 	    t->counts[OUT_VANISHED] > 0 || w->keyless)
 		return "the source mailbox could not be read completely";
-	if (w->rows_met == 0)
+	if ((w->some ? w->base_met : w->rows_met) == 0)
 		return "the source mailbox has none of its messages any more";
 	if (w->row.src_uidvalidity != 0 && w->folder->uidvalidity != 0 &&
 	    w->row.src_uidvalidity != w->folder->uidvalidity)
@@ -73,25 +75,28 @@ struct found {
 	uint64_t	 n;
 };
 
-/* Rows whose message was not met, no more than max + 1. */
+/* Rows whose message was not met, or is known to be gone; no more than max
+ * + 1. */
 static int
 find(struct walk *w, struct found *f, uint64_t max, struct err *e)
 {
-	sqlite3_stmt *st = db_query(w->l->reader, e, "SELECT key, tgt_uid FROM"
+	struct db *db = w->some ? w->l->scratch : w->l->reader;
+	sqlite3_stmt *st = w->some ? db_query(db, e, "SELECT key, uid FROM gone"
+	    " WHERE uid > 0", "") : db_query(db, e, "SELECT key, tgt_uid FROM"
 	    " message WHERE mailbox_id = ?1 AND outcome IN (1, 2) AND tgt_uid"
 	    " > 0", "i", w->p->id);
-	int64_t met;
+	int64_t met = 0;
 	int rc;
 
 	if (st == NULL)
 		return -1;
-	while (f->n <= max && (rc = db_step(w->l->reader, st, e)) == 1) {
+	while (f->n <= max && (rc = db_step(db, st, e)) == 1) {
 		size_t len = (size_t)sqlite3_column_bytes(st, 0);
 		const void *key = sqlite3_column_blob(st, 0);
 		struct gone *g;
 
-		if (db_number(w->l->scratch, e, &met, 0, "SELECT 1 FROM met"
-		    " WHERE key = ?1", "b", key, len) == -1) {
+		if (!w->some && db_number(w->l->scratch, e, &met, 0, "SELECT 1"
+		    " FROM met WHERE key = ?1", "b", key, len) == -1) {
 			rc = -1;
 			break;
 		}
@@ -137,11 +142,9 @@ removal_collect(struct walk *w, bool complete, struct err *e)
 	int rc = 0;
 
 	/* All that the token knew is there. */
-	w->gone = w->some ? token_gone(&w->row.token) : w->rows_met <
-	    w->rows_before;
-	if (w->some)
-		return 0;
-	if (!w->gone || !removal_wanted(l))
+	w->gone = w->some ? token_gone(&w->row.token) || w->base_gone > 0 :
+	    w->rows_met < w->rows_before;
+	if (!w->gone || (w->some && w->base_gone == 0) || !removal_wanted(l))
 		return 0;
 	if ((why = why_not(w, complete)) != NULL) {
 		lane_note(l, "warn", "delete", "%s: nothing is removed at the "

@@ -8,25 +8,7 @@
 
 #include "base/fault.h"
 #include "base/spill.h"
-#include "parents.h"
-
-/* A mailbox of ours on its way. */
-struct moving {
-	struct name_row	*row;
-	const char	*at, *key;	/* where it is now */
-	const char	*want, *want_key;
-};
-
-struct work {
-	struct lane	*l;
-	struct account	*a;
-	struct moving	*m;
-	size_t		 n;
-	struct parent	*parents;	/* made above ours */
-	size_t		 nparents;
-	const char	*sep;		/* between the target's levels, or "" */
-	struct target_view view;
-};
+#include "rename_impl.h"
 
 /* What the target holds. */
 
@@ -38,8 +20,8 @@ look_around(struct work *w, const char *const *names, size_t n,
 	    &w->view, e);
 }
 
-static const struct folder_state *
-find_box(struct work *w, const char *key)
+const struct folder_state *
+rename_box(struct work *w, const char *key)
 {
 	const char *other;
 	struct err e;
@@ -93,13 +75,8 @@ compare_uids(struct lane *l, struct spill *known, uint64_t *met,
 	return more == -1 || rc == -1 ? -1 : 0;
 }
 
-/*
- * Does this target mailbox hold what the row says was copied?  With the
- * UIDVALIDITY that we know, most of it (some may have been deleted); with
- * another one, all of it, and UIDs alone prove nothing.  1 or 0.
- */
-static int
-holds(struct work *w, const struct name_row *r, const char *name,
+int
+rename_holds(struct work *w, const struct name_row *r, const char *name,
     const struct folder_state *st, struct err *e)
 {
 	struct lane *l = w->l;
@@ -176,9 +153,9 @@ depth(const struct work *w, const char *name)
 	return n;
 }
 
-static int
-load_moving(struct work *w, struct lane *l, struct account *a,
-    const struct naming *names, struct err *e)
+int
+rename_load(struct work *w, struct lane *l, struct account *a,
+    struct naming *names, struct err *e)
 {
 	struct name_row *rows;
 	size_t n;
@@ -204,6 +181,7 @@ load_moving(struct work *w, struct lane *l, struct account *a,
 			    names[k].old != NULL && names[k].name != NULL) {
 				m->want = names[k].name;
 				m->want_key = names[k].key;
+				m->naming = &names[k];
 			}
 		w->n++;
 	}
@@ -248,7 +226,7 @@ find_named(struct work *w, const char *name)
 	struct err ignored;
 
 	return target_name_key(w->l->tgt, &w->a->arena, name, &key,
-	    &ignored) == 0 ? find_box(w, key) : NULL;
+	    &ignored) == 0 ? rename_box(w, key) : NULL;
 }
 
 /* Those made above ours that went along, unless they stayed: *out. */
@@ -302,16 +280,16 @@ follow(struct work *w, int64_t op, const char *from, const char *to,
 		at = arena_printf(arena, "%s%s", to, old + strlen(from));
 		if (target_name_key(w->l->tgt, arena, at, &key, e) == -1)
 			return -1;
-		st = find_box(w, key);
+		st = rename_box(w, key);
 		if (st == NULL && strcmp(old, from) != 0 &&
-		    find_box(w, m->key) != NULL)
+		    rename_box(w, m->key) != NULL)
 			continue;
 		m->at = at;
 		m->key = key;
 		/* Some servers number a renamed mailbox anew. */
 		if (st != NULL && m->row->uidvalidity != 0 &&
 		    st->uidvalidity != m->row->uidvalidity)
-			same = holds(w, m->row, m->at, st, e);
+			same = rename_holds(w, m->row, m->at, st, e);
 		if (same == -1)
 			return -1;
 		if (same == 1)
@@ -369,6 +347,7 @@ rename_one(struct work *w, struct moving *m, const char *to, struct err *e)
 		/* A clear no: nothing is in doubt. */
 		if (e->scope == ERR_MAILBOX && !e->retry &&
 		    target_broken(l->tgt, &ignored) == 0) {
+			w->refused = true;
 			if (op_drop(l->run->state, op, &ignored) == -1 ||
 			    parents_not_made(l, &up, &ignored) == -1)
 				*e = ignored;
@@ -418,7 +397,10 @@ blocker(struct work *w, const struct moving *m)
 static struct moving *
 next_moving(struct work *w, bool *aside, struct err *e)
 {
-	struct moving *ready = NULL, *circle = NULL, *stuck = NULL;
+	struct moving *ready, *circle, *stuck;
+
+again:
+	ready = circle = stuck = NULL;
 
 	err_clear(e);
 	for (size_t i = 0; i < w->n; i++) {
@@ -428,7 +410,7 @@ next_moving(struct work *w, bool *aside, struct err *e)
 			continue;
 		if (is_below(w, m->want, m->at) || blocker(w, m) != NULL)
 			circle = circle != NULL ? circle : m;
-		else if (find_box(w, m->want_key) != NULL &&
+		else if (rename_box(w, m->want_key) != NULL &&
 		    strcmp(m->key, m->want_key) != 0)
 			stuck = m;
 		else if (ready == NULL || depth(w, m->want) <
@@ -436,6 +418,12 @@ next_moving(struct work *w, bool *aside, struct err *e)
 			ready = m;
 	}
 	*aside = ready == NULL && circle != NULL;
+	if (ready == NULL && circle == NULL && stuck != NULL &&
+	    stuck->naming != NULL && stuck->naming->moved) {
+		rename_stay(w, stuck, "there is a mailbox of that name "
+		    "already");
+		goto again;
+	}
 	if (ready == NULL && circle == NULL && stuck != NULL)
 		err_set(e, ERR_ACCOUNT, "%s cannot be renamed to %s at the "
 		    "target: there is a mailbox of that name already",
@@ -443,28 +431,35 @@ next_moving(struct work *w, bool *aside, struct err *e)
 	return ready != NULL ? ready : circle;
 }
 
-/* INBOX is what the server says it is. */
-static bool
-is_inbox(const char *name)
+bool
+rename_is_inbox(const char *name)
 {
 	return strcasecmp(name, "INBOX") == 0;
 }
 
-/* Why the first of the names that differ cannot be renamed (now). */
+/* Why the first of the names that differ by other rules cannot be renamed
+ * (now): 1; 0: there is none.  *moved: some differ as the source has renamed
+ * them. */
 static int
-check_wish(struct lane *l, const struct naming *names, struct err *e)
+check_wish(struct lane *l, const struct naming *names, bool *moved,
+    struct err *e)
 {
 	size_t n = 0;
 
 	err_clear(e);
+	*moved = false;
 	for (size_t i = 0; i < l->nfolders; i++) {
 		const struct naming *m = &names[i];
 		const char *folder = l->folders[i].name;
 
 		if (m->old == NULL)
 			continue;
+		if (m->moved) {
+			*moved = true;
+			continue;
+		}
 		n++;
-		if (is_inbox(m->old) || is_inbox(m->name))
+		if (rename_is_inbox(m->old) || rename_is_inbox(m->name))
 			return err_set(e, ERR_ACCOUNT, "%s was copied to %s and"
 			    " would now be %s, but INBOX is never renamed: "
 			    "change the rule back, or forget the account and "
@@ -486,9 +481,8 @@ check_wish(struct lane *l, const struct naming *names, struct err *e)
 	return 1;
 }
 
-/* Is it there, with mail or only as a level? */
-static int
-check_there(struct work *w, const struct moving *m, struct err *e)
+bool
+rename_there(struct work *w, const char *key)
 {
 	const char *other;
 	struct err ignored;
@@ -496,8 +490,16 @@ check_there(struct work *w, const struct moving *m, struct err *e)
 	for (size_t i = 0; i < w->view.n; i++)
 		if (target_name_key(w->l->tgt, &w->a->arena,
 		    w->view.boxes[i].name, &other, &ignored) == 0 &&
-		    strcmp(other, m->key) == 0)
-			return 0;
+		    strcmp(other, key) == 0)
+			return true;
+	return false;
+}
+
+static int
+check_there(struct work *w, const struct moving *m, struct err *e)
+{
+	if (rename_there(w, m->key))
+		return 0;
 	return err_set(e, ERR_ACCOUNT, "%s is no longer at the target and "
 	    "cannot be renamed to %s: change the rule back, or forget the "
 	    "account and copy it anew", m->at, m->want);
@@ -529,47 +531,68 @@ pretend(struct work *w, struct moving *m, const char *to, struct err *e)
 	return 0;
 }
 
+/* The next step, if there is one: 1. */
+static int
+step(struct work *w, struct err *e)
+{
+	struct account *a = w->a;
+	const char *to, *level;
+	struct moving *m;
+	bool encoded, aside;
+	int rc;
+
+	if ((m = next_moving(w, &aside, e)) == NULL)
+		return e->scope == ERR_NONE ? 0 : -1;
+	to = m->want;
+	if (aside) {
+		level = arena_printf(&a->arena, "mailhaul-%" PRId64,
+		    m->row->id);
+		if (target_name(w->l->tgt, &a->arena, &level, 1, &to, &encoded,
+		    e) == -1)
+			return -1;
+	}
+	w->refused = false;
+	rc = check_there(w, m, e);
+	if (rc == 0)
+		rc = w->l->run->planning ? pretend(w, m, to, e) :
+		    rename_one(w, m, to, e);
+	if (rc == -1 && w->refused && m->naming != NULL && m->naming->moved) {
+		rename_stay(w, m, e->text);
+		return 1;
+	}
+	return rc == -1 ? err_ctx(e, "rename") : 1;
+}
+
 int
 rename_apply(struct lane *l, struct account *a, struct naming *names,
     struct err *e)
 {
 	struct work w;
-	struct moving *m;
 	size_t steps = 0;
-	bool aside;
+	bool moved;
 	int rc;
 
-	rc = check_wish(l, names, e);
-	if (rc != 1)
-		return rc;
-	if (!l->run->set->apply_renames)
+	if ((rc = check_wish(l, names, &moved, e)) == -1)
 		return -1;
-	if (strcmp(a->row.stage, "released") == 0)
+	if (rc == 1 && !l->run->set->apply_renames)
+		return -1;
+	if (rc == 1 && strcmp(a->row.stage, "released") == 0)
 		return err_set(e, ERR_ACCOUNT, "mailboxes would have other "
 		    "names now, but the account is released: its owner names "
 		    "them");
-	if (load_moving(&w, l, a, names, e) == -1 ||
-	    look_before(&w, e) == -1)
+	if (rc == 0 && !moved)
+		return rename_moved_end(l, a, names, e);
+	if (rename_load(&w, l, a, names, e) == -1 ||
+	    look_before(&w, e) == -1 || (moved && rename_moved(&w, e) == -1))
 		return -1;
-	while ((m = next_moving(&w, &aside, e)) != NULL) {
-		const char *to = m->want, *level;
-		bool encoded;
-
+	while ((rc = step(&w, e)) == 1)
 		if (steps++ > 4 * w.n + 4)
 			return err_set(e, ERR_ACCOUNT, "the renames come to no "
-			    "end: %s, %s", m->at, m->want);
-		if (aside) {
-			level = arena_printf(&a->arena, "mailhaul-%" PRId64,
-			    m->row->id);
-			if (target_name(l->tgt, &a->arena, &level, 1, &to,
-			    &encoded, e) == -1)
-				return -1;
-		}
-		if (check_there(&w, m, e) == -1 || (l->run->planning ?
-		    pretend(&w, m, to, e) : rename_one(&w, m, to, e)) == -1)
-			return err_ctx(e, "rename");
-	}
-	return e->scope == ERR_NONE ? 0 : -1;
+			    "end");
+	if (rc == -1)
+		return -1;
+	rename_clashes(&w, names);
+	return rename_moved_end(l, a, names, e);
 }
 
 /* Was it done?  1 or 0. */
@@ -584,15 +607,15 @@ was_done(struct work *w, const struct open_op *r,
 	    -1 || target_name_key(w->l->tgt, &w->a->arena, r->to, &to_key,
 	    e) == -1)
 		return -1;
-	from = find_box(w, from_key);
-	to = find_box(w, to_key);
+	from = rename_box(w, from_key);
+	to = rename_box(w, to_key);
 	if (to == NULL || row == NULL)
 		return 0;
 	if (from != NULL && from->uidvalidity == row->uidvalidity)
 		return 0;
 	if (to->uidvalidity == row->uidvalidity || row->uidvalidity == 0)
 		return from == NULL || row->uidvalidity != 0;
-	return holds(w, row, r->to, to, e);
+	return rename_holds(w, row, r->to, to, e);
 }
 
 int
@@ -606,7 +629,7 @@ rename_settle(struct lane *l, struct account *a, struct err *e)
 	    &a->arena, &r, e)) == 1) {
 		const struct name_row *row = NULL;
 
-		if (load_moving(&w, l, a, NULL, e) == -1 ||
+		if (rename_load(&w, l, a, NULL, e) == -1 ||
 		    look_after(&w, r.from, r.to, e) == -1)
 			return -1;
 		for (size_t i = 0; i < w.n; i++)
@@ -634,7 +657,7 @@ rename_user(struct lane *l, struct account *a, const char *old,
 	struct work w;
 	size_t n = 0;
 
-	if (load_moving(&w, l, a, NULL, e) == -1)
+	if (rename_load(&w, l, a, NULL, e) == -1)
 		return -1;
 	names = arena_alloc(&a->arena, (w.n + 1) * sizeof *names);
 	c = arena_zalloc(&a->arena, (w.n + 1) * sizeof *c);
@@ -644,13 +667,13 @@ rename_user(struct lane *l, struct account *a, const char *old,
 		return -1;
 	for (size_t i = 0; i < w.n; i++) {
 		struct moving *m = &w.m[i];
-		const struct folder_state *st = find_box(&w, m->key);
+		const struct folder_state *st = rename_box(&w, m->key);
 		int rc = 0;
 
 		if (!m->row->there)
 			continue;
 		if (st != NULL)
-			rc = holds(&w, m->row, m->at, st, e);
+			rc = rename_holds(&w, m->row, m->at, st, e);
 		if (rc == -1)
 			return -1;
 		if (rc == 0)

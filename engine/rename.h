@@ -14,7 +14,9 @@
 int	rename_settle(struct lane *, struct account *, struct err *);
 
 /*
- * The names that differ from those of what was copied: without --apply-renames
+ * The names that differ from those of what was copied: if the source has
+ * renamed the mailbox (moved.h) it is renamed at the target too, unless its
+ * user or a mailbox of that name is in the way.  Of others, without --apply-renames
  * an error that names the first; else the mailboxes are renamed at the target,
  * children with their parents, and the rows follow.  n is that of the lane's
  * listing.  A plan looks whether all of them can be, and changes nothing.

@@ -7,6 +7,8 @@
 
 #include <stdio.h>
 
+#include "config.h"
+#include "report_account.h"
 #include "rows.h"
 
 struct totals {
@@ -18,7 +20,25 @@ struct totals {
 };
 
 int	report_totals(struct db *, struct totals *, struct err *);
-/* Everything over all passes, as text for people or as mailhaul-report-1. */
+
+struct report_options {
+	struct report_call call;
+	enum format format;
+	enum report_table table;
+	bool	 brief;		/* what a copy prints at its end */
+	bool	 redact;	/* no Subjects, addresses, and names of
+				 * mailboxes below the top level */
+	bool	 colour;	/* text for a terminal */
+	int64_t	 since;		/* compare with this pass; 0: the last but
+				 * one */
+};
+
+/* Everything over all passes, of the accounts that this connection sees
+ * (select.h).  JSON and NDJSON are mailhaul-report-1, by
+ * engine/schema/mailhaul-report-1.json. */
+int	report_write(struct db *, FILE *, const struct report_options *,
+	    struct err *);
+/* The same, brief and as text or JSON. */
 int	report_text(struct db *, FILE *, struct err *);
 int	report_json(struct db *, FILE *, struct err *);
 /* How far a running or ended pass is; running: the pid, or 0. */

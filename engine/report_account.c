@@ -3,8 +3,8 @@
 
 #include <inttypes.h>
 #include <string.h>
-#include <time.h>
 
+#include "report_impl.h"
 #include "report_names.h"
 #include "text.h"
 
@@ -56,7 +56,8 @@ read_facts(struct db *db, const char *name, struct facts *f, struct err *e)
 	int64_t n;
 	if (db_number(db, e, &n, 0, "SELECT count(*) FROM message JOIN mailbox"
 	    " ON mailbox.id = mailbox_id WHERE account_id = ?1 AND"
-	    " message.outcome = 4 AND rule = 'repair=yes'", "i", f->id) == -1)
+	    " message.outcome = 4 AND rule LIKE 'repair=yes%'", "i", f->id) ==
+	    -1)
 		return -1;
 	f->repaired = n > 0;
 	return 0;
@@ -220,33 +221,17 @@ put_issues(struct db *db, FILE *out, int64_t account, const char *kind,
 static int
 put_all_issues(struct db *db, FILE *out, int64_t account, struct err *e)
 {
-	static const struct { const char *kind, *title; } table[] = {
-		{ "refused", "not at the target, because it says no:" },
-		{ "failed", "not at the target yet, the next pass tries "
-		    "again:" },
-		{ "vanished", "gone at the source while it was read:" },
-		{ "lost", "was copied, disappeared from the target, and was "
-		    "copied again:" },
-		{ "repaired", "changed so that the target takes it "
-		    "(--repair):" },
-		{ "altered", "at the target, but not equal to the byte:" },
-		{ "keywords", "keywords that the target cannot hold were left "
-		    "out:" },
-		{ "date", "dates that were changed:" },
-		{ "doubled", "stored twice by the server:" },
-		{ "removed", "second copies that were removed:" },
-		{ "renamed", "mailboxes with another name at the target:" },
-		{ "excluded", "left out by a rule:" },
-		{ "created", "made at the target:" },
-		{ "access", "access rights and mailboxes of others:" },
-		{ "warn", "to be known:" },
-	};
+	/* In this order; what has no place here comes behind. */
+	static const char *const kinds[] = { "refused", "failed", "vanished",
+	    "lost", "repaired", "altered", "keywords", "date", "doubled",
+	    "removed", "renamed", "excluded", "created", "access", "warn" };
+	bool bad;
 	sqlite3_stmt *st;
 	int rc;
 
-	for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
-		if (put_issues(db, out, account, table[i].kind,
-		    table[i].title, e) == -1)
+	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+		if (put_issues(db, out, account, kinds[i],
+		    report_kind(kinds[i], &bad), e) == -1)
 			return -1;
 	st = db_query(db, e, "SELECT DISTINCT kind FROM issue WHERE account_id"
 	    " = ?1 ORDER BY kind", "i", account);
@@ -254,13 +239,10 @@ put_all_issues(struct db *db, FILE *out, int64_t account, struct err *e)
 		return -1;
 	while ((rc = db_step(db, st, e)) == 1) {
 		char kind[40], title[48];
-		bool known = false;
 
 		snprintf(kind, sizeof kind, "%s", db_text(st, 0));
-		for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
-			known = known || strcmp(kind, table[i].kind) == 0;
 		snprintf(title, sizeof title, "%s:", kind);
-		if (!known && put_issues(db, out, account, kind, title, e) ==
+		if (report_kind(kind, &bad) == NULL && put_issues(db, out, account, kind, title, e) ==
 		    -1) {
 			rc = -1;
 			break;
@@ -273,13 +255,9 @@ put_all_issues(struct db *db, FILE *out, int64_t account, struct err *e)
 static void
 put_time(FILE *out, int64_t t)
 {
-	time_t when = (time_t)t;
 	char text[40];
-	struct tm tm;
 
-	localtime_r(&when, &tm);
-	strftime(text, sizeof text, "%Y-%m-%d %H:%M", &tm);
-	fputs(text, out);
+	fputs(report_time(text, sizeof text, t), out);
 }
 
 static int

@@ -10,21 +10,17 @@
 void
 report_name(struct buf *out, const char *name, const char *target)
 {
-	size_t scheme = strcspn(target, ":");
-
 	buf_reset(out);
-	if ((scheme == 4 && strncmp(target, "imap", 4) == 0) ||
-	    (scheme == 5 && strncmp(target, "imaps", 5) == 0)) {
-		if (mutf7_decode(out, name, strlen(name)) == 0)
-			return;
-		buf_reset(out);
-	}
+	/* All targets but this one spell names as IMAP does. */
+	if (strncmp(target, "null:", 5) != 0 &&
+	    mutf7_decode(out, name, strlen(name)) == 0)
+		return;
+	buf_reset(out);
 	buf_adds(out, name);
 }
 
-/* Is it the same tree, but for the separator and what is above all? */
-static bool
-is_same(const char *old, const char *fresh)
+bool
+report_same_name(const char *old, const char *fresh)
 {
 	static const char separators[] = "/.\\";
 
@@ -50,7 +46,7 @@ static void
 put_row(FILE *out, enum format format, sqlite3_stmt *st, const char *fresh)
 {
 	const char *old = db_text(st, 2);
-	bool same = is_same(old, fresh);
+	bool same = report_same_name(old, fresh);
 
 	if (format == FORMAT_CSV) {
 		text_csv(out, db_text(st, 0), ',');

@@ -25,5 +25,7 @@ int	report_names(struct db *, FILE *, enum format,
 
 /* A mailbox name of the target (a URI) as mail programs show it, in out. */
 void	report_name(struct buf *out, const char *name, const char *target);
+/* Is it the same tree, but for the separator and what is above all? */
+bool	report_same_name(const char *old, const char *shown);
 
 #endif

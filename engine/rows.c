@@ -34,7 +34,7 @@ intent_id_next(void)
 
 /* Passes. */
 
-struct pass_arg { const char *what; int exit_code; int64_t id; };
+struct pass_arg { const char *what, *settings; int exit_code; int64_t id; };
 
 static int
 apply_pass_begin(struct db *db, void *arg, struct err *e)
@@ -42,9 +42,9 @@ apply_pass_begin(struct db *db, void *arg, struct err *e)
 	struct pass_arg *p = arg;
 	int64_t last;
 
-	if (db_run(db, e, "INSERT INTO pass (started, version, what) VALUES"
-	    " (?1, ?2, ?3)", "iss", (int64_t)time(NULL), VERSION,
-	    p->what) == -1)
+	if (db_run(db, e, "INSERT INTO pass (started, version, what,"
+	    " settings) VALUES (?1, ?2, ?3, ?4)", "isss", (int64_t)time(NULL),
+	    VERSION, p->what, p->settings) == -1)
 		return -1;
 	p->id = db_last_id(db);
 	if (db_number(db, e, &last, 0, "SELECT max(id) FROM intent", "") == -1)
@@ -55,9 +55,10 @@ apply_pass_begin(struct db *db, void *arg, struct err *e)
 }
 
 int
-pass_begin(struct state *s, const char *what, struct err *e)
+pass_begin(struct state *s, const char *what, const char *settings,
+    struct err *e)
 {
-	struct pass_arg p = { .what = what };
+	struct pass_arg p = { .what = what, .settings = settings };
 
 	if (state_call(s, apply_pass_begin, &p, e) == -1)
 		return -1;
@@ -420,13 +421,16 @@ apply_end_rows(struct db *db, void *arg, struct err *e)
 	return db_run(db, e, "UPDATE mailbox SET source = ?2, copied = ?3,"
 	    " present = ?4, excluded = ?5, refused = ?6, failed = ?7, vanished"
 	    " = ?8, stripped = ?9, bytes = ?10, crlf_bytes = ?11,"
-	    " src_uidvalidity = ?12, src_object = ?13 WHERE id = ?1",
-	    "iiiiiiiiiiiis", m->id, (int64_t)m->source,
+	    " src_uidvalidity = ?12, src_object = ?13, src_uidnext = ?14,"
+	    " src_modseq = ?15, src_messages = ?16 WHERE id = ?1",
+	    "iiiiiiiiiiiisiii", m->id, (int64_t)m->source,
 	    (int64_t)m->counts[OUT_COPIED], (int64_t)m->counts[OUT_PRESENT],
 	    (int64_t)m->counts[OUT_EXCLUDED], (int64_t)m->counts[OUT_REFUSED],
 	    (int64_t)m->counts[OUT_FAILED], (int64_t)m->counts[OUT_VANISHED],
 	    (int64_t)m->stripped, (int64_t)m->bytes, (int64_t)m->crlf_bytes,
-	    (int64_t)m->src_uidvalidity, m->src_object);
+	    (int64_t)m->src_uidvalidity, m->src_object,
+	    (int64_t)m->src_uidnext, (int64_t)m->src_modseq,
+	    (int64_t)m->src_messages);
 }
 
 static int

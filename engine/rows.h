@@ -139,8 +139,12 @@ uint64_t	 changes_post(struct state *, struct changes **);
 int	 keyword_set(struct db *, const char *words, int64_t *id,
 	    struct err *);
 
-/* Passes. */
-int	 pass_begin(struct state *, const char *what, struct err *);
+/* What is sent is remembered by stretches of so many seconds. */
+#define PACE_SECONDS	10
+
+/* Passes.  settings: config_brief(), or "". */
+int	 pass_begin(struct state *, const char *what, const char *settings,
+	    struct err *);
 int	 pass_end(struct state *, int exit_code, struct err *);
 /* A number no intent has; never repeats. */
 int64_t	 intent_id_next(void);
@@ -212,6 +216,8 @@ struct mailbox_end {
 	size_t		 token_len;
 	uint32_t	 src_uidvalidity;
 	const char	*src_object;
+	uint32_t	 src_uidnext;	/* as it was opened */
+	uint64_t	 src_modseq, src_messages;
 	bool		 set_target;
 	struct row_target target;
 	struct log	*log;		/* set by mailbox_put_end() */

@@ -32,7 +32,9 @@ struct settings {
 	bool		 full;		/* released accounts as others */
 	bool		 restore_deleted; /* what their users deleted too */
 	enum delete	 delete;	/* what the source deleted */
-	uint64_t	 delete_limit;	/* UNKNOWN64: 10 %, or 20 */
+	uint64_t	 delete_limit;	/* a number, or LIMIT_PERCENT of it;
+					 * UNKNOWN64: 10 %, or 20 */
+	bool		 delete_mailboxes; /* that the source has no more */
 	bool		 count_bytes;		/* plan: read everything */
 	bool		 acl;			/* give access rights */
 	bool		 only_metadata;		/* no messages */

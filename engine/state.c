@@ -22,37 +22,53 @@
 
 /*
  * Numbers: outcome is enum outcome of rows.h, dates are epoch seconds, sizes
- * are bytes, kw are keyword_set ids.  A mailbox row is a pair.  A message row
- * is one source message with an outcome; a target UID of 0 means that the
- * server did not tell it.  history has a row for each pass over an account,
- * with the sums at its end (ended NULL: it was cut off).  listed is the pass that last met a mailbox at the
- * source; one that a pass did not meet has the outcome 'gone'.  doubt counts
- * how often a message was in a batch whose answer never came.  An extra is a
- * message at the target that is in no row; with sha1 alone its content was not
- * read yet; ours: a batch in doubt meant it, with that UID; flags and kw are those that it had then, src_flags and src_kw those
- * of the source's message when it was in a row before.  A flagging row is a
- * change of flags at the target that was begun: its message's row is to have
- * these flags when it is known to be done; modseq is the message's before (0:
- * unknown).  A removal row is a message that is at the target and no longer at
- * the source: state 0 found by that pass, 1 its removal was begun.  sha1 is there where the target's index has it, sha1_munged where
- * the munged form differs (measure.h).  An intent is a batch whose done is not committed: state 0 open or in
- * doubt, 1 settled (kept for the look at the end of the pass).  An op is a
- * change of the target that is not a store: state 0 begun, 1 done.  A quota
- * row has bytes: the limit at the source (NULL: not known), the one wished for
- * (NULL: leave it), the most that the mail has needed, the one the target was
- * given last (NULL: none yet); -1 is no limit.  why: it cannot be given.  An
- * access row has who may do what with a mailbox by the source's last word
- * (pass), and what was given to whom at the target (since: the first pass that
- * did); a foreign_box is a subscription to a mailbox of another account.  A
- * host is what is known of one and survives a run (caps, rates per second) or
- * was true when it was last written; live is what the running pass says of
- * itself.
+ * are bytes, kw are keyword_set ids.
+ *
+ * pass: settings has a line "SECTION.KEY = VALUE" for each that was not left
+ *	as it is by default.
+ * pace: what of a pass's sent fell into which PACE_SECONDS (slot: their
+ *	begin).
+ * history: a row for each pass over an account, with the sums at its end
+ *	(ended NULL: it was cut off).
+ * mailbox: a pair.  listed is the pass that last met it at the source; one
+ *	that a pass did not meet has the outcome 'gone'.  moved: it was renamed
+ *	there (1: the target's is to follow; 2: its name there stays, it is its
+ *	user's).
+ * message: a source message with an outcome; a target UID of 0 means that the
+ *	server did not tell it.  sha1 is there where the target's index has it,
+ *	sha1_munged where the munged form differs (measure.h).
+ * doubt: how often a message was in a batch whose answer never came.
+ * extra: a message at the target that is in no row; with sha1 alone its
+ *	content was not read yet.  ours: a batch in doubt meant it, with that
+ *	UID.  flags and kw are those that it had then, src_flags and src_kw
+ *	those of the source's message when it was in a row before.
+ * flagging: a change of flags at the target that was begun: its message's row
+ *	is to have these flags when it is known to be done; modseq is the
+ *	message's before (0: unknown).
+ * removal: a message that is at the target and no longer at the source: state
+ *	0 found by that pass, 1 its removal was begun.
+ * intent: a batch whose done is not committed: state 0 open or in doubt, 1
+ *	settled (kept for the look at the end of the pass).
+ * op: a change of the target that is not a store: state 0 begun, 1 done.
+ * quota: bytes: the limit at the source (NULL: not known), the one wished for
+ *	(NULL: leave it), the most that the mail has needed, the one the target
+ *	was given last (NULL: none yet); -1 is no limit.  why: it cannot be
+ *	given.
+ * access: who may do what with a mailbox by the source's last word (pass), and
+ *	what was given to whom at the target (since: the first pass that did).
+ * foreign_box: a subscription to a mailbox of another account.
+ * host: what is known of one and survives a run (caps, rates per second) or
+ *	was true when it was last written; live is what the running pass says
+ *	of itself.
+ * pop3: what mailhaul uidl was last told of an account (by its name: it may be
+ *	new) by its POP3 server; uidl: what messages of its INBOX, by their
+ *	keys, are called there; uidl_left: the ones it could not join, and why.
  */
 static const char schema[] =
 "CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
 "CREATE TABLE pass (id INTEGER PRIMARY KEY, started INTEGER, ended INTEGER,"
 "  version TEXT, what TEXT, exit_code INTEGER, sent INTEGER DEFAULT 0,"
-"  sent_bytes INTEGER DEFAULT 0);"
+"  sent_bytes INTEGER DEFAULT 0, settings TEXT);"
 "CREATE TABLE account (id INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL,"
 "  target_user TEXT, source TEXT, target TEXT, stage TEXT NOT NULL"
 "  DEFAULT 'new', outcome TEXT NOT NULL DEFAULT 'new', error TEXT,"
@@ -68,11 +84,14 @@ static const char schema[] =
 "CREATE TABLE mailbox (id INTEGER PRIMARY KEY, account_id INTEGER NOT NULL,"
 "  src_key BLOB NOT NULL, src_name TEXT NOT NULL, tgt_name TEXT NOT NULL,"
 "  tgt_key TEXT NOT NULL, src_uidvalidity INTEGER DEFAULT 0,"
-"  src_object TEXT, src_token BLOB, tgt_uidvalidity INTEGER DEFAULT 0,"
+"  src_object TEXT, src_uidnext INTEGER DEFAULT 0,"
+"  src_modseq INTEGER DEFAULT 0, src_messages INTEGER DEFAULT 0,"
+"  src_token BLOB, tgt_uidvalidity INTEGER DEFAULT 0,"
 "  tgt_uidnext INTEGER DEFAULT 0, tgt_modseq INTEGER DEFAULT 0,"
 "  tgt_messages INTEGER DEFAULT 0, made_by_us INTEGER DEFAULT 0,"
 "  outcome TEXT NOT NULL DEFAULT 'new', error TEXT, pass INTEGER DEFAULT 0,"
-"  listed INTEGER DEFAULT 0, source INTEGER DEFAULT 0, copied INTEGER DEFAULT 0,"
+"  listed INTEGER DEFAULT 0, moved INTEGER DEFAULT 0,"
+"  source INTEGER DEFAULT 0, copied INTEGER DEFAULT 0,"
 "  present INTEGER DEFAULT 0, excluded INTEGER DEFAULT 0,"
 "  refused INTEGER DEFAULT 0, failed INTEGER DEFAULT 0,"
 "  vanished INTEGER DEFAULT 0, stripped INTEGER DEFAULT 0,"
@@ -106,8 +125,6 @@ static const char schema[] =
 "  key BLOB, strict BLOB, loose BLOB, sha1 BLOB, sha1_munged BLOB,"
 "  size INTEGER, want_uid INTEGER, flags INTEGER, kw TEXT, date INTEGER,"
 "  PRIMARY KEY (intent_id, seq)) WITHOUT ROWID;"
-"CREATE TABLE doubt (mailbox_id INTEGER NOT NULL, key BLOB NOT NULL,"
-"  n INTEGER NOT NULL, PRIMARY KEY (mailbox_id, key)) WITHOUT ROWID;"
 "CREATE TABLE op (id INTEGER PRIMARY KEY, account_id INTEGER NOT NULL,"
 "  mailbox_id INTEGER, kind TEXT NOT NULL, name TEXT, arg TEXT,"
 "  state INTEGER NOT NULL DEFAULT 0, pass INTEGER);"
@@ -118,6 +135,8 @@ static const char schema[] =
 "  UNIQUE (account_id, mailbox_id, kind, key, message_where));";
 
 static const char schema_merge[] =
+"CREATE TABLE doubt (mailbox_id INTEGER NOT NULL, key BLOB NOT NULL,"
+"  n INTEGER NOT NULL, PRIMARY KEY (mailbox_id, key)) WITHOUT ROWID;"
 "CREATE TABLE removal (mailbox_id INTEGER NOT NULL, key BLOB NOT NULL,"
 "  uid INTEGER NOT NULL, pass INTEGER, state INTEGER NOT NULL DEFAULT 0,"
 "  PRIMARY KEY (mailbox_id, key)) WITHOUT ROWID;"
@@ -127,6 +146,9 @@ static const char schema_merge[] =
 "  WITHOUT ROWID;";
 
 static const char schema_rest[] =
+"CREATE TABLE pace (pass INTEGER NOT NULL, slot INTEGER NOT NULL,"
+"  sent INTEGER NOT NULL, sent_bytes INTEGER NOT NULL,"
+"  PRIMARY KEY (pass, slot)) WITHOUT ROWID;"
 "CREATE INDEX op_name ON op (account_id, kind, name);"
 "CREATE INDEX op_mailbox ON op (mailbox_id);"
 "CREATE TABLE access (mailbox_id INTEGER NOT NULL, who TEXT NOT NULL,"
@@ -142,6 +164,16 @@ static const char schema_rest[] =
 "  lanes INTEGER, cap INTEGER, user_cap INTEGER, held_s INTEGER, why TEXT,"
 "  rate REAL, lane_rate REAL, measured_s INTEGER, PRIMARY KEY (side, name))"
 "  WITHOUT ROWID;"
+"CREATE TABLE pop3 (account TEXT PRIMARY KEY, taken INTEGER NOT NULL,"
+"  server TEXT NOT NULL, listed INTEGER NOT NULL, inbox INTEGER NOT NULL,"
+"  joined INTEGER NOT NULL, by_headers INTEGER NOT NULL,"
+"  unchecked INTEGER NOT NULL, reordered INTEGER NOT NULL) WITHOUT ROWID;"
+"CREATE TABLE uidl (account TEXT NOT NULL, key BLOB NOT NULL,"
+"  uidl TEXT NOT NULL, ord INTEGER NOT NULL, PRIMARY KEY (account, key),"
+"  UNIQUE (account, uidl)) WITHOUT ROWID;"
+"CREATE TABLE uidl_left (account TEXT NOT NULL, number INTEGER NOT NULL,"
+"  uidl TEXT, size INTEGER NOT NULL, why TEXT NOT NULL,"
+"  PRIMARY KEY (account, number)) WITHOUT ROWID;"
 "CREATE TABLE live (id INTEGER PRIMARY KEY CHECK (id = 1), pass INTEGER,"
 "  updated INTEGER, mode TEXT, left_s INTEGER, basis TEXT);";
 

@@ -383,7 +383,7 @@ take_back_mailbox(struct undo *u, struct box *b, struct folder_info *f,
 {
 	const struct going g = { b->told.tgt_name, b->pair.id,
 	    b->f.uidvalidity, f->special_use,
-	    u->hides || !has_parent(u, f) };
+	    u->hides || !has_parent(u, f), UNDO_BOX };
 	struct lane *l = u->l;
 	int rc;
 
@@ -513,7 +513,8 @@ undo_parent(struct undo *u, struct box *b, undo_tell_fn *tell, void *ctx,
 {
 	struct folder_info *f = find_folder(u, b->told.tgt_name);
 	struct lane *l = u->l;
-	struct going g = { b->told.tgt_name, b->pair.id, 0, 0, false };
+	struct going g = { b->told.tgt_name, b->pair.id, 0, 0, false,
+	    UNDO_BOX };
 	int rc = f == NULL && u->apply ? is_hidden(u, b->told.tgt_name, e) :
 	    f == NULL;
 
@@ -639,7 +640,7 @@ open_account(struct undo *u, struct err *e)
 		    "single messages (no UIDPLUS): nothing can be undone");
 	if (target_account_ensure(l->tgt, false, e) == -1)
 		return err_ctx(e, "target");
-	if (u->apply && undo_asides(l, &u->arena, &u->asides, e) == -1)
+	if (u->apply && undo_asides(l, UNDO_BOX, &u->arena, &u->asides, e) == -1)
 		return -1;
 	if (lane_open_eyes(l, false, e) == -1 || source_list(l->eyes,
 	    &u->arena, &u->folders, &u->nfolders, e) == -1)

@@ -84,7 +84,10 @@ struct going {
 	unsigned	 special_use;
 	bool		 in_place;	/* it cannot be put aside: what lies
 					 * below it would go along */
+	const char	*kind;		/* of the op */
 };
+
+#define UNDO_BOX	"undo-mailbox"
 
 /* One that was put aside, in an arena. */
 struct aside {
@@ -96,16 +99,17 @@ struct aside {
  * is left for who tells the state; 0: it stays, *note says why. */
 int	undo_mailbox(struct lane *, const struct going *, struct arena *,
 	    struct aside **, const char **note, struct err *);
-/* Before anything else: those that an undo put aside that was cut off. */
-int	undo_asides(struct lane *, struct arena *, struct aside **,
-	    struct err *);
+/* Before anything else: those that an op of this kind put aside that was cut
+ * off. */
+int	undo_asides(struct lane *, const char *kind, struct arena *,
+	    struct aside **, struct err *);
 /* After all: what was made below one of them at the last moment comes back. */
 int	undo_strays(struct lane *, struct arena *, const struct aside *,
 	    struct err *);
 
 /* undo_rows.c: the state. */
-int	undo_load_asides(struct db *, int64_t account_id, struct arena *,
-	    struct aside **, struct err *);
+int	undo_load_asides(struct db *, int64_t account_id, const char *kind,
+	    struct arena *, struct aside **, struct err *);
 /* What the rows and the open intents of a mailbox say of the target's UIDs,
  * sorted by UID; *gone counts copies whose UID nobody knows. */
 int	undo_load(struct lane *, int64_t mailbox_id, uint32_t uidvalidity,

@@ -125,7 +125,7 @@ undo_mailbox(struct lane *l, const struct going *g, struct arena *a,
 
 	*note = NULL;
 	if (op_begin(l->run->state, l->account->row.id, g->mailbox_id,
-	    "undo-mailbox", g->name, at, &op, e) == -1)
+	    g->kind, g->name, at, &op, e) == -1)
 		return -1;
 	rc = look_into(l, g->name, &st, e);
 	if (rc == -1)
@@ -180,10 +180,11 @@ put_back_aside(struct lane *l, const struct aside *x, struct err *e)
 }
 
 int
-undo_asides(struct lane *l, struct arena *a, struct aside **list,
-    struct err *e)
+undo_asides(struct lane *l, const char *kind, struct arena *a,
+    struct aside **list, struct err *e)
 {
-	if (undo_load_asides(l->reader, l->account->row.id, a, list, e) == -1)
+	if (undo_load_asides(l->reader, l->account->row.id, kind, a, list,
+	    e) == -1)
 		return -1;
 	for (const struct aside *x = *list; x != NULL; x = x->next)
 		if (put_back_aside(l, x, e) == -1)

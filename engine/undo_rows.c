@@ -285,15 +285,15 @@ undo_begun(struct db *db, int64_t mailbox_id, struct uids *u, struct err *e)
 }
 
 int
-undo_load_asides(struct db *db, int64_t account_id, struct arena *a,
-    struct aside **list, struct err *e)
+undo_load_asides(struct db *db, int64_t account_id, const char *kind,
+    struct arena *a, struct aside **list, struct err *e)
 {
 	sqlite3_stmt *st;
 	int rc;
 
 	st = db_query(db, e, "SELECT name, arg FROM op WHERE account_id = ?1"
-	    " AND kind = 'undo-mailbox' AND state = 0 AND arg IS NOT NULL",
-	    "i", account_id);
+	    " AND kind = ?2 AND state = 0 AND arg IS NOT NULL", "is",
+	    account_id, kind);
 	if (st == NULL)
 		return -1;
 	while ((rc = db_step(db, st, e)) == 1) {
@@ -402,7 +402,8 @@ static int
 apply_close(struct db *db, void *arg, struct err *e)
 {
 	return db_run(db, e, "UPDATE op SET state = 1 WHERE mailbox_id = ?1"
-	    " AND kind IN ('undo', 'undo-mailbox')", "i", *(int64_t *)arg);
+	    " AND kind IN ('undo', 'undo-mailbox', 'remove-mailbox')", "i",
+	    *(int64_t *)arg);
 }
 
 int

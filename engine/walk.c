@@ -48,11 +48,12 @@ count(struct walk *w, enum outcome o, const struct msg_meta *m,
 }
 
 static void
-exclude(struct walk *w, const char *rule, const struct msg_meta *m)
+exclude(struct walk *w, const char *rule)
 {
 	size_t i;
 
-	count(w, OUT_EXCLUDED, m, 0);
+	/* The bytes that are counted are those to be moved. */
+	w->tally.counts[OUT_EXCLUDED]++;
 	for (i = 0; i < MAX_RULES - 1; i++)
 		if (w->excluded[i].rule == NULL ||
 		    strcmp(w->excluded[i].rule, rule) == 0)
@@ -148,6 +149,39 @@ known_row(struct walk *w, const struct msg_meta *m, const void *key,
 	return merge_met(w, m, key, key_len, &r, e) == -1 ? -1 : 1;
 }
 
+/* A message that the books have counted: its flags may have changed. */
+static int
+known_again(struct walk *w, const struct msg_meta *m, struct err *e)
+{
+	size_t key_len = m->key != NULL ? strlen(m->key) : 0;
+	struct row_message r;
+	struct digests d;
+	int rc;
+
+	if (w->adopting)
+		return 0;
+	rc = message_find(w->l->reader, w->p->id, m->key, key_len, &r, &d,
+	    &w->arena, e);
+	if (rc == -1)
+		return -1;
+	if (rc == 0 || r.size != m->size || r.date != m->date) {
+		w->later = true;	/* all are listed in the next pass */
+		return 0;
+	}
+	if (r.outcome != OUT_COPIED && r.outcome != OUT_PRESENT)
+		return 0;
+	return merge_met(w, m, m->key, key_len, &r, e);
+}
+
+size_t
+digest_key(const struct digests *d, int64_t ordinal, char key[64])
+{
+	key[0] = 'd';
+	memcpy(key + 1, d->strict, DIGEST_LEN);
+	return 1 + DIGEST_LEN + (size_t)snprintf(key + 1 + DIGEST_LEN,
+	    64 - 1 - DIGEST_LEN, "%" PRId64, ordinal);
+}
+
 int
 walk_digest_key(struct walk *w, const struct digests *d, char key[64],
     size_t *key_len, struct err *e)
@@ -158,10 +192,7 @@ walk_digest_key(struct walk *w, const struct digests *d, char key[64],
 	    " VALUES (?1, 1) ON CONFLICT (digest) DO UPDATE SET n = n + 1"
 	    " RETURNING n", "b", d->strict, (size_t)DIGEST_LEN) == -1)
 		return -1;
-	key[0] = 'd';
-	memcpy(key + 1, d->strict, DIGEST_LEN);
-	*key_len = 1 + DIGEST_LEN + (size_t)snprintf(key + 1 + DIGEST_LEN,
-	    64 - 1 - DIGEST_LEN, "%" PRId64, n - 1);
+	*key_len = digest_key(d, n - 1, key);
 	return 0;
 }
 
@@ -466,6 +497,11 @@ collect(struct walk *w, struct msg_meta *metas, size_t *n, struct err *e)
 
 		if ((rc = source_next(l->src, &w->arena, m, e)) != 1)
 			return rc;
+		if (m->known && w->some) {
+			if (known_again(w, m, e) == -1)
+				return -1;
+			continue;
+		}
 		if (!w->adopting)
 			lane_met(l, 1);
 		if (m->key != NULL) {
@@ -480,7 +516,7 @@ collect(struct walk *w, struct msg_meta *metas, size_t *n, struct err *e)
 		if (rule != NULL) {
 			w->keyless = w->keyless || m->key == NULL;
 			if (!w->adopting)
-				exclude(w, rule, m);
+				exclude(w, rule);
 			continue;
 		}
 		if (broke_before(w->p, m)) {
@@ -545,15 +581,13 @@ open_books(struct walk *w)
 	memset(t, 0, sizeof *t);
 	memset(w->excluded, 0, sizeof w->excluded);
 	spill_free(&w->flagged);
-	w->unmerged = w->some;	/* nobody has looked at flags */
+	/* Nobody may have looked at flags. */
+	w->unmerged = w->some && !merge_wanted(w->l);
 	w->keyless = w->gone = false;
 	if (!w->some || w->adopting)
 		return;
-	memcpy(t->counts, w->row.counts, sizeof t->counts);
-	t->bytes = w->row.bytes;
-	t->crlf_bytes = w->row.crlf_bytes;
-	t->stripped = w->row.stripped;
-	lane_met(w->l, w->row.source);
+	*t = w->base;
+	lane_met(w->l, w->base_source);
 }
 
 int
@@ -715,6 +749,9 @@ walk_end(struct walk *w, struct err *e)
 	end.token_len = wrapped.len;
 	end.src_uidvalidity = w->folder->uidvalidity;
 	end.src_object = w->folder->object_id;
+	end.src_uidnext = w->folder->uidnext;
+	end.src_modseq = w->folder->modseq;
+	end.src_messages = w->folder->messages;
 	for (size_t i = 0; i < MAX_RULES && w->excluded[i].n > 0; i++)
 		lane_note(l, "excluded", w->excluded[i].rule, "%" PRIu64
 		    " messages were left out by the rule %s",

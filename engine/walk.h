@@ -30,8 +30,11 @@ struct walk {
 	bool		 gone;		/* some of the source's were deleted */
 	bool		 later;		/* some could not be taken over yet */
 	uint64_t	 flushed;	/* what of it is with the writer */
-	bool		 some;		/* new messages only: the books of the
-					 * last pass go on */
+	bool		 some;		/* only what is new is listed: the books
+					 * go on with these: */
+	struct tally	 base;		/* of the last pass, without what is
+					 * gone since */
+	uint64_t	 base_source, base_met, base_gone;
 	bool		 adopting;	/* prepass: strict matches only */
 	bool		 extras;	/* some are untaken */
 	bool		 keep_uids;	/* messages have the source's UIDs */
@@ -76,6 +79,8 @@ int	walk_end(struct walk *, struct err *);
  * among equal ones since the last "DELETE FROM seen" on lane->scratch. */
 int	walk_digest_key(struct walk *, const struct digests *, char key[64],
 	    size_t *key_len, struct err *);
+/* The same of a known ordinal, from 0; its length. */
+size_t	digest_key(const struct digests *, int64_t ordinal, char key[64]);
 
 /*
  * The token of a complete pass: what it depends on, then the source's own.

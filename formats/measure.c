@@ -35,7 +35,7 @@ struct measure {
 	EVP_MD		*sha, *sha_1;	/* sha_1 NULL: not wanted yet */
 	EVP_MD_CTX	*strict, *loose;
 	EVP_MD_CTX	*sha1, *munged;
-	bool		 want_sha1;
+	bool		 want_sha1, only_strict;
 	bool		 with_sha1;	/* for this message */
 	bool		 has_munged;	/* the two differ by now */
 	enum munging	 munging;
@@ -108,6 +108,12 @@ bool
 measure_gives_sha1(const struct measure *m)
 {
 	return m->want_sha1;
+}
+
+void
+measure_want_strict(struct measure *m, bool only)
+{
+	m->only_strict = only;
 }
 
 void
@@ -448,14 +454,16 @@ measure_add(struct measure *m, const char *p, size_t n, struct buf *keep)
 	while (n > 0) {
 		size_t k = n < CHUNK ? n : CHUNK, w;
 
-		look_for_oddities(m, p, k);
+		if (!m->only_strict)
+			look_for_oddities(m, p, k);
 		w = crlf_convert(&m->crlf, p, k, m->conv);
 		die_if(EVP_DigestUpdate(m->strict, m->conv, w) != 1);
 		if (m->with_sha1)
 			sha1_add(m, m->conv, w);
 		if (keep != NULL && !keep->full)
 			buf_add(keep, m->conv, w);
-		loose_add(m, p, k);
+		if (!m->only_strict)
+			loose_add(m, p, k);
 		m->size += w;
 		m->raw_size += k;
 		p += k;

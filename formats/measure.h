@@ -42,6 +42,9 @@ struct measure	*measure_new(void);
 /* From the next message on: digests.sha1 and munged as well? */
 void		 measure_want_sha1(struct measure *, bool);
 bool		 measure_gives_sha1(const struct measure *);
+/* From the next message on: nothing but sizes and digests.strict (and SHA-1),
+ * which costs a third; loose and oddities are left as nothing. */
+void		 measure_want_strict(struct measure *, bool);
 void		 measure_free(struct measure **);
 
 void	measure_begin(struct measure *);

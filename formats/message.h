@@ -58,6 +58,8 @@ enum {
 #define DIGEST_LEN	32		/* SHA-256 */
 #define SHA1_LEN	20
 
+struct uid_range { uint32_t first, last; };
+
 struct digests {
 	unsigned char	strict[DIGEST_LEN];	/* of the CRLF form */
 	unsigned char	loose[DIGEST_LEN];	/* see measure.h */
@@ -87,6 +89,8 @@ struct msg_meta {
 	const char	*uidl;		/* POP3 */
 	uint32_t	 uidl_order;	/* 0: none */
 	uint64_t	 modseq;
+	bool		 known;		/* DELTA_SOME: to the token; it may have
+					 * other flags */
 	unsigned	 oddities;	/* ODD_* that the source knows */
 	uint64_t	 cookie;	/* the source's own: where it lies */
 	const char	*where;		/* for people: file name, offset */
@@ -121,7 +125,8 @@ struct folder_info {
 	size_t		 nacl;
 	bool		 stable;	/* set by the caller: it changed while it
 					 * was read; now let it not */
-	bool		 some;		/* set by the caller: DELTA_SOME will do */
+	bool		 some;		/* set by the caller: DELTA_SOME will do, */
+	bool		 some_flags;	/* with those that have other flags */
 	bool		 by_flags;	/* set by the caller: with other flags
 					 * it is not DELTA_UNCHANGED */
 	uint64_t	 cookie;	/* the source's own */

@@ -131,6 +131,19 @@ source_only(struct source *s, const uint32_t *uids, size_t n, struct err *e)
 }
 
 int
+source_still(struct source *s, const struct uid_range **r, size_t *n,
+    uint32_t *below, struct err *e)
+{
+	assert(s->in_folder);
+	*r = NULL;
+	*n = 0;
+	*below = 0;
+	if (s->ops->still == NULL)
+		return 0;
+	return told(&s->conf, s->ops->still(s, r, n, below, e), e);
+}
+
+int
 source_want(struct source *s, const struct msg_meta *const *m, size_t n,
     struct err *e)
 {

@@ -70,8 +70,9 @@ struct store_conf {
 
 enum delta {
 	DELTA_UNCHANGED,	/* as the token says: next() is not needed */
-	DELTA_SOME,		/* next(): new ones only; those that the token
-				 * knows are all there.  Only if f->some */
+	DELTA_SOME,		/* next(): new ones and, with f->some_flags, those
+				 * the token knows that have changed; still()
+				 * tells what is gone.  Only if f->some */
 	DELTA_FULL		/* next(): every message */
 };
 
@@ -104,6 +105,11 @@ int	source_next(struct source *, struct arena *, struct msg_meta *,
  * ascending, are wanted.  A hint: others may come as well. */
 int	source_only(struct source *, const uint32_t *uids, size_t n,
 	    struct err *);
+/* DELTA_SOME.  Of the messages that the token knows, whose UIDs are all below
+ * *below, 1: only those in these n ranges, ascending, are still there; 0: all
+ * are.  The ranges are the source's until the mailbox is closed. */
+int	source_still(struct source *, const struct uid_range **, size_t *n,
+	    uint32_t *below, struct err *);
 /* These contents are asked for next, in this order. */
 int	source_want(struct source *, const struct msg_meta *const *, size_t n,
 	    struct err *);

@@ -23,6 +23,8 @@ struct source_ops {
 		    struct err *);
 	int	(*only)(struct source *, const uint32_t *, size_t,
 		    struct err *);			/* optional */
+	int	(*still)(struct source *, const struct uid_range **,
+		    size_t *, uint32_t *, struct err *);	/* optional */
 	int	(*want)(struct source *, const struct msg_meta *const *,
 		    size_t, struct err *);			/* optional */
 	int	(*content)(struct source *, const struct msg_meta *,

@@ -447,6 +447,20 @@ target_change_flags(struct target *t, struct flag_change *c, size_t n,
 }
 
 int
+target_set_uidls(struct target *t, struct uidl_change *c, size_t n,
+    struct err *e)
+{
+	int rc;
+
+	assert(t->in_folder);
+	if (t->ops->set_uidls == NULL)
+		return 0;
+	rc = told(t->ops->set_uidls(t, c, n, e), e);
+	fault_point("uidls.after");
+	return rc;
+}
+
+int
 target_move(struct target *t, const uint32_t *uids, size_t n, const char *to,
     struct err *e)
 {

@@ -31,7 +31,9 @@ enum {
 	TGT_NO_SESSION		= 1 << 9,	/* no message can end it */
 	TGT_FLAGS		= 1 << 10,	/* flags can be changed */
 	TGT_MOVES		= 1 << 11,	/* single messages */
-	TGT_TAKES_EMPTY		= 1 << 12	/* messages without a byte */
+	TGT_TAKES_EMPTY		= 1 << 12,	/* messages without a byte */
+	TGT_UIDLS		= 1 << 13	/* msg_meta.uidl and its order
+						 * are kept for POP3 */
 };
 
 /* Limits hold for the open session; ask again after folder_open(). */
@@ -147,6 +149,16 @@ struct flag_change {
 	enum { FLAG_DONE, FLAG_GONE, FLAG_CHANGED } result;
 };
 
+/* What POP3 clients are to be told of a message that is already there. */
+struct uidl_change {
+	uint32_t	 uid;
+	const char	*uidl;
+	uint32_t	 order;		/* 0: leave it */
+	const char	*was;		/* what it was given before, or NULL */
+	enum { UIDL_DONE, UIDL_GONE, UIDL_KEPT } result; /* KEPT: it has one
+					 * of others' */
+};
+
 /* As source_check(). */
 int	target_check(struct uri *, struct err *);
 /* ERR_ACCOUNT + CAUSE_MISSING: the user does not exist at the target. */
@@ -244,6 +256,10 @@ int	target_reap(struct target *, bool wait, struct store_batch **b,
 int	target_broken(struct target *, struct err *e);
 
 int	target_change_flags(struct target *, struct flag_change *, size_t n,
+	    struct err *);
+/* In the open mailbox.  1: each has its result; 0: the target can give UIDLs to
+ * new messages only, or to none. */
+int	target_set_uidls(struct target *, struct uidl_change *, size_t n,
 	    struct err *);
 /* Of the open mailbox into another one that is there: each of them is in one of
  * the two in any case, with all that it has. */

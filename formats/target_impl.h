@@ -60,6 +60,8 @@ struct target_ops {
 	int	(*broken)(struct target *, struct err *);
 	int	(*change_flags)(struct target *, struct flag_change *, size_t,
 		    struct err *);			/* optional */
+	int	(*set_uidls)(struct target *, struct uidl_change *, size_t,
+		    struct err *);			/* optional: 0 */
 	int	(*move)(struct target *, const uint32_t *, size_t,
 		    const char *, struct err *);	/* optional */
 	int	(*expunge)(struct target *, const uint32_t *, size_t,

@@ -13,6 +13,7 @@
  *	dovecot_keywords.c	dovecot-keywords
  *	dovecot_subs.c		subscriptions
  *	dovecot_change.c	flags and expunges
+ *	dovecot_uidl.c		POP3 UIDLs of messages that are there
  *	dovecot_mailbox.c	renaming and deleting mailboxes
  *	dovecot_name.c		names of mailboxes
  *
@@ -204,6 +205,12 @@ int	list_append(struct dovecot *, struct box *, const struct buf *lines,
  * as it is). */
 int	list_rewrite(struct dovecot *, struct box *, uint32_t uidvalidity,
 	    uint32_t uidnext, const char *guid, struct err *);
+/* The same with other lines: fn appends what is to be in place of one, without
+ * its line end. */
+typedef void list_edit_fn(void *ctx, const char *line, size_t len,
+	    struct buf *out);
+int	list_edit(struct dovecot *, struct box *, list_edit_fn *, void *ctx,
+	    struct err *);
 /* For the next list_rewrite(): the mailbox holds no mail, and gets another
  * UIDVALIDITY, so the UIDs that were used are free. */
 void	list_restart(struct list *);
@@ -272,6 +279,10 @@ int	dovecot_folder_delete(struct target *, const char *, struct err *);
 int	dovecot_change_flags(struct target *, struct flag_change *, size_t,
 	    struct err *);
 int	dovecot_expunge(struct target *, const uint32_t *, size_t,
+	    struct err *);
+
+/* dovecot_uidl.c */
+int	dovecot_set_uidls(struct target *, struct uidl_change *, size_t,
 	    struct err *);
 
 #endif

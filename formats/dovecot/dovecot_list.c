@@ -410,6 +410,55 @@ copy_lines(struct box *b, int to, uint64_t head, struct err *e)
 	return rc;
 }
 
+/* The same lines, each as the caller wants it. */
+static int
+edit_lines(struct box *b, int to, uint64_t head, list_edit_fn *fn, void *ctx,
+    struct err *e)
+{
+	char *chunk = xmalloc(CHUNK);
+	uint64_t off = head;
+	struct buf in, out;
+	const char *p, *lf;
+	ssize_t n = 0;
+	int from, rc = 0;
+
+	buf_init(&in, SIZE_MAX / 4);
+	buf_init(&out, SIZE_MAX / 4);
+	from = openat(b->fd, UIDLIST, O_RDONLY | O_NOFOLLOW | O_NONBLOCK |
+	    O_CLOEXEC);
+	if (from == -1)
+		rc = dovecot_sys(e, "read " UIDLIST);
+	while (rc == 0 && off < b->list.size) {
+		n = pread(from, chunk, b->list.size - off < CHUNK ?
+		    (size_t)(b->list.size - off) : CHUNK, (off_t)off);
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			rc = n == 0 ? broken(e, "it became shorter") :
+			    dovecot_sys(e, "read " UIDLIST);
+			break;
+		}
+		off += (uint64_t)n;
+		buf_add(&in, chunk, (size_t)n);
+		for (p = in.ptr; (lf = memchr(p, '\n', in.len -
+		    (size_t)(p - in.ptr))) != NULL; p = lf + 1) {
+			fn(ctx, p, (size_t)(lf - p), &out);
+			buf_addc(&out, '\n');
+		}
+		buf_drop(&in, (size_t)(p - in.ptr));
+		rc = dovecot_write(to, out.ptr, out.len, e);
+		buf_reset(&out);
+	}
+	if (rc == 0 && in.len > 0)
+		rc = broken(e, "its last line");
+	if (from != -1)
+		close(from);
+	buf_release(&in);
+	buf_release(&out);
+	free(chunk);
+	return rc;
+}
+
 /* Bytes of the first line, LF included. */
 static int
 head_length(struct box *b, uint64_t *len, struct err *e)
@@ -434,10 +483,11 @@ head_length(struct box *b, uint64_t *len, struct err *e)
 	return 0;
 }
 
-/* The file anew: the head of b->list, its lines, and some more. */
+/* The file anew: the head of b->list, its lines (with edit: as that wants
+ * them), and some more. */
 static int
-write_anew(struct dovecot *dv, struct box *b, const char *more, size_t nmore,
-    struct err *e)
+write_anew(struct dovecot *dv, struct box *b, list_edit_fn *edit, void *ctx,
+    const char *more, size_t nmore, struct err *e)
 {
 	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { 0 } };
 	struct list *l = &b->list;
@@ -459,7 +509,8 @@ write_anew(struct dovecot *dv, struct box *b, const char *more, size_t nmore,
 	}
 	rc = dovecot_write(fd, head.ptr, head.len, e);
 	if (rc == 0 && l->there)
-		rc = copy_lines(b, fd, old, e);
+		rc = edit != NULL ? edit_lines(b, fd, old, edit, ctx, e) :
+		    copy_lines(b, fd, old, e);
 	if (rc == 0)
 		rc = dovecot_write(fd, more, nmore, e);
 	/* Dovecot's index knows the list by size and time, and the kernel's
@@ -500,7 +551,14 @@ list_rewrite(struct dovecot *dv, struct box *b, uint32_t uidvalidity,
 		l->head.uidnext = uidnext;
 	if (guid != NULL && guid[0] != '\0')
 		snprintf(l->head.guid, sizeof l->head.guid, "%s", guid);
-	return write_anew(dv, b, "", 0, e);
+	return write_anew(dv, b, NULL, NULL, "", 0, e);
+}
+
+int
+list_edit(struct dovecot *dv, struct box *b, list_edit_fn *fn, void *ctx,
+    struct err *e)
+{
+	return write_anew(dv, b, fn, ctx, "", 0, e);
 }
 
 int
@@ -512,7 +570,8 @@ list_append(struct dovecot *dv, struct box *b, const struct buf *lines,
 	int fd, rc;
 
 	if (!l->there) {
-		rc = write_anew(dv, b, lines->ptr, lines->len, e);
+		rc = write_anew(dv, b, NULL, NULL, lines->ptr,
+		    lines->len, e);
 		if (rc == 0)
 			l->last = last;
 		return rc;
@@ -528,7 +587,8 @@ list_append(struct dovecot *dv, struct box *b, const struct buf *lines,
 	if (st.st_ino != l->ino || (uint64_t)st.st_size != l->size) {
 		/* A torn last line: never append to it. */
 		close(fd);
-		rc = write_anew(dv, b, lines->ptr, lines->len, e);
+		rc = write_anew(dv, b, NULL, NULL, lines->ptr,
+		    lines->len, e);
 		if (rc == 0)
 			l->last = last;
 		return rc;

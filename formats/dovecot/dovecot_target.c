@@ -301,6 +301,7 @@ caps(struct target *t, struct target_caps *c)
 {
 	c->bits = TGT_CHOOSES_UIDS | TGT_TELLS_UIDS | TGT_PROMPT |
 	    TGT_NO_SESSION | TGT_EXPUNGES | TGT_FLAGS | TGT_TAKES_EMPTY |
+	    TGT_UIDLS |
 	    (((struct dovecot *)t)->link != LINK_COPY ? TGT_LINKS : 0);
 	c->batch_messages = 200;
 	c->batch_bytes = (uint64_t)1 << 20;
@@ -638,5 +639,6 @@ const struct target_ops dovecot_target = {
 	.subscribe = dovecot_subscribe, .mark_use = mark_use,
 	.submit = dovecot_submit, .reap = dovecot_reap,
 	.broken = target_is_broken, .change_flags = dovecot_change_flags,
+	.set_uidls = dovecot_set_uidls,
 	.expunge = dovecot_expunge,
 };

@@ -42,8 +42,10 @@ imap_boxes_add(struct imap_boxes *l, const char *name)
 void
 imap_boxes_release(struct imap_boxes *l)
 {
-	for (size_t i = 0; i < l->n; i++)
+	for (size_t i = 0; i < l->n; i++) {
 		free(l->b[i].name);
+		free(l->b[i].object);
+	}
 	free(l->b);
 }
 
@@ -111,6 +113,39 @@ list_line(struct imap_session *s, struct imap_boxes *l, bool lsub,
 	return 0;
 }
 
+/* (ID), or ID alone; t is its first token.  What is none is left out. */
+static int
+read_object(struct imap_session *s, struct imap_token *t,
+    struct imap_listed *b, struct err *e)
+{
+	bool list = t->type == IMAP_OPEN;
+
+	if (list && imap_read_token(&s->r, t, e) == -1)
+		return -1;
+	if ((t->type == IMAP_ATOM || t->type == IMAP_STRING) &&
+	    strlen(t->p) == t->len && imap_is_object(t->p)) {
+		free(b->object);
+		b->object = xstrdup(t->p);
+	}
+	while (list && t->type != IMAP_CLOSE && t->type != IMAP_END)
+		if (imap_read_token(&s->r, t, e) == -1)
+			return -1;
+	if (list && t->type == IMAP_CLOSE)
+		t->type = IMAP_ATOM;	/* of this list only */
+	return 0;
+}
+
+/* What to ask STATUS for, that objects may be told by.  Cyrus 3.6 answers with
+ * bytes of its memory there; its EXAMINE is right. */
+static const char *
+object_item(const struct imap_session *s, const struct imap_boxes *l)
+{
+	if (!l->objects || s->dialect == IMAP_CYRUS)
+		return "";
+	return s->caps & CAP_OBJECTID ? " MAILBOXID" :
+	    s->dialect == IMAP_DOVECOT ? " X-GUID" : "";
+}
+
 int
 imap_boxes_data(struct imap_session *s, struct imap_response *rs, void *ctx,
     struct err *e)
@@ -149,6 +184,12 @@ imap_boxes_data(struct imap_session *s, struct imap_response *rs, void *ctx,
 		    sizeof item - 1);
 		if (imap_read_token(&s->r, &t, e) == -1)
 			return -1;
+		if (strcasecmp(item, "MAILBOXID") == 0 ||
+		    strcasecmp(item, "X-GUID") == 0) {
+			if (read_object(s, &t, b, e) == -1)
+				return -1;
+			continue;
+		}
 		if (imap_token_number(&t, INT64_MAX, &v) == -1) {
 			if (t.type != IMAP_CLOSE && t.type != IMAP_END &&
 			    imap_skip_value(&s->r, &t, e) == -1)
@@ -206,8 +247,10 @@ only_below(struct imap_boxes *l, const char *root, char sep)
 		if (strncmp(l->b[i].name, root, len) == 0 &&
 		    (l->b[i].name[len] == '\0' || l->b[i].name[len] == sep))
 			l->b[n++] = l->b[i];
-		else
+		else {
 			free(l->b[i].name);
+			free(l->b[i].object);
+		}
 	l->n = n;
 }
 
@@ -289,9 +332,9 @@ ask_boxes(struct imap_session *s, struct imap_boxes *l, struct err *e)
 	if (s->caps & CAP_LIST_STATUS)
 		/* Sizes are in Cyrus' index; elsewhere they may cost reading
 		 * all mail. */
-		buf_addf(&cmd, " STATUS (MESSAGES UIDNEXT UIDVALIDITY%s%s)",
+		buf_addf(&cmd, " STATUS (MESSAGES UIDNEXT UIDVALIDITY%s%s%s)",
 		    s->caps & CAP_CONDSTORE ? " HIGHESTMODSEQ" : "",
-		    s->dialect == IMAP_CYRUS && s->caps & CAP_STATUS_SIZE ?
+		    object_item(s, l), s->dialect == IMAP_CYRUS && s->caps & CAP_STATUS_SIZE ?
 		    " SIZE" : "");
 	buf_addc(&cmd, ')');
 	rc = try_list(s, cmd.ptr, l, &rs, e);
@@ -316,8 +359,8 @@ imap_boxes_ask(struct imap_session *s, struct imap_boxes *l, struct err *e)
 
 /* One STATUS under way; the tag is 0 when the name cannot be sent. */
 static int
-send_status(struct imap_session *s, const char *name, unsigned *tag,
-    struct err *e)
+send_status(struct imap_session *s, const struct imap_boxes *l,
+    const char *name, unsigned *tag, struct err *e)
 {
 	struct buf cmd;
 	int rc = 0;
@@ -326,8 +369,9 @@ send_status(struct imap_session *s, const char *name, unsigned *tag,
 	buf_init(&cmd, 1 << 13);
 	buf_adds(&cmd, "STATUS ");
 	if (imap_quote(&cmd, name, strlen(name)) == 0) {
-		buf_addf(&cmd, " (MESSAGES UIDNEXT UIDVALIDITY%s)",
-		    s->caps & CAP_CONDSTORE ? " HIGHESTMODSEQ" : "");
+		buf_addf(&cmd, " (MESSAGES UIDNEXT UIDVALIDITY%s%s)",
+		    s->caps & CAP_CONDSTORE ? " HIGHESTMODSEQ" : "",
+		    object_item(s, l));
 		rc = imap_send(s, cmd.ptr, tag, e);
 	}
 	buf_release(&cmd);
@@ -374,7 +418,7 @@ imap_boxes_status(struct imap_session *s, struct imap_boxes *l, bool strict,
 
 			if (!b->wanted || b->has_status || b->noselect)
 				continue;
-			if (send_status(s, b->name, &tags[k], e) == -1)
+			if (send_status(s, l, b->name, &tags[k], e) == -1)
 				return -1;
 			if (tags[k] != 0)
 				k++;

@@ -15,12 +15,15 @@ struct imap_listed {
 	bool		 wanted;	/* by imap_boxes_status() */
 	struct imap_box	 status;
 	uint64_t	 size;		/* UNKNOWN64: not told */
+	char		*object;	/* MAILBOXID, or what Dovecot has for
+					 * it; NULL: not told */
 };
 
 struct imap_boxes {
 	struct imap_listed *b;
 	size_t		 n, cap;
 	size_t		 bytes;		/* of all names */
+	bool		 objects;	/* are wanted */
 	size_t		 found;		/* by the last imap_boxes_find() */
 };
 

@@ -1,6 +1,7 @@
 /*
  * An open IMAP source, for imap_source.c (mailboxes and tokens), imap_list.c
- * (which there are), imap_listing.c (messages) and imap_bodies.c (contents).
+ * (which there are), imap_listing.c (messages), imap_only.c (some of them),
+ * imap_changed.c (what is new) and imap_bodies.c (contents).
  */
 #ifndef IMAP_FROM_H
 #define IMAP_FROM_H
@@ -50,6 +51,7 @@ struct imap_from {
 	bool		 plain_list;	/* extended items of FETCH refused */
 	bool		 own_sessions;	/* by the URI; else it was given */
 	bool		 no_again;	/* not to be replaced (once more) */
+	struct arena	 objects;	/* object ids that were met */
 	/* The open mailbox. */
 	struct imap_box	 box;
 	uint32_t	 from_uid;
@@ -58,10 +60,16 @@ struct imap_from {
 	uint32_t	 last_uid;	/* given by next() */
 	struct listed	*chunk;
 	uint32_t	 base;		/* sequence number of chunk[0] */
-	size_t		 nchunk, pos;
+	size_t		 nchunk, pos, chunk_cap;
 	struct arena	 chunk_arena;
 	const uint32_t	*only;		/* NULL: all are listed */
 	size_t		 nonly;		/* of them, still to be listed */
+	/* Opened for what is new since a token: imap_changed.c. */
+	struct imap_box	 since;		/* uidnext 0: it is not */
+	uint32_t	*uids;		/* only them, or NULL */
+	struct uid_range *still;	/* of the token's, what is there, if */
+	size_t		 nstill;
+	bool		 some_gone;
 	uint64_t	 wrong_sizes;
 	/* Contents. */
 	struct wanted	*want;
@@ -82,6 +90,23 @@ int	imap_from_only(struct source *, const uint32_t *uids, size_t n,
 int	imap_only_chunk(struct imap_from *, struct err *);
 /* All are wanted again. */
 void	imap_only_end(struct imap_from *);
+/* The messages that a FETCH tells of, at most max, are the next chunk: 1; 0: it
+ * was refused. */
+int	imap_only_fetch(struct imap_from *, const char *cmd, size_t max,
+	    struct err *);
+/* Room for so many in the chunk, which is empty then. */
+void	imap_from_room(struct imap_from *, size_t n);
+
+/* What is new in the open mailbox since that is to be given: DELTA_SOME; else
+ * *delta stays. */
+int	imap_since(struct imap_from *, const struct imap_box *,
+	    const struct folder_info *, enum delta *, struct err *);
+void	imap_since_end(struct imap_from *);
+int	imap_from_still(struct source *, const struct uid_range **, size_t *,
+	    uint32_t *below, struct err *);
+/* The sequence number of the first message with at least this UID; 0: none. */
+int	imap_from_first(struct imap_from *, uint32_t uid, uint32_t *seq,
+	    struct err *);
 int	imap_from_list(struct source *, struct arena *, struct folder_info **,
 	    size_t *, struct err *);
 int	imap_from_next(struct source *, struct arena *, struct msg_meta *,

@@ -82,6 +82,7 @@ ask_list(struct imap_from *m, struct imap_boxes *l, struct err *e)
 	struct imap_box box;
 	int rc;
 
+	l->objects = true;
 	if (imap_boxes_ask(m->s, l, e) == -1)
 		return -1;
 	if (m->s->root == NULL && imap_boxes_find(l, "INBOX") == NULL) {
@@ -123,6 +124,8 @@ put_folder(struct imap_from *m, const struct imap_listed *b, struct arena *a,
 	x->uidvalidity = b->status.uidvalidity;
 	x->uidnext = b->status.uidnext;
 	x->modseq = b->status.modseq;
+	if (b->object != NULL)
+		x->object_id = arena_strdup(a, b->object);
 	if (raw)
 		conf->warn(conf->warn_ctx, x->name, NULL, "its name is not "
 		    "modified UTF-7; taken as it is");

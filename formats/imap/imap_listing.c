@@ -273,17 +273,19 @@ next_chunk(struct imap_from *m, struct err *e)
 
 	if (imap_bodies_drain(m, e) == -1)
 		return -1;
-	if (m->only != NULL)
-		return imap_only_chunk(m, e);
+	if (m->only != NULL) {
+		rc = imap_only_chunk(m, e);
+		if (rc != 0 || m->since.uidnext == 0)
+			return rc;
+		imap_only_end(m);	/* now those that are new */
+	}
 	m->to_list -= s->expunged < m->to_list ? s->expunged : m->to_list;
 	m->count -= s->expunged < m->count ? s->expunged : m->count;
 	s->expunged = 0;
 	m->nchunk = m->pos = 0;
 	if (m->to_list == 0)
 		return 0;
-	arena_reset(&m->chunk_arena);
-	if (m->chunk == NULL)
-		m->chunk = xcalloc(CHUNK, sizeof *m->chunk);
+	imap_from_room(m, CHUNK);
 	m->base = s->listed + 1;
 	m->nchunk = m->to_list < CHUNK ? m->to_list : CHUNK;
 	memset(m->chunk, 0, m->nchunk * sizeof *m->chunk);
@@ -333,6 +335,7 @@ put_meta(struct imap_from *m, const struct listed *x, struct arena *a,
 	if (x->has_sha1)
 		meta->sha1 = memcpy(arena_alloc(a, SHA1_LEN), x->sha1,
 		    SHA1_LEN);
+	meta->known = x->uid < m->since.uidnext;
 	meta->where = arena_printf(a, "uid %u", x->uid);
 }
 

@@ -12,6 +12,7 @@
 #include "base/xmalloc.h"
 #include "imap/imap_impl.h"
 #include "imap/imap_trace.h"
+#include "imap/imap_way.h"
 
 #define NAMESPACES_MAX	1000
 
@@ -44,6 +45,7 @@ add_capability(struct imap_session *s, const char *w)
 		{ "DIGEST=SHA1", CAP_DIGEST_SHA1 },
 		{ "COMPRESS=DEFLATE", CAP_COMPRESS },
 		{ "ACL", CAP_ACL },
+		{ "OBJECTID", CAP_OBJECTID },
 		{ "SAVEDATE", CAP_SAVEDATE },
 		/* RFC 9051 has these built in. */
 		{ "IMAP4rev2", CAP_NAMESPACE | CAP_UIDPLUS | CAP_MOVE | CAP_ESEARCH |
@@ -603,7 +605,6 @@ begin_compression(struct imap_session *s, struct err *e)
 /* What is known of servers, "host:port" each, as long as we run. */
 static pthread_mutex_t hosts_mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct imap_words minus_hosts;	/* LITERAL+ there means LITERAL- */
-static struct imap_words weak_hosts;	/* tell_weak() has told of them */
 
 static void
 host_name(const struct uri *u, char out[300])
@@ -634,37 +635,6 @@ literal_minus_known(const struct imap_session *s)
 	known = imap_words_has(&minus_hosts, host);
 	pthread_mutex_unlock(&hosts_mutex);
 	return known;
-}
-
-/* Protection that was given up on purpose is told of once a server. */
-static void
-tell_weak(const struct store_conf *conf, char mode)
-{
-	const char *verify = uri_opt(conf->uri, "verify");
-	const char *min = uri_opt(conf->uri, "tls-min");
-	char host[300], text[400];
-	const char *what;
-	bool told;
-
-	if (mode == 'n')
-		what = "without TLS (tls=none)";
-	else if (verify != NULL && strcmp(verify, "no") == 0 &&
-	    uri_opt(conf->uri, "pin") == NULL)
-		what = "its certificate is not verified (verify=no)";
-	else if (min != NULL && (strcmp(min, "1.0") == 0 ||
-	    strcmp(min, "1.1") == 0))
-		what = "TLS older than 1.2 is accepted (tls-min=)";
-	else
-		return;
-	host_name(conf->uri, host);
-	pthread_mutex_lock(&hosts_mutex);
-	told = imap_words_has(&weak_hosts, host);
-	imap_words_add(&weak_hosts, host);
-	pthread_mutex_unlock(&hosts_mutex);
-	if (told)
-		return;
-	snprintf(text, sizeof text, "%s: %s", conf->uri->host, what);
-	conf->warn(conf->warn_ctx, NULL, NULL, text);
 }
 
 /* Opening. */
@@ -760,48 +730,6 @@ imap_session_over(struct imap_session **sp, struct imap_stream *st,
 	return session_start(sp, st, conf, NULL, as_admin, 60, e);
 }
 
-/* tls=: 'i' implicit, 's' starttls, 'n' none. */
-static int
-tls_mode(struct uri *u, char *mode, struct err *e)
-{
-	const char *v = uri_opt(u, "tls");
-
-	if (v == NULL)
-		*mode = strcmp(u->scheme, "imaps") == 0 ? 'i' : 's';
-	else if (strcmp(v, "implicit") == 0 || strcmp(v, "starttls") == 0 ||
-	    strcmp(v, "none") == 0)
-		*mode = v[0];
-	else
-		return err_set(e, ERR_RUN, "tls=%.40s: implicit, starttls or "
-		    "none", v);
-	if (*mode != 'i' && strcmp(u->scheme, "imaps") == 0)
-		return err_set(e, ERR_RUN, "imaps: and tls=%s contradict", v);
-	return 0;
-}
-
-/* What a URI says of the way to the server; *tls is NULL without TLS. */
-static int
-read_uri(struct uri *u, char *mode, struct imap_tls **tls, uint64_t *timeout,
-    struct err *e)
-{
-	const char *v = uri_opt(u, "timeout");
-
-	*tls = NULL;
-	if (u->host == NULL || u->host[0] == '\0')
-		return err_set(e, ERR_RUN, "no host: write %s://USER@HOST",
-		    u->scheme);
-	if (u->path != NULL && u->path[0] != '\0')
-		return err_set(e, ERR_RUN, "nothing belongs after the host in "
-		    "%s://%.100s", u->scheme, u->host);
-	if (v != NULL && (imap_number(v, strlen(v), 3600, timeout) == -1 ||
-	    *timeout == 0))
-		return err_set(e, ERR_RUN, "timeout=%.40s: seconds, 1 to 3600",
-		    v);
-	if (tls_mode(u, mode, e) == -1)
-		return -1;
-	return *mode != 'n' ? imap_tls_get(tls, u, e) : 0;
-}
-
 int
 imap_session_check(struct uri *u, struct err *e)
 {
@@ -814,7 +742,7 @@ imap_session_check(struct uri *u, struct err *e)
 	char mode;
 
 	if (compress_mode(u, &mode, e) == -1 ||
-	    read_uri(u, &mode, &tls, &timeout, e) == -1)
+	    imap_way(u, &mode, &tls, &timeout, e) == -1)
 		return -1;
 	imap_tls_put(&tls);
 	if (u->user == NULL || u->user[0] == '\0')
@@ -858,7 +786,7 @@ imap_session_open(struct imap_session **sp, const struct store_conf *conf,
 	*sp = NULL;
 	if (conf->dial != NULL)
 		return open_dialled(sp, conf, e);
-	if (read_uri(u, &mode, &tls, &timeout, e) == -1)
+	if (imap_way(u, &mode, &tls, &timeout, e) == -1)
 		return -1;
 	rc = imap_stream_connect(&st, u->host, u->port != 0 ? u->port :
 	    mode == 'i' ? 993 : 143, conf->cancel_fd, (unsigned)timeout, e);
@@ -873,7 +801,7 @@ imap_session_open(struct imap_session **sp, const struct store_conf *conf,
 	imap_stream_free(&st);
 	imap_tls_put(&tls);
 	if (rc == 0)
-		tell_weak(conf, mode);
+		imap_way_weak(conf, mode);
 	if (rc == -1 && strstr(e->text, u->host) == NULL)
 		err_ctx(e, "%.100s", u->host);
 	return rc;

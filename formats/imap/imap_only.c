@@ -13,6 +13,19 @@
 #define CHUNK		500	/* messages listed by one command */
 #define SET_BYTES	4000	/* of one UID set */
 #define MAX_KEYWORDS	256
+#define KEYWORDS_MAX	((size_t)64 << 20)	/* bytes, of one chunk */
+
+void
+imap_from_room(struct imap_from *m, size_t n)
+{
+	m->nchunk = m->pos = 0;
+	arena_reset(&m->chunk_arena);
+	if (m->chunk_cap >= n)
+		return;
+	free(m->chunk);
+	m->chunk = xcalloc(n, sizeof *m->chunk);
+	m->chunk_cap = n;
+}
 
 int
 imap_from_only(struct source *src, const uint32_t *uids, size_t n,
@@ -50,6 +63,8 @@ read_flags(struct imap_from *m, struct part *p, struct err *e)
 			break;
 		if (t.type != IMAP_ATOM)
 			return imap_protocol(r, "FLAGS", e);
+		if (m->chunk_arena.used > KEYWORDS_MAX)
+			return imap_protocol(r, "keywords without end", e);
 		if (t.p[0] == '\\')
 			p->x.flags |= imap_flag_bit(t.p, t.len);
 		else if (p->x.nkw < MAX_KEYWORDS)
@@ -119,18 +134,28 @@ read_item(struct imap_from *m, const char *item, struct part *p,
 	return 0;
 }
 
-/* What is new of a message goes into the chunk. */
+/* What a command may tell of. */
+struct fetch {
+	struct imap_from *m;
+	size_t		 max;
+};
+
+/* What is new of a message goes into the chunk: most often all of it at once. */
 static void
-take(struct imap_from *m, const struct part *p)
+take(const struct fetch *f, const struct part *p)
 {
+	struct imap_from *m = f->m;
 	struct listed *x = NULL;
 
-	for (size_t i = 0; i < m->nchunk && x == NULL; i++)
-		if (m->chunk[i].uid == p->x.uid)
-			x = &m->chunk[i];
+	for (size_t i = m->nchunk; i > 0 && x == NULL; i--) {
+		if (m->chunk[i - 1].uid == p->x.uid)
+			x = &m->chunk[i - 1];
+		else if (p->x.has_size && m->chunk[i - 1].uid < p->x.uid)
+			break;
+	}
 	if (x == NULL) {
 		/* Flags of others that have just changed. */
-		if (m->nchunk == CHUNK || !p->x.has_size)
+		if (m->nchunk == f->max || !p->x.has_size)
 			return;
 		x = &m->chunk[m->nchunk++];
 		memset(x, 0, sizeof *x);
@@ -158,7 +183,8 @@ static int
 fetch_data(struct imap_session *s, struct imap_response *rs, void *ctx,
     struct err *e)
 {
-	struct imap_from *m = ctx;
+	const struct fetch *f = ctx;
+	struct imap_from *m = f->m;
 	struct part p = { .flags = false };
 	struct imap_token t;
 	char item[24];
@@ -183,7 +209,7 @@ fetch_data(struct imap_session *s, struct imap_response *rs, void *ctx,
 			return -1;
 	}
 	if (p.x.uid != 0)
-		take(m, &p);
+		take(f, &p);
 	return 0;
 }
 
@@ -194,9 +220,6 @@ imap_only_end(struct imap_from *m)
 		return;
 	m->only = NULL;
 	m->nonly = m->nchunk = m->pos = 0;
-	/* It is of another size. */
-	free(m->chunk);
-	m->chunk = NULL;
 }
 
 static int
@@ -208,24 +231,49 @@ by_uid(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+/* In the order of their UIDs, none twice. */
+static void
+order(struct imap_from *m)
+{
+	size_t n = 0;
+
+	if (m->nchunk == 0)
+		return;
+	qsort(m->chunk, m->nchunk, sizeof *m->chunk, by_uid);
+	for (size_t i = 0; i < m->nchunk; i++)
+		if (n == 0 || m->chunk[n - 1].uid != m->chunk[i].uid)
+			m->chunk[n++] = m->chunk[i];
+	m->nchunk = n;
+}
+
+int
+imap_only_fetch(struct imap_from *m, const char *cmd, size_t max,
+    struct err *e)
+{
+	struct fetch f = { m, max };
+	struct imap_response rs;
+	int rc;
+
+	imap_from_room(m, max);
+	rc = imap_try(m->s, cmd, fetch_data, &f, &rs, e);
+	order(m);
+	return rc;
+}
+
 int
 imap_only_chunk(struct imap_from *m, struct err *e)
 {
+	struct fetch f = { m, CHUNK };
 	struct imap_response rs;
 	struct buf cmd;
 	size_t n;
 	int rc = 1;
 
-	m->nchunk = m->pos = 0;
-	arena_reset(&m->chunk_arena);
-	free(m->chunk);
-	m->chunk = NULL;
+	imap_from_room(m, CHUNK);
 	buf_init(&cmd, 1 << 14);
 	while (rc == 1 && m->nchunk == 0 && m->nonly > 0) {
 		struct imap_set set = { &cmd, 0, 0 };
 
-		if (m->chunk == NULL)
-			m->chunk = xcalloc(CHUNK, sizeof *m->chunk);
 		buf_reset(&cmd);
 		buf_adds(&cmd, "UID FETCH ");
 		for (n = 0; n < m->nonly && n < CHUNK && cmd.len < SET_BYTES;
@@ -236,14 +284,13 @@ imap_only_chunk(struct imap_from *m, struct err *e)
 		    m->s->caps & CAP_CONDSTORE ? " MODSEQ" : "");
 		m->only += n;
 		m->nonly -= n;
-		rc = imap_run(m->s, cmd.ptr, fetch_data, m, &rs, e);
+		rc = imap_run(m->s, cmd.ptr, fetch_data, &f, &rs, e);
 		if (rc == 0)
 			rc = imap_no(&rs, ERR_MAILBOX, e, "UID FETCH");
 	}
 	buf_release(&cmd);
 	if (rc == -1)
 		return -1;
-	if (m->nchunk > 0)
-		qsort(m->chunk, m->nchunk, sizeof *m->chunk, by_uid);
+	order(m);
 	return m->nchunk > 0;
 }

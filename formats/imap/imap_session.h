@@ -46,7 +46,8 @@ enum {
 	CAP_ACL			= 1 << 19,
 	CAP_RIGHTS		= 1 << 20,	/* ACL as in RFC 4314 */
 	CAP_MOVE		= 1 << 22,
-	CAP_SAVEDATE		= 1 << 23
+	CAP_SAVEDATE		= 1 << 23,
+	CAP_OBJECTID		= 1 << 24
 };
 
 /* Options of IMAP URIs, for the tables of source and target; the last ones are
@@ -165,12 +166,16 @@ int	imap_status(struct imap_session *, const char *name,
 /* SELECT or EXAMINE, with CONDSTORE where it is known: 1, 0 as above. */
 struct imap_selected {
 	struct imap_box	 box;
+	char		 object[256];	/* MAILBOXID, "": not told */
 	struct imap_words keywords;	/* FLAGS; released by the caller */
 	bool		 new_keywords;	/* more can be made */
 	bool		 readonly;
 };
 int	imap_select(struct imap_session *, const char *name, bool readonly,
 	    struct imap_selected *, struct err *);
+
+/* Is it a MAILBOXID, as RFC 8474 has them? */
+bool	imap_is_object(const char *);
 
 /* Servers whose LITERAL+ has the limit of LITERAL-: found out the hard way,
  * kept for the life of the process. */

@@ -1,7 +1,7 @@
 /*
  * imap: and imaps: as sources: mailboxes and their tokens.  Which there are
  * is in imap_list.c, the messages in imap_listing.c, contents in
- * imap_bodies.c.
+ * imap_bodies.c, what is new since a token was made in imap_changed.c.
  *
  * Mailboxes are opened with EXAMINE, contents asked for with BODY.PEEK: the
  * server keeps \Recent and \Seen as they were.
@@ -22,8 +22,6 @@
 #include "imap/imap_from.h"
 #include "imap/imap_shared.h"
 #include "imap/imap_trace.h"
-
-#define LAST_UID	UINT32_MAX
 
 static struct imap_from *
 from(struct source *src)
@@ -100,6 +98,7 @@ imap_from_begin(struct imap_from *m, struct imap_session *s)
 		m->rules.prefix = m->prefix = buf_detach(&b, NULL);
 	}
 	arena_init(&m->chunk_arena);
+	arena_init(&m->objects);
 	return &m->src;
 }
 
@@ -114,67 +113,14 @@ source_imap_close(struct source *src)
 	imap_bodies_forget(m);
 	imap_session_close(&m->s);
 	arena_release(&m->chunk_arena);
+	arena_release(&m->objects);
+	imap_since_end(m);
 	free(m->chunk);
 	free(m->prefix);
 	free(m);
 }
 
 /* One mailbox. */
-
-static int
-min_data(struct imap_session *s, struct imap_response *rs, void *ctx,
-    struct err *e)
-{
-	uint32_t *min = ctx;
-	struct imap_token t;
-	bool extended = strcmp(rs->name, "ESEARCH") == 0, is_min = false;
-	uint64_t v;
-
-	if (rs->kind != IMAP_DATA || (!extended &&
-	    strcmp(rs->name, "SEARCH") != 0))
-		return 0;
-	do {
-		if (imap_read_token(&s->r, &t, e) == -1)
-			return -1;
-		if ((is_min || !extended) && s->r.depth == 0 &&
-		    imap_token_number(&t, UINT32_MAX, &v) == 0 && v != 0 &&
-		    (*min == 0 || v < *min))
-			*min = (uint32_t)v;
-		is_min = imap_is(&t, "MIN");
-	} while (t.type != IMAP_END);
-	return 0;
-}
-
-/* The sequence number of the first message with at least this UID; 0: none.
- * Not "uid:*", which is never empty. */
-static int
-first_from(struct imap_from *m, uint32_t uid, uint32_t *seq, struct err *e)
-{
-	struct imap_session *s = m->s;
-	struct imap_response rs;
-	struct buf cmd;
-	int rc;
-
-	*seq = 0;
-	buf_init(&cmd, 100);
-	if (s->caps & CAP_ESEARCH) {
-		buf_addf(&cmd, "SEARCH RETURN (MIN) UID %u:%u", uid, LAST_UID);
-		rc = imap_try(s, cmd.ptr, min_data, seq, &rs, e);
-		if (rc == 0)	/* announced, and refused all the same */
-			s->caps &= ~(unsigned)CAP_ESEARCH;
-		buf_reset(&cmd);
-	} else
-		rc = 0;
-	if (rc == 0) {
-		*seq = 0;
-		buf_addf(&cmd, "SEARCH UID %u:%u", uid, LAST_UID);
-		rc = imap_run(s, cmd.ptr, min_data, seq, &rs, e);
-	}
-	buf_release(&cmd);
-	if (rc == 0)
-		return imap_no(&rs, ERR_MAILBOX, e, "SEARCH");
-	return rc == 1 ? 0 : -1;
-}
 
 /* Tokens. */
 
@@ -230,36 +176,6 @@ read_token(const struct buf *token, struct imap_box *box)
 	return true;
 }
 
-/*
- * Are all messages there that the token knows?  They are if those with lower
- * UIDs than its UIDNEXT are as many.  Then only what is new is listed.
- */
-static int
-only_new(struct imap_from *m, const struct buf *token, enum delta *delta,
-    struct err *e)
-{
-	struct imap_box old;
-	uint32_t seq = 0;
-	uint64_t more;
-
-	if (!read_token(token, &old) || old.uidnext == 0 ||
-	    old.uidvalidity != m->box.uidvalidity ||
-	    m->box.uidnext < old.uidnext || m->box.messages < old.messages)
-		return 0;
-	more = m->box.messages - old.messages;
-	if (m->box.uidnext > old.uidnext &&
-	    first_from(m, old.uidnext, &seq, e) == -1)
-		return -1;
-	if (seq > m->box.messages ||
-	    (seq == 0 ? 0 : m->box.messages - (seq - 1)) != more)
-		return 0;
-	m->from_uid = old.uidnext;
-	m->to_list = (uint32_t)more;
-	m->s->listed = (uint32_t)old.messages;
-	*delta = DELTA_SOME;
-	return 0;
-}
-
 int
 imap_from_moved(struct imap_from *m, struct err *e)
 {
@@ -291,7 +207,7 @@ examine(struct imap_from *m, struct folder_info *f, struct err *e)
 	struct imap_selected sel;
 	int rc;
 
-	imap_only_end(m);
+	imap_since_end(m);
 	rc = imap_select(m->s, f->raw_name, true, &sel, e);
 	if (rc == 0) {
 		err_set(e, ERR_MAILBOX, "there is no mailbox %.100s",
@@ -310,6 +226,9 @@ examine(struct imap_from *m, struct folder_info *f, struct err *e)
 	f->uidnext = m->box.uidnext;
 	f->modseq = m->box.modseq;
 	f->messages = m->box.messages;
+	if (sel.object[0] != '\0' && (f->object_id == NULL ||
+	    strcmp(f->object_id, sel.object) != 0))
+		f->object_id = arena_strdup(&m->objects, sel.object);
 	/* Whoever had looked at the old one must look again. */
 	if (before != 0 && before != f->uidvalidity)
 		return err_retry(e, ERR_MAILBOX, "the server has just changed "
@@ -328,7 +247,7 @@ begin(struct imap_from *m, struct folder_info *f, struct err *e)
 	if (m->from_uid > 1 && m->box.messages > 0) {
 		if (m->box.uidnext != 0 && m->from_uid >= m->box.uidnext)
 			seq = 0;
-		else if (first_from(m, m->from_uid, &seq, e) == -1)
+		else if (imap_from_first(m, m->from_uid, &seq, e) == -1)
 			return -1;
 	}
 	m->to_list = seq == 0 || seq > m->count ? 0 :
@@ -341,6 +260,8 @@ begin(struct imap_from *m, struct folder_info *f, struct err *e)
 int
 imap_from_again(struct imap_from *m, struct folder_info *f, struct err *e)
 {
+	const struct imap_box since = m->since;
+	enum delta delta = DELTA_FULL;
 	struct imap_session *s;
 	struct err why;
 
@@ -360,9 +281,15 @@ imap_from_again(struct imap_from *m, struct folder_info *f, struct err *e)
 		m->rules.prefix = s->prefix;
 	m->no_again = true;
 	if (imap_shared_rules(s, m->src.conf.uri, &m->rules, &m->prefix, e) ==
-	    -1)
+	    -1 || begin(m, f, e) == -1)
 		return -1;
-	return begin(m, f, e);
+	if (since.uidnext == 0)
+		return 0;
+	/* What it was opened for. */
+	if (imap_since(m, &since, f, &delta, e) == -1)
+		return -1;
+	return delta == DELTA_SOME ? 0 : err_retry(e, ERR_MAILBOX, "the "
+	    "mailbox was changed while its session ended");
 }
 
 static int
@@ -373,8 +300,10 @@ source_imap_folder_open(struct source *src, struct folder_info *f,
 	const struct imap_box told = { f->uidvalidity, f->uidnext, f->modseq,
 	    f->messages };
 	struct imap_from *m = from(src);
+	struct imap_box old;
 
 	m->from_uid = from_uid;
+	imap_since_end(m);
 	*delta = DELTA_FULL;
 	if (unchanged(f, &told, token)) {
 		as_listed(m, &told);
@@ -386,8 +315,9 @@ source_imap_folder_open(struct source *src, struct folder_info *f,
 	m->no_again = !m->own_sessions;
 	if (unchanged(f, &m->box, token))
 		*delta = DELTA_UNCHANGED;
-	else if (token != NULL && f->some && from_uid == 0)
-		return only_new(m, token, delta, e);
+	else if (token != NULL && f->some && from_uid == 0 &&
+	    read_token(token, &old))
+		return imap_since(m, &old, f, delta, e);
 	return 0;
 }
 
@@ -431,6 +361,7 @@ source_imap_folder_close(struct source *src)
 		m->s->dead = true;
 	m->nchunk = m->pos = 0;
 	m->to_list = 0;
+	imap_since_end(m);
 }
 
 static const char *const schemes[] = { "imap", "imaps", NULL };
@@ -451,5 +382,6 @@ const struct source_ops imap_source = {
 	.content = imap_from_content,
 	.folder_count = source_imap_count,
 	.folder_token = source_imap_token,
+	.still = imap_from_still,
 	.folder_close = source_imap_folder_close,
 };

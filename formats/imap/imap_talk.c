@@ -339,6 +339,33 @@ imap_status(struct imap_session *s, const char *name, struct imap_box *box,
 	return rc;
 }
 
+bool
+imap_is_object(const char *s)
+{
+	size_t n = strlen(s);
+
+	return n > 0 && n < 256 && strcasecmp(s, "NIL") != 0 && strspn(s,
+	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+	    "-_") == n;
+}
+
+/* "(ID)" */
+static void
+put_object(struct imap_selected *sel, const char *args)
+{
+	size_t n;
+
+	if (args[0] != '(')
+		return;
+	n = strcspn(++args, ")");
+	if (n >= sizeof sel->object)
+		return;
+	memcpy(sel->object, args, n);
+	sel->object[n] = '\0';
+	if (!imap_is_object(sel->object))
+		sel->object[0] = '\0';
+}
+
 static int
 select_data(struct imap_session *s, struct imap_response *rs, void *ctx,
     struct err *e)
@@ -352,6 +379,8 @@ select_data(struct imap_session *s, struct imap_response *rs, void *ctx,
 
 		if (strcmp(rs->code, "PERMANENTFLAGS") == 0)
 			sel->new_keywords = strstr(rs->args, "\\*") != NULL;
+		else if (strcmp(rs->code, "MAILBOXID") == 0)
+			put_object(sel, rs->args);
 		else if (imap_number(rs->args, n, INT64_MAX, &v) == -1)
 			return 0;
 		else if (strcmp(rs->code, "UIDVALIDITY") == 0 &&

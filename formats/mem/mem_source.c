@@ -16,6 +16,12 @@ struct mem_src {
 	struct mem_message *at;		/* the next one to give */
 	uint32_t	 from_uid;
 	bool		 sha1;
+	/* DELTA_SOME: what is new since a token. */
+	uint32_t	 below;		/* 0: all are given */
+	uint64_t	 since;		/* of those below, with their flags */
+	bool		 flags, gone;
+	struct uid_range *still;
+	size_t		 nstill;
 };
 
 static int
@@ -45,8 +51,11 @@ open_source(struct source **sp, const struct store_conf *conf, struct err *e)
 static void
 close_source(struct source *sp)
 {
-	mem_session_close(((struct mem_src *)sp)->store);
-	free(sp);
+	struct mem_src *s = (struct mem_src *)sp;
+
+	mem_session_close(s->store);
+	free(s->still);
+	free(s);
 }
 
 /* "OWNER MAILBOX" in each line. */
@@ -140,6 +149,7 @@ list(struct source *sp, struct arena *a, struct folder_info **folders,
 		fi->modseq = s->store->no_modseq ? 0 : f->modseq;
 		fi->messages = f->count;
 		fi->bytes = UNKNOWN64;
+		fi->object_id = f->object[0] != '\0' ? f->object : NULL;
 		fi->subscribed = f->subscribed;
 		fi->special_use = f->special_use;
 		mem_acl(a, f->acl, &fi->acl, &fi->nacl);
@@ -155,22 +165,43 @@ struct mem_token {
 	uint32_t	 uidvalidity, uidnext;
 };
 
-/* All that the token knows is there still: then reading begins behind it. */
+/* What the token knows and is there still, unless that is all of it. */
 static bool
-only_new(struct mem_src *s, const struct mem_token *t)
+only_new(struct mem_src *s, const struct folder_info *fi,
+    const struct mem_token *t)
 {
 	struct mem_message *x;
-	uint64_t old = 0;
 
-	if (t->uidvalidity != s->folder->uidvalidity)
+	if (t->uidvalidity != s->folder->uidvalidity || (fi->some_flags &&
+	    s->store->no_modseq))
 		return false;
+	s->nstill = 0;
 	mem_lock();
+	s->still = xreallocarray(s->still, (size_t)s->folder->count + 1,
+	    sizeof *s->still);
 	for (x = s->folder->first; x != NULL; x = x->next)
-		old += !x->expunged && x->uid < t->uidnext;
+		if (!x->expunged && x->uid < t->uidnext)
+			s->still[s->nstill++] = (struct uid_range){ x->uid,
+			    x->uid };
 	mem_unlock();
-	if (old == t->count)
-		s->from_uid = t->uidnext;
-	return old == t->count;
+	s->gone = s->nstill < t->count;
+	s->below = t->uidnext;
+	s->since = t->modseq;
+	s->flags = fi->some_flags;
+	return true;
+}
+
+static int
+still(struct source *sp, const struct uid_range **r, size_t *n,
+    uint32_t *below, struct err *e)
+{
+	const struct mem_src *s = (const struct mem_src *)sp;
+
+	(void)e;
+	*r = s->still;
+	*n = s->nstill;
+	*below = s->below;
+	return s->gone;
 }
 
 static int
@@ -195,11 +226,14 @@ folder_open(struct source *sp, struct folder_info *fi,
 	fi->messages = s->folder->count;
 	s->at = s->folder->first;
 	s->from_uid = from_uid;
+	s->below = 0;
+	s->gone = false;
 	if (token != NULL && token->len == sizeof t) {
 		memcpy(&t, token->ptr, sizeof t);
 		if (t.modseq == s->folder->modseq)
 			*d = DELTA_UNCHANGED;
-		else if (fi->some && s->store->tells_new && only_new(s, &t))
+		else if (fi->some && s->store->tells_new && only_new(s, fi,
+		    &t))
 			*d = DELTA_SOME;
 	}
 	return 0;
@@ -232,11 +266,14 @@ next(struct source *sp, struct arena *a, struct msg_meta *m, struct err *e)
 
 	(void)e;
 	mem_lock();
-	for (x = s->at; x != NULL && (x->expunged || x->uid < s->from_uid);)
+	for (x = s->at; x != NULL && (x->expunged || x->uid < s->from_uid ||
+	    (x->uid < s->below && (!s->flags || x->modseq <= s->since)));)
 		x = x->next;
 	if (x == NULL) {
 		s->at = NULL;
 		mem_unlock();
+		if (s->store->on_listed != NULL)
+			s->store->on_listed(s->store, s->folder);
 		return 0;
 	}
 	s->at = x->next;
@@ -244,6 +281,7 @@ next(struct source *sp, struct arena *a, struct msg_meta *m, struct err *e)
 	m->key = arena_printf(a, "%" PRIu32 ".%" PRIu32,
 	    s->folder->uidvalidity, x->uid);
 	m->uid = x->uid;
+	m->known = x->uid < s->below;
 	m->flags = x->flags;
 	m->keywords = split_keywords(a, x->keywords, &m->nkeywords);
 	m->date = x->date;
@@ -320,7 +358,7 @@ const struct source_ops mem_source = {
 	.schemes = schemes, .options = options,
 	.open = open_source, .close = close_source,
 	.account_facts = account_facts, .list = list,
-	.folder_open = folder_open, .next = next, .content = content,
+	.folder_open = folder_open, .next = next, .still = still, .content = content,
 	.folder_count = folder_count, .folder_token = folder_token,
 	.folder_close = folder_close,
 };

@@ -127,6 +127,21 @@ mem_folder_get(struct mem_store *s, const char *name, bool create)
 }
 
 void
+mem_folder_rename(struct mem_store *s, const char *from, const char *to)
+{
+	size_t len = strlen(from);
+	char name[4096];
+
+	for (struct mem_folder *f = s->folders; f != NULL; f = f->next) {
+		if (strncmp(f->name, from, len) != 0 || (f->name[len] !=
+		    '\0' && f->name[len] != '/'))
+			continue;
+		snprintf(name, sizeof name, "%s%s", to, f->name + len);
+		f->name = mem_copy(s, name, strlen(name));
+	}
+}
+
+void
 mem_acl(struct arena *a, const char *text, const struct acl_entry **out,
     size_t *n)
 {

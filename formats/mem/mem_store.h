@@ -32,6 +32,7 @@ struct mem_folder {
 	uint32_t	 uidvalidity, uidnext;
 	uint64_t	 modseq;
 	bool		 subscribed;
+	char		 object[40];	/* as a source; "": it tells none */
 	unsigned	 special_use;
 	char		 acl[400];	/* "WHO RIGHTS\n"... */
 	struct mem_message *first, *last;
@@ -91,6 +92,8 @@ struct mem_store {
 	void		(*on_change)(struct mem_store *, const char *what,
 			    const char *mailbox);	/* before "open",
 					 * "rename", "delete", "subscribe" */
+	/* as a source: a mailbox was listed to its end */
+	void		(*on_listed)(struct mem_store *, struct mem_folder *);
 	bool		 no_rename;	/* mailboxes keep their names */
 	bool		 no_modseq;	/* no CONDSTORE */
 	bool		 login_fails;	/* its password is wrong */
@@ -130,6 +133,9 @@ void			 mem_stores_begin(void);
 void			 mem_store_reset(struct mem_store *);
 struct mem_folder	*mem_folder_get(struct mem_store *, const char *name,
 			    bool create);
+/* With those below it; to whatever is free. */
+void			 mem_folder_rename(struct mem_store *, const char *from,
+			    const char *to);
 /* Bytes and keywords are copied. */
 struct mem_message	*mem_add(struct mem_store *, struct mem_folder *,
 			    const void *p, size_t len, unsigned flags,

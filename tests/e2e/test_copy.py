@@ -85,7 +85,7 @@ class Common:
         for key, reason in listed.items():
             self.assertIn(refused[key], reason)
         for issue in report["issues"]:
-            self.assertEqual(set(issue) - {"size"}, {"account", "mailbox", "kind", "where", "message_id", "subject", "reason", "pass"})
+            self.assertEqual(set(issue) - {"size", "message"}, {"account", "mailbox", "kind", "bad", "where", "message_id", "subject", "reason", "pass"})
             self.assertEqual(issue["account"], user)
             if issue["kind"] != "refused":
                 continue

@@ -171,41 +171,96 @@ class TestServers(unittest.TestCase):
             p.again()
 
     def test_new_ones_only(self):
-        """Of a mailbox with news only these are listed, unless something is gone."""
+        """Of a mailbox with news only these are listed, whatever is gone."""
 
-        def listed(p, *args):
+        def listed(p, flags, check=True):
             with p.source.lock:
                 lines = len(p.source.log)
-            run = p.check(p.copy("--lanes", "1", "--no-flag-sync", *args))
-            found = [re.search(r"FETCH (\S+) .*INTERNALDATE", line) for _, line in p.source.log[lines:]]
+            run = p.copy("--lanes", "1", *([] if flags else ["--no-flag-sync"]))
+            if check:
+                p.check(run)
+            found = [re.search(r"FETCH (\S+) .*INTERNALDATE.*\)$", line.replace(" (CHANGEDSINCE", "")) for _, line in p.source.log[lines:]]
             return run, [m.group(1) for m in found if m]
 
-        def job(**settings):
+        def job(flags, **settings):
             with Pull(boxes={"INBOX": 2500, "Sent": 5}, **settings) as p:
                 p.check(p.copy(), copied=2505)
                 box = p.source.box("user1", "INBOX")
+                since = ["1:%d" % (box.uidnext - 1)] if flags else []
+                first = box.uidnext
                 for n in range(3):
                     box.add(body(9000 + n))
-                run, ranges = listed(p)
-                self.assertEqual((run.totals["copied"], run.totals["source"], ranges), (2508, 2508, ["2501:2503"]), run)
+                run, ranges = listed(p, flags)
+                self.assertEqual((run.totals["copied"], run.totals["source"], ranges), (2508, 2508, since + ["2501:2503"]), run)
                 before = {k: v for k, v in run.report.items() if k in ("bytes", "crlf_bytes", "stripped")}
                 # one came and went: another UIDNEXT
-                box.uidnext += 1
-                run, ranges = listed(p)
+                with p.source.lock:
+                    box.uidnext += 1
+                run, ranges = listed(p, flags)
                 self.assertEqual((run.totals["copied"], ranges), (2508, []), run)
                 self.assertEqual({k: run.report[k] for k in before}, before)
-                # one has gone, another came: all are listed
+                # some have gone, another came, flags have changed
                 with p.source.lock:
-                    gone = box.messages.pop(17)
+                    gone = [box.messages.pop(n) for n in (17, 1700)]
                     box.touch()
+                    for n in 5, 2000:
+                        box.messages[n].flags = {"\\Answered", "other"}
+                        box.touch(box.messages[n])
                 box.add(body(9100))
-                run = p.copy("--lanes", "1")
-                self.assertEqual((run.code, run.totals["copied"], balance(run.report)), (DONE, 2508, []), run)
+                since = ["1:%d" % (first + 3)] if flags else []
+                run, ranges = listed(p, flags, check=False)
+                self.assertEqual((run.code, run.totals["copied"], balance(run.report), ranges), (DONE, 2507, [], since + ["2502:2502"]), run)
                 with p.target.lock:
-                    self.assertIn(gone.digest(), [m.digest() for m in p.target.box("user1", "INBOX").messages])
+                    there = {m.digest(): m.flags for m in p.target.box("user1", "INBOX").messages}
+                self.assertEqual([m.digest() in there for m in gone], [True, True])
+                with p.source.lock:
+                    changed = [box.messages[n].digest() for n in (5, 2000)]
+                self.assertEqual([there[d] == {"\\Answered", "other"} for d in changed], [flags, flags])
                 self.assertEqual(sum(sum(c.values()) for c in p.contents(p.target).values()), 2509)
+                # who asks for them later has all of them
+                run = p.copy("--delete=expunge")
+                self.assertEqual((run.code, p.complaints(), balance(run.report)), (DONE, [], []), run)
+                # and then each pass has only its own
+                with p.source.lock:
+                    for n in 3, 2100:
+                        box.messages.pop(n)
+                    box.touch()
+                run = p.copy("--delete=expunge")
+                self.assertEqual((run.code, p.complaints(), balance(run.report)), (DONE, [], []), run)
 
-        together([("CONDSTORE", lambda: job(condstore=True, esearch=True)), ("without", lambda: job())])
+        together(
+            [
+                ("CONDSTORE", lambda: job(True, condstore=True, esearch=True)),
+                ("no ESEARCH", lambda: job(True, condstore=True)),
+                ("no flags", lambda: job(False, condstore=True, esearch=True)),
+                ("without", lambda: job(False)),
+            ]
+        )
+
+    def test_all_flags(self):
+        """Whatever a server tells of changed flags, they are taken over."""
+
+        def job(**settings):
+            with Pull(boxes={"INBOX": 60, "Sent": 5}, **settings) as p:
+                p.check(p.copy(), copied=65)
+                box = p.source.box("user1", "INBOX")
+                with p.source.lock:
+                    for n in 5, 50:
+                        box.messages[n].flags = {"\\Answered", "other"}
+                        box.touch(box.messages[n])
+                p.check(p.copy(), copied=65)
+                p.again()
+
+        refused = dict(EVERYTHING, refuse=("CHANGEDSINCE",))
+        together(
+            [
+                ("CONDSTORE", lambda: job(condstore=True)),
+                ("refused", lambda: job(**refused, refusal="BAD what is that")),
+                ("not today", lambda: job(**refused, refusal="NO [CANNOT] not today")),
+                ("without", lambda: job()),
+                ("RFC 3501", lambda: job(**NOTHING)),
+            ]
+        )
 
     def test_rules_see_all(self):
         """What rules leave out is counted anew when something is new."""
@@ -226,11 +281,14 @@ class TestServers(unittest.TestCase):
             with Pull(**settings) as p:
                 p.check(p.copy(compress="yes"), copied=80)
                 with p.source.lock:
-                    p.source.box("user1", "Sent").add(body(999))
+                    box = p.source.box("user1", "Sent")
+                    box.add(body(999))
+                    box.messages[3].flags = {"\\Answered"}
+                    box.touch(box.messages[3])
                 p.check(p.copy(compress="yes"), copied=81)
                 p.again()
 
-        words = "CONDSTORE", "MODSEQ", "ESEARCH", "LIST-EXTENDED", "COMPRESS"
+        words = "CONDSTORE", "MODSEQ", "CHANGEDSINCE", "ESEARCH", "LIST-EXTENDED", "COMPRESS"
         jobs = [((w,), r) for w in words for r in ("BAD what is that", "NO [CANNOT] not today")]
         jobs.append((words, "BAD never heard"))
         together([(f"{refuse} {refusal}", lambda refuse=refuse, refusal=refusal: job(refuse, refusal)) for refuse, refusal in jobs])

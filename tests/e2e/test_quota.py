@@ -244,7 +244,7 @@ class TestDovecot(Case):
         data = self.haul.run("report", "--state", self.haul.state, "--quotas", "--format", "json").report
         self.assertEqual(data["schema"], "mailhaul-quotas-1")
         self.assertEqual({u["user"]: (u["source_bytes"], u["set"]) for u in data["users"]}, {u: (1_000_000, False) for u in listed})
-        for words in (["report", "--state", self.haul.state, "--format", "csv"], ["copy", "maildir:/x", "null:", "--format", "csv"]):
+        for words in (["report", "--state", self.haul.state, "--quotas", "--format", "junit"], ["copy", "maildir:/x", "null:", "--format", "csv"]):
             self.assertEqual(self.haul.run(*words).code, 64)
 
     def test_names_that_csv_quotes(self):

@@ -214,7 +214,7 @@ class FakeServer:
         self.esearch = False
         self.compress = False  # COMPRESS=DEFLATE
         self.list_status = None  # LIST-STATUS; None: with LIST-EXTENDED
-        self.refuse = ()  # of CONDSTORE MODSEQ ESEARCH LIST-EXTENDED COMPRESS: announced, and then refused
+        self.refuse = ()  # of CONDSTORE MODSEQ CHANGEDSINCE ESEARCH LIST-EXTENDED COMPRESS: announced, and then refused
         self.refusal = "BAD what is that"  # with these words
         self.size = None  # a function: a message -> the RFC822.SIZE that is told
         self.fetch_items = b""  # more items, in front of all others, in every FETCH response
@@ -958,6 +958,11 @@ class Session:
             self.refuses("MODSEQ")
         with self.server.lock:
             chosen = list(self.chosen(words[0]))
+        if len(words) > 2:
+            self.refuses("CHANGEDSINCE")
+            since = int(words[2][words[2].index("CHANGEDSINCE") + 1])
+            chosen = [(n, m) for n, m in chosen if m.modseq > since]
+            items.append("MODSEQ")
         bodies = any(isinstance(i, str) and i.startswith("BODY") for i in items)
         if bodies and self.server.reverse:
             chosen.reverse()
@@ -1034,14 +1039,20 @@ class Session:
         spec, by_uid = "1:*", "UID" in words
         if by_uid:
             spec = words[words.index("UID") + 1]
-        elif words and re.fullmatch(r"[\d:*,]+", words[0]):
-            spec = words[0]
+        else:
+            spec = next((w for w in words if isinstance(w, str) and re.fullmatch(r"[\d:*,]+", w)), spec)
         uid = self.is_uid()
-        found = [str(m.uid if uid else number) for number, m in self.chosen(spec, by_uid)]
+        since = -1
+        if "MODSEQ" in words:
+            self.refuses("CHANGEDSINCE")
+            since = int(words[words.index("MODSEQ") + 1])
+        found = [str(m.uid if uid else number) for number, m in self.chosen(spec, by_uid) if m.modseq >= since]
         if words[0] == "RETURN":
             self.refuses("ESEARCH")
-            least = f" MIN {found[0]}" if found else ""
-            self.line(f'* ESEARCH (TAG "{tag.decode()}"){" UID" if uid else ""}{least}')
+            if words[1] == ["ALL"]:
+                found = [",".join(found)] if found else []
+            told = f" {words[1][0]} {found[0]}" if found else ""
+            self.line(f'* ESEARCH (TAG "{tag.decode()}"){" UID" if uid else ""}{told}')
             return "OK done"
         self.line("* SEARCH " + " ".join(found))
         return "OK done"

@@ -67,6 +67,27 @@ lines(void)
 	return n;
 }
 
+/* A number, or a share in percent. */
+static void
+delete_limit(void **state)
+{
+	static const char *const bad[] = { "", "%", "101%", "10 %", "10%%",
+		"-1", "ten", "9223372036854775808" };
+
+	(void)state;
+	assert_int_equal(config_option(c, CFG_DELETE_LIMIT, "20", &errors),
+	    0);
+	assert_int_equal(config_num(c, CFG_DELETE_LIMIT), 20);
+	assert_int_equal(config_option(c, CFG_DELETE_LIMIT, "10%", &errors),
+	    0);
+	assert_true(config_num(c, CFG_DELETE_LIMIT) == (LIMIT_PERCENT | 10));
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		assert_int_equal(config_option(c, CFG_DELETE_LIMIT, bad[i],
+		    &errors), 1);
+		assert_int_equal(lines(), i + 1);
+	}
+}
+
 static void
 defaults(void **state)
 {
@@ -673,6 +694,7 @@ main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(defaults), T(table), T(whole_file), T(mistakes), T(bytes),
+		T(delete_limit), T(table), T(whole_file), T(mistakes), T(bytes),
 		T(long_line), T(stores), T(store_mistakes), T(store_missing),
 		T(no_arguments), T(precedence), T(options), T(paths),
 		T(paths_of_columns), T(default_state), T(identities), T(ages),

@@ -21,7 +21,6 @@ group_setup(void **state)
 {
 	(void)state;
 	fixture_start(&fx);
-	fx.set.no_flag_sync = true;	/* else all are listed */
 	return 0;
 }
 
@@ -41,7 +40,10 @@ setup(void **state)
 	mem_store_reset(fx.src);
 	mem_store_reset(fx.tgt);
 	fx.src->tells_new = true;
+	fx.src->no_modseq = false;
 	fx.tgt->refuse[0] = '\0';
+	fx.set.no_flag_sync = false;
+	fx.set.delete = DELETE_NO;
 	for (int i = 0; i < OLD; i++)
 		fixture_add(fx.src, "INBOX", i, "", 0, "", 1000000000 + i);
 	return 0;
@@ -68,6 +70,18 @@ books(int64_t source, int64_t copied)
 	    " mailbox"), copied);
 }
 
+static unsigned
+flags_at_target(int64_t date)
+{
+	struct mem_folder *f = mem_folder_get(fx.tgt, "INBOX", false);
+
+	for (struct mem_message *m = f->first; m != NULL; m = m->next)
+		if (!m->expunged && m->date == date)
+			return m->flags;
+	fail();
+	return 0;
+}
+
 static void
 new_ones(void **state)
 {
@@ -83,14 +97,116 @@ new_ones(void **state)
 	books(OLD + 2, OLD + 2);
 	assert_int_equal(fixture_number(&fx, "SELECT sum(crlf_bytes) * 30 / 32"
 	    " FROM mailbox"), bytes);
-	/* A flag: nothing is new. */
+	/* A flag: that message is listed, and one that came with it. */
 	mem_set_flags(mem_folder_get(fx.src, "INBOX", false), 3, MSG_SEEN);
-	run(0, 0);
-	books(OLD + 2, OLD + 2);
+	fixture_add(fx.src, "INBOX", 502, "", 0, "", 1600000002);
+	run(2, 1);
+	books(OLD + 3, OLD + 3);
+	assert_int_equal(flags_at_target(1000000002), MSG_SEEN);
 	run(0, 0);
 }
 
-/* Whenever the numbers do not prove it, everything is listed. */
+/* Who does not want them is not told of flags; who does so later sees all. */
+static void
+no_flags(void **state)
+{
+	(void)state;
+	run(OLD, OLD);
+	fx.set.no_flag_sync = true;
+	mem_set_flags(mem_folder_get(fx.src, "INBOX", false), 3, MSG_SEEN);
+	fixture_add(fx.src, "INBOX", 500, "", 0, "", 1600000000);
+	run(1, 1);
+	books(OLD + 1, OLD + 1);
+	assert_int_equal(flags_at_target(1000000002), 0);
+	fx.set.no_flag_sync = false;
+	run(OLD + 1, 0);
+	books(OLD + 1, OLD + 1);
+	assert_int_equal(flags_at_target(1000000002), MSG_SEEN);
+	/* A store that does not tell which have changed lists all. */
+	fx.src->no_modseq = true;
+	mem_set_flags(mem_folder_get(fx.src, "INBOX", false), 3, 0);
+	run(OLD + 1, 0);
+	assert_int_equal(flags_at_target(1000000002), 0);
+}
+
+/* What is gone leaves the books, and nothing is listed for it. */
+static void
+gone_ones(void **state)
+{
+	struct mem_folder *f = mem_folder_get(fx.src, "INBOX", false);
+	int64_t bytes;
+
+	(void)state;
+	run(OLD, OLD);
+	bytes = fixture_number(&fx, "SELECT sum(bytes) FROM mailbox");
+	mem_expunge(f, 7);
+	mem_expunge(f, 8);
+	run(0, 0);
+	books(OLD - 2, OLD - 2);
+	assert_true(fixture_number(&fx, "SELECT sum(bytes) FROM mailbox") <
+	    bytes);
+	/* Those stay gone, and are taken from the books once. */
+	mem_expunge(f, 20);
+	fixture_add(fx.src, "INBOX", 500, "", 0, "", 1600000000);
+	run(1, 1);
+	books(OLD - 2, OLD - 2);
+	assert_int_equal(mem_folder_get(fx.tgt, "INBOX", false)->count,
+	    OLD + 1);
+	/* Whoever wants them gone at the target looks at all. */
+	fx.set.delete = DELETE_EXPUNGE;
+	run(OLD - 2, 0);
+	assert_int_equal(mem_folder_get(fx.tgt, "INBOX", false)->count,
+	    OLD - 2);
+}
+
+/* With --delete those go, and no others, that the source does not name. */
+static void
+gone_and_removed(void **state)
+{
+	struct mem_folder *f = mem_folder_get(fx.src, "INBOX", false);
+
+	(void)state;
+	fx.set.delete = DELETE_EXPUNGE;
+	run(OLD, OLD);
+	mem_expunge(f, 7);
+	mem_expunge(f, OLD);
+	mem_set_flags(f, 3, MSG_SEEN);
+	mem_set_flags(f, 9, MSG_SEEN);
+	mem_set_flags(mem_folder_get(fx.tgt, "INBOX", false), OLD,
+	    MSG_FLAGGED);
+	fixture_add(fx.src, "INBOX", 500, "", 0, "", 1600000000);
+	run(3, 1);
+	books(OLD - 1, OLD - 1);
+	assert_int_equal(flags_at_target(1000000002), MSG_SEEN);
+	assert_int_equal(flags_at_target(1000000000 + OLD - 1), MSG_FLAGGED);
+	/* One is the user's now. */
+	assert_int_equal(mem_folder_get(fx.tgt, "INBOX", false)->count, OLD);
+	/* All are gone: that is no deletion. */
+	for (int i = 0; i < 2 * OLD; i++)
+		fixture_add(fx.src, "Other", 1000 + i, "", 0, "", 1700000000);
+	assert_int_equal(fixture_run(&fx), 0);
+	for (uint32_t uid = 1; uid <= OLD; uid++)
+		mem_expunge(f, uid);
+	mem_expunge(f, OLD + 1);
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(f->count, 0);
+	assert_int_equal(mem_folder_get(fx.tgt, "INBOX", false)->count, OLD);
+}
+
+/* Where the rows are not those of the token, everything is listed. */
+static void
+odd_rows(void **state)
+{
+	(void)state;
+	run(OLD, OLD);
+	mem_expunge(mem_folder_get(fx.src, "INBOX", false), 7);
+	fixture_sql(&fx, "DELETE FROM message WHERE src_uid = 9");
+	assert_int_equal(fixture_run(&fx), 0);
+	assert_true(fixture_balanced(&fx));
+	books(OLD - 1, OLD - 1);
+}
+
+/* Messages with another UIDVALIDITY are others. */
 static void
 something_gone(void **state)
 {
@@ -100,8 +216,7 @@ something_gone(void **state)
 	run(OLD, OLD);
 	mem_expunge(f, 7);
 	fixture_add(fx.src, "INBOX", 500, "", 0, "", 1600000000);
-	/* And one, to see that it is the same store. */
-	run(OLD + 1, 1);
+	run(1, 1);
 	books(OLD, OLD);
 	/* Nothing of it has a known name now, which somebody has to allow. */
 	f->uidvalidity++;
@@ -169,7 +284,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(new_ones), TEST(something_gone), TEST(lost_at_target),
+		TEST(new_ones), TEST(no_flags), TEST(gone_ones),
+		TEST(gone_and_removed), TEST(odd_rows), TEST(something_gone),
+		TEST(lost_at_target),
 		TEST(refused_ones), TEST(present_ones),
 	};
 

@@ -804,7 +804,7 @@ test_wrong_while_going(void **state)
 	fx.secret = secret;
 	h->down_ms = 1800;
 	h->down_at = 7;
-	h->wrong = 6;
+	h->wrong = 4;
 	assert_int_equal(fixture_run(&fx), 0);
 	assert_int_equal(h->wrong, 0);
 	assert_all_there();
@@ -845,6 +845,11 @@ test_refusal_is_meant(void **state)
 	uv_mutex_unlock(&all->mutex);
 	assert_false(host_insists(&r));
 	assert_true(host_fell(&r));
+	/* One right after a hold is doubtful from the start. */
+	assert_true(host_refused(h, &r));
+	h->opened_ms = r.ms + 1000;
+	assert_true(host_fell(&r));
+	assert_false(host_insists(&r));
 	hosts_free(&all);
 	uri_free(&u);
 }

@@ -22,6 +22,8 @@
 	"* LIST (\\Noselect) \"/\" \"\"\r\nm2 OK\r\n"
 #define OPEN(tag, n, next) "* " n " EXISTS\r\n* OK [UIDVALIDITY 7] x\r\n" \
 	"* OK [UIDNEXT " next "] x\r\n" tag " OK [READ-ONLY] x\r\n"
+#define SINCE(tag, n, next, modseq) "* OK [HIGHESTMODSEQ " modseq "] x\r\n" \
+	OPEN(tag, n, next)
 #define MSG(seq, uid) "* " seq " FETCH (UID " uid " FLAGS (\\Seen kw) " \
 	"INTERNALDATE \"01-Jan-2001 01:02:03 +0100\" RFC822.SIZE 5)\r\n"
 #define BODY(seq, uid, text) "* " seq " FETCH (UID " uid " BODY[] " text \
@@ -391,38 +393,110 @@ tokens(void **state)
 	buf_release(&token);
 }
 
-/* New ones only, where the numbers prove that the others are there. */
+/* What the source says is still there; "none", or "all". */
+static const char *
+still(void)
+{
+	static char text[200];
+	const struct uid_range *r;
+	uint32_t below;
+	size_t n, at = 0;
+	int rc = source_still(src, &r, &n, &below, &e);
+
+	assert_int_not_equal(rc, -1);
+	snprintf(text, sizeof text, "%s", rc == 0 ? "all" : n == 0 ? "none" :
+	    "");
+	for (size_t i = 0; i < n; i++)
+		at += (size_t)snprintf(text + at, sizeof text - at, "%u:%u ",
+		    r[i].first, r[i].last);
+	return text;
+}
+
+/* What is new only, where the numbers prove what there is. */
 static void
 some(void **state)
 {
 	static const struct { const char *server, *token; enum delta delta;
-	    const char *uids; } t[] = {
+	    const char *uids; bool flags; const char *still, *asked; } t[] = {
 		/* Two are new. */
 		{ OPEN("m3", "5", "12") "* SEARCH 4 5\r\nm4 OK\r\n"
 		    MSG("4", "10") MSG("5", "11") "m5 OK\r\n",
-		    "imap1 7 10 0 3", DELTA_SOME, "10 11" },
-		/* One was gone. */
+		    "imap1 7 10 0 3", .delta = DELTA_SOME, .uids = "10 11" },
+		/* One is gone. */
 		{ OPEN("m3", "4", "12") "* SEARCH 3 4\r\nm4 OK\r\n"
+		    "* SEARCH 2 1\r\nm5 OK\r\n"
+		    MSG("3", "10") MSG("4", "11")
+		    "m6 OK\r\n", "imap1 7 10 0 3", .delta = DELTA_SOME,
+		    .uids = "10 11",
+		    .still = "1:1 2:2 " },
+		/* All of them are, and nothing is new. */
+		{ OPEN("m3", "0", "12") "* SEARCH\r\nm4 OK\r\n",
+		    "imap1 7 10 0 3", .delta = DELTA_SOME, .uids = "",
+		    .still = "none" },
+		/* What is still there does not add up, or is none of it. */
+		{ OPEN("m3", "4", "12") "* SEARCH 3 4\r\nm4 OK\r\n"
+		    "* SEARCH 1\r\nm5 OK\r\n"
 		    MSG("1", "1") MSG("2", "2") MSG("3", "10") MSG("4", "11")
-		    "m5 OK\r\n", "imap1 7 10 0 3", DELTA_FULL,
-		    "1 2 10 11" },
+		    "m6 OK\r\n", "imap1 7 10 0 3", .delta = DELTA_FULL,
+		    .uids = "1 2 10 11" },
+		{ OPEN("m3", "4", "12") "* SEARCH 3 4\r\nm4 OK\r\n"
+		    "* SEARCH 1 10\r\nm5 OK\r\n"
+		    MSG("1", "1") MSG("2", "2") MSG("3", "10") MSG("4", "11")
+		    "m6 OK\r\n", "imap1 7 10 0 3", .delta = DELTA_FULL,
+		    .uids = "1 2 10 11" },
+		{ OPEN("m3", "4", "12") "* SEARCH 3 4\r\nm4 OK\r\n"
+		    "* SEARCH 1 1\r\nm5 OK\r\n"
+		    MSG("1", "1") MSG("2", "2") MSG("3", "10") MSG("4", "11")
+		    "m6 OK\r\n", "imap1 7 10 0 3", .delta = DELTA_FULL,
+		    .uids = "1 2 10 11" },
+		/* Flags are wanted, and no modseq is known. */
+		{ OPEN("m3", "1", "12") MSG("1", "1") "m4 OK\r\n",
+		    "imap1 7 10 0 1", .delta = DELTA_FULL, .uids = "1",
+		    .flags = true },
+		/* One has others; the server tells it in any order, twice, and
+		 * of one that is new. */
+		{ SINCE("m3", "3", "12", "90") "* SEARCH 3\r\nm4 OK\r\n"
+		    MSG("2", "2") MSG("1", "1") MSG("2", "2")
+		    "* 3 FETCH (UID 10 FLAGS (\\Seen))\r\nm5 OK\r\n"
+		    MSG("3", "10") "m6 OK\r\n", "imap1 7 10 80 2",
+		    .delta = DELTA_SOME, .uids = "1 2 10", .flags = true,
+		    .asked = "UID FETCH 1:9 (UID FLAGS INTERNALDATE RFC822.SIZE) "
+		    "(CHANGEDSINCE 80)" },
+		/* Of many SEARCH tells. */
+		{ SINCE("m3", "5001", "6000", "90") "* SEARCH 17\r\nm4 OK\r\n"
+		    "* SEARCH 5900\r\nm5 OK\r\n" MSG("9", "17")
+		    MSG("5001", "5900") "m6 OK\r\n", "imap1 7 6000 80 5001",
+		    .delta = DELTA_SOME, .uids = "17 5900", .flags = true,
+		    .asked = "UID SEARCH 5001:5001 MODSEQ 81" },
+		/* It was announced, and is refused. */
+		{ SINCE("m3", "2", "10", "90") "m4 BAD what\r\n"
+		    MSG("1", "1") MSG("2", "2") "m5 OK\r\n",
+		    "imap1 7 10 80 2", .delta = DELTA_FULL, .uids = "1 2",
+		    .flags = true },
+		/* Modseqs go up only. */
+		{ SINCE("m3", "2", "10", "70") MSG("1", "1") MSG("2", "2")
+		    "m4 OK\r\n", "imap1 7 10 80 2", .delta = DELTA_FULL,
+		    .uids = "1 2",
+		    .flags = true },
 		/* One came and went, and flags have changed. */
 		{ OPEN("m3", "3", "12") "* SEARCH\r\nm4 OK\r\n",
-		    "imap1 7 10 80 3", DELTA_SOME, "" },
-		{ OPEN("m3", "3", "12"), "imap1 7 12 80 3", DELTA_SOME, "" },
+		    "imap1 7 10 80 3", .delta = DELTA_SOME, .uids = "" },
+		{ OPEN("m3", "3", "12"), "imap1 7 12 80 3", .delta = DELTA_SOME,
+		    .uids = "" },
 		/* No token of this mailbox, or of ours. */
 		{ OPEN("m3", "1", "12") MSG("1", "1") "m4 OK\r\n",
-		    "imap1 8 10 0 1", DELTA_FULL, "1" },
+		    "imap1 8 10 0 1", .delta = DELTA_FULL, .uids = "1" },
 		{ OPEN("m3", "1", "12") MSG("1", "1") "m4 OK\r\n",
-		    "imap1 7 99 0 1", DELTA_FULL, "1" },
+		    "imap1 7 99 0 1", .delta = DELTA_FULL, .uids = "1" },
 		{ OPEN("m3", "1", "12") MSG("1", "1") "m4 OK\r\n",
-		    "imap1 7 10 0", DELTA_FULL, "1" },
+		    "imap1 7 10 0", .delta = DELTA_FULL, .uids = "1" },
 		{ OPEN("m3", "1", "12") MSG("1", "1") "m4 OK\r\n",
-		    "imap9 7 10 0 1", DELTA_FULL, "1" },
+		    "imap9 7 10 0 1", .delta = DELTA_FULL, .uids = "1" },
 		/* Search results that cannot be. */
 		{ OPEN("m3", "4", "12") "* SEARCH 4000000000\r\nm4 OK\r\n"
 		    MSG("1", "1") MSG("2", "2") MSG("3", "3") MSG("4", "4")
-		    "m5 OK\r\n", "imap1 7 10 0 3", DELTA_FULL, "1 2 3 4" },
+		    "m5 OK\r\n", "imap1 7 10 0 3", .delta = DELTA_FULL,
+		    .uids = "1 2 3 4" },
 	};
 	char *server = NULL;
 
@@ -430,16 +504,23 @@ some(void **state)
 	for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {
 		free(server);
 		server = malloc(10000);
-		snprintf(server, 10000, LOGIN("") "%s", t[i].server);
+		snprintf(server, 10000, "%s%s", t[i].flags ?
+		    LOGIN("CONDSTORE") : LOGIN(""), t[i].server);
 		start(server);
 		folder.uidvalidity = 0;
 		folder.messages = UNKNOWN64;
 		folder.some = true;
+		folder.some_flags = t[i].flags;
 		if (open_box(t[i].token) != t[i].delta)
 			fail_msg("%zu: delta", i);
+		if (t[i].still != NULL)
+			assert_string_equal(still(), t[i].still);
 		assert_string_equal(uids(NULL, NULL), t[i].uids);
+		if (t[i].asked != NULL)
+			assert_non_null(strstr(sent.ptr, t[i].asked));
 		source_close(&src);
 	}
+	folder.some = folder.some_flags = false;
 	free(server);
 }
 

@@ -129,7 +129,8 @@ mistakes(void **state)
 	bad(&status, "status --repair --state", 2, "--state needs a value");
 	/* Five mistakes, five lines. */
 	bad(&copy, "copy mbox:x nul: --lanes 0 --settle=x --set a --format y",
-	    5, "--format: format is 'y', but must be text, json or csv\n");
+	    5, "--format: format is 'y', but must be text, json, csv, ndjson, "
+	    "junit or html\n");
 	bad(&copy, "copy mbox:x nul:", 1, "TARGET: 'nul:' is no kind of");
 }
 

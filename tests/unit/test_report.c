@@ -10,7 +10,9 @@
 #include <string.h>
 
 #include "json.h"
+#include "markup.h"
 #include "quota.h"
+#include "rates.h"
 #include "report.h"
 #include "text.h"
 #include "unit/lib/engine_fixture.h"
@@ -153,6 +155,110 @@ test_json(void **state)
 	free(text);
 }
 
+static void
+test_markup(void **state)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+
+	(void)state;
+	markup_text(f, "<a href=\"'&\x01\xff\xef\xbf\xbe\xc3\xa4>", 0);
+	putc('|', f);
+	markup_text(f, "12\xc3\xa4" "45", 3);
+	putc('|', f);
+	markup_text(f, "12\xc3\xa4", 4);
+	fclose(f);
+	assert_string_equal(text, "&lt;a href=&quot;&#39;&amp;\\x01\\xff\\xef"
+	    "\\xbf\\xbe\xc3\xa4&gt;|12\xc3\xa4... (6 bytes)|12\xc3\xa4");
+	free(text);
+}
+
+/* Nothing gets lost when stretches become one, whatever their number. */
+static void
+test_rates(void **state)
+{
+	static struct rates r;
+	char *text = NULL;
+	size_t len;
+	FILE *f;
+
+	(void)state;
+	for (size_t max = 2; max <= RATES_MAX; max += 34) {
+		int64_t sent = 0, bytes = 0;
+
+		rates_begin(&r, max);
+		for (int64_t pass = 1; pass <= 3; pass++)
+			for (int64_t i = 0; i < 5000; i += pass)
+				rates_add(&r, &(struct rep_rate){ pass,
+				    pass * 1000000 + i * PACE_SECONDS, 2,
+				    7 });
+		assert_true(r.n >= 1 && r.n <= max);
+		for (size_t i = 0; i < r.n; i++) {
+			sent += r.slot[i].sent;
+			bytes += r.slot[i].sent_bytes;
+			if (i > 0 && r.slot[i].pass == r.slot[i - 1].pass)
+				assert_true(r.slot[i].start -
+				    r.slot[i - 1].start >= r.width);
+		}
+		assert_int_equal(sent, 2 * (5000 + 2500 + 1667));
+		assert_int_equal(bytes, 7 * (5000 + 2500 + 1667));
+	}
+	/* Each pass keeps its own where there is room. */
+	assert_int_equal(r.slot[r.n - 1].pass, 3);
+	f = open_memstream(&text, &len);
+	rates_chart(&r, f);
+	rates_begin(&r, 10);
+	rates_chart(&r, f);
+	fclose(f);
+	assert_non_null(strstr(text, "pass 3, "));
+	assert_non_null(strstr(text, "18334 messages in all"));
+	assert_non_null(strstr(text, "Nothing was sent."));
+	assert_null(strstr(text, "nan"));
+	free(text);
+}
+
+static char *
+redacted(struct redact *r, struct arena *a, const char *text)
+{
+	int64_t id = fixture_number(&fx, "SELECT id FROM account");
+
+	return (char *)(uintptr_t)redact_text(r, a, id, text);
+}
+
+static void
+test_redact(void **state)
+{
+	struct redact *r;
+	struct arena a;
+	struct db *db;
+	struct err e;
+	long running;
+
+	(void)state;
+	assert_int_equal(state_read_only(fx.state, &db, &running, &e), 0);
+	arena_init(&a);
+	assert_non_null(r = redact_new(db, &e));
+	assert_string_equal(redacted(r, &a, "NO joe is over quota (7 bytes)"),
+	    "NO [...] is over quota (7 bytes)");
+	assert_string_equal(redacted(r, &a, "user.joe.x JOE's x@y, joey"),
+	    "[...] [...]'s [...], joey");
+	assert_string_equal(redacted(r, &a, "open /srv/mail: \"a b\" at a/b!"),
+	    "open [...]: [...] at [...]");
+	assert_null(redacted(r, &a, NULL));
+	assert_string_equal(redact_mailbox(r, &a, 7, "INBOX"), "INBOX");
+	assert_string_equal(redact_mailbox(r, &a, 7, "A.b/c"), "A.#7");
+	assert_string_equal(redact_mailbox(r, &a, 7, "joe@x.org"), "#7");
+	assert_string_equal(redact_uri(r, &a, "imaps://a@b@h.org:9/x?y@z"),
+	    "imaps://h.org:9");
+	assert_string_equal(redact_uri(r, &a, "maildir:/home/joe"),
+	    "maildir:");
+	assert_string_equal(redact_uri(NULL, &a, "mbox:/x"), "mbox:/x");
+	redact_free(&r);
+	arena_release(&a);
+	db_close(&db);
+}
+
 int
 main(void)
 {
@@ -161,6 +267,9 @@ main(void)
 		cmocka_unit_test(test_quotas),
 		cmocka_unit_test(test_text_show),
 		cmocka_unit_test(test_json),
+		cmocka_unit_test(test_markup),
+		cmocka_unit_test(test_rates),
+		cmocka_unit_test(test_redact),
 	};
 	int rc;
 

@@ -237,7 +237,7 @@ run_child(struct fixture *f)
 		return failed_run(&e);
 	state_set_log(run.state, log);
 	wait_at_start();
-	if (pass_begin(run.state, "test", &e) == -1 ||
+	if (pass_begin(run.state, "test", "", &e) == -1 ||
 	    pool_run(&run, list, 1 + f->more, NULL, NULL, &r, &e) == -1)
 		return failed_run(&e);
 	if (r.run_failed)
@@ -403,7 +403,11 @@ fixture_balanced(struct fixture *f)
 {
 	return fixture_number(f, "SELECT count(*) FROM mailbox WHERE outcome ="
 	    " 'done' AND source <> copied + present + excluded + refused +"
-	    " failed + vanished") == 0;
+	    " failed + vanished") == 0 &&
+	    fixture_number(f, "SELECT count(*) FROM pass WHERE (sent,"
+	    " sent_bytes) <> (SELECT ifnull(sum(sent), 0),"
+	    " ifnull(sum(sent_bytes), 0) FROM pace WHERE pace.pass ="
+	    " pass.id)") == 0;
 }
 
 static int

@@ -56,7 +56,8 @@ void	fixture_more(struct fixture *, unsigned n);
 int	fixture_every(int step);
 /* A number from the state; -1: none. */
 int64_t	fixture_number(struct fixture *, const char *sql);
-/* source = sum of the six, in every mailbox that is done. */
+/* source = sum of the six, in every mailbox that is done; what was sent over
+ * time is what was sent. */
 bool	fixture_balanced(struct fixture *);
 
 /* The folder's contents as one sorted text: a line per message with flags,
