@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "audit.h"
+#include "audit_write.h"
 #include "job.h"
 
 /* "counts", "meta", "content", "sample=N%"; false: it is none of them. */
@@ -97,7 +97,8 @@ run(struct audit *au, const struct job *j, unsigned bad)
 		fprintf(stderr, "mailhaul: there is no state %s: names by the "
 		    "rules of the job, UIDs where UIDVALIDITY is one\n",
 		    au->state_path);
-	if (audit_text(au, stdout, &e) == -1) {
+	if (audit_write(au, stdout, (enum format)config_enum(j->cfg,
+	    CFG_FORMAT), &e) == -1) {
 		fprintf(stderr, "mailhaul: %s\n", e.text);
 		return EXIT_INTERNAL;
 	}
@@ -126,11 +127,6 @@ cmd_audit(int argc, char **argv)
 		complain(&errors, config_where(j.cfg, CFG_LEVEL), "'%.40s' is "
 		    "no level: counts, meta, content or sample=N%%",
 		    config_str(j.cfg, CFG_LEVEL));
-		wrong++;
-	}
-	if (config_enum(j.cfg, CFG_FORMAT) != FORMAT_TEXT) {
-		complain(&errors, config_where(j.cfg, CFG_FORMAT), "audit "
-		    "prints text");
 		wrong++;
 	}
 	if (wrong > 0)

@@ -9,6 +9,7 @@
 #include "job.h"
 #include "order.h"
 #include "progress.h"
+#include "repeat.h"
 #include "report.h"
 #include "runlog.h"
 #include "select.h"
@@ -183,9 +184,10 @@ run_job(struct job *j, struct state *state, bool created, struct err *e)
 	runlog_end(j->log, code, &result, &totals);
 	if (!result.run_failed && pass_end(state, code, e) == -1)
 		goto fail;
-	if (print_report(j, db, e) == -1)
+	j->stopped = result.stopped > 0 && !result.run_failed;
+	if (!j->newest && print_report(j, db, e) == -1)
 		goto fail;
-	if (code == EXIT_AGAIN)
+	if (code == EXIT_AGAIN && !config_isset(j->cfg, CFG_REPEAT_EVERY))
 		fprintf(stderr, "mailhaul: stopped; the same command goes "
 		    "on\n");
 	if (config_bool(j->cfg, CFG_VERBOSE))
@@ -198,13 +200,56 @@ fail:
 	return -1;
 }
 
+/* With the state open for so long only: between passes others may have it. */
+static int
+run_once(struct job *j)
+{
+	struct state *state;
+	struct err e;
+	bool created;
+	int code;
+
+	j->stopped = false;
+	if (config_state_dir(j->cfg, &e) == -1 ||
+	    state_open(&state, config_state(j->cfg), &created, &e) == -1) {
+		fprintf(stderr, "mailhaul: %s\n", e.text);
+		return e.retry ? EXIT_AGAIN : EXIT_MISUSE;
+	}
+	if (j->log == NULL)
+		j->log = runlog_open(j->cfg);
+	state_set_log(state, j->log);
+	code = run_job(j, state, created, &e);
+	if (code == -1) {
+		fprintf(stderr, "mailhaul: %s\n", e.text);
+		code = e.retry ? EXIT_AGAIN : EXIT_INTERNAL;
+	}
+	state_close(&state);
+	return code;
+}
+
+/* The newest messages of all mailboxes, then all. */
+static int
+run_newest(struct job *j)
+{
+	struct settings all = j->set;
+	int code;
+
+	job_newest(j, true);
+	j->set.delete = DELETE_NO;
+	j->set.delete_mailboxes = false;
+	j->newest = true;
+	code = run_once(j);
+	j->newest = false;
+	job_newest(j, false);
+	j->set = all;
+	job_again(j);
+	return code;
+}
+
 int
 cmd_copy(int argc, char **argv)
 {
 	struct job j;
-	struct state *state = NULL;
-	struct err e;
-	bool created;
 	int code;
 
 	code = job_load(&j, "copy", argc, argv);
@@ -216,20 +261,20 @@ cmd_copy(int argc, char **argv)
 		code = EXIT_DONE;
 		goto out;
 	}
-	if (config_state_dir(j.cfg, &e) == -1 ||
-	    state_open(&state, config_state(j.cfg), &created, &e) == -1) {
-		fprintf(stderr, "mailhaul: %s\n", e.text);
-		code = e.retry ? EXIT_AGAIN : EXIT_MISUSE;
-		goto out;
+	for (;;) {
+		uint64_t begun = now_ms();
+
+		if (config_isset(j.cfg, CFG_NEWEST_FIRST)) {
+			code = run_newest(&j);
+			if (j.stopped || code == EXIT_MISUSE)
+				break;
+		}
+		code = run_once(&j);
+		fflush(stdout);
+		if (!repeat_wait(&j, begun, code))
+			break;
+		job_again(&j);
 	}
-	j.log = runlog_open(j.cfg);
-	state_set_log(state, j.log);
-	code = run_job(&j, state, created, &e);
-	if (code == -1) {
-		fprintf(stderr, "mailhaul: %s\n", e.text);
-		code = e.retry ? EXIT_AGAIN : EXIT_INTERNAL;
-	}
-	state_close(&state);
 out:
 	job_release(&j);
 	return code;

@@ -54,13 +54,31 @@ set_stop(struct settings *s, const struct config *c)
 		    CFG_STOP_AT));
 }
 
+/* What the choice of messages depends on. */
+static void
+choose(struct job *j, enum cfg newer)
+{
+	const struct config *c = j->cfg;
+	struct buf b;
+
+	buf_init(&b, 1000);
+	buf_addf(&b, "%s,%s,%s,%s,%s",
+	    config_isset(c, newer) ? config_str(c, newer) : "",
+	    config_isset(c, CFG_OLDER_THAN) ?
+	    config_str(c, CFG_OLDER_THAN) : "",
+	    config_isset(c, CFG_MAX_SIZE) ? config_str(c, CFG_MAX_SIZE) : "",
+	    config_str(c, CFG_DELETED), config_str(c, CFG_HIDDEN));
+	free(j->selection_rule);
+	j->selection_rule = buf_detach(&b, NULL);
+	j->set.selection_rule = j->selection_rule;
+}
+
 /* The values in force that the engine needs. */
 static void
 fill_settings(struct job *j)
 {
 	const struct config *c = j->cfg;
 	struct settings *s = &j->set;
-	struct buf b;
 
 	j->rules = config_rules(c);
 	s->rules = j->rules;
@@ -106,15 +124,38 @@ fill_settings(struct job *j)
 	s->cap_raise_ms = CAP_RAISE_MS;
 	set_stop(s, c);
 	s->refusal_rule = s->repair ? "repair=yes" : "repair=no";
-	buf_init(&b, 1000);
-	buf_addf(&b, "%s,%s,%s,%s,%s",
-	    config_isset(c, CFG_NEWER_THAN) ? config_str(c, CFG_NEWER_THAN) :
-	    "", config_isset(c, CFG_OLDER_THAN) ?
-	    config_str(c, CFG_OLDER_THAN) : "",
-	    config_isset(c, CFG_MAX_SIZE) ? config_str(c, CFG_MAX_SIZE) : "",
-	    config_str(c, CFG_DELETED), config_str(c, CFG_HIDDEN));
-	j->selection_rule = buf_detach(&b, NULL);
-	s->selection_rule = j->selection_rule;
+	choose(j, CFG_NEWER_THAN);
+}
+
+void
+job_newest(struct job *j, bool only)
+{
+	const struct config *c = j->cfg;
+	bool later = config_isset(c, CFG_NEWER_THAN) &&
+	    config_num(c, CFG_NEWER_THAN) > config_num(c, CFG_NEWEST_FIRST);
+	enum cfg newer = only && !later ? CFG_NEWEST_FIRST : CFG_NEWER_THAN;
+
+	rules_set_newer(j->rules, config_isset(c, newer) ?
+	    (int64_t)config_num(c, newer) : NO_DATE, newer == CFG_NEWEST_FIRST ?
+	    "newest-first" : "newer-than");
+	choose(j, newer);
+}
+
+void
+job_again(struct job *j)
+{
+	for (size_t i = 0; i < j->n; i++) {
+		struct account *a = j->order[i];
+		struct account as_loaded = { .name = a->name,
+		    .target_user = a->target_user, .place = a->place,
+		    .src_uri = a->src_uri, .tgt_uri = a->tgt_uri,
+		    .src_password = a->src_password,
+		    .tgt_password = a->tgt_password, .trace = a->trace,
+		    .quota = a->quota, .shared = a->shared,
+		    .expect = a->expect };
+
+		*a = as_loaded;
+	}
 }
 
 /* The POP3 server of row i, which will be account n. */
@@ -190,6 +231,14 @@ fill_accounts(struct job *j, const struct uri *server, struct buf *errors)
 			a->quota.mode = QUOTA_KEEP;
 		a->src_uri = s->uri[SIDE_SOURCE];
 		a->tgt_uri = s->uri[SIDE_TARGET];
+		if (config_isset(j->cfg, CFG_NEWEST_FIRST) &&
+		    strncmp(a->tgt_uri->scheme, "imap", 4) != 0 &&
+		    strcmp(a->tgt_uri->scheme, "null") != 0) {
+			complain(errors, a->name, "newest-first: a target "
+			    "that keeps UIDs takes messages in their order "
+			    "only");
+			bad++;
+		}
 		j->order[j->n++] = a;
 	}
 	return bad;
@@ -225,7 +274,8 @@ job_load(struct job *j, const char *command, int argc, char **argv)
 	if (bad == 0)
 		bad = runlog_trace(j->cfg, j->accounts, j->n, &errors);
 	if (config_enum(j->cfg, CFG_FORMAT) != FORMAT_TEXT &&
-	    config_enum(j->cfg, CFG_FORMAT) != FORMAT_JSON) {
+	    config_enum(j->cfg, CFG_FORMAT) != FORMAT_JSON &&
+	    strcmp(command, "audit") != 0) {
 		complain(&errors, config_where(j->cfg, CFG_FORMAT), "%s prints "
 		    "text or json, and no %s", command, config_str(j->cfg,
 		    CFG_FORMAT));

@@ -31,6 +31,8 @@ struct job {
 	struct job_server *servers;	/* of mailhaul uidl, as order */
 	size_t		 n;
 	struct log	*log;		/* or NULL; made by who runs the job */
+	bool		 newest;	/* these messages only, for now */
+	bool		 stopped;	/* the last pass was, by somebody */
 };
 
 /*
@@ -41,5 +43,9 @@ struct job {
  */
 int	job_load(struct job *j, const char *command, int argc, char **argv);
 void	job_release(struct job *);
+/* The accounts are as they were loaded: for one more pass. */
+void	job_again(struct job *);
+/* With --newest-first: only the messages that come first, or all. */
+void	job_newest(struct job *, bool only);
 
 #endif

@@ -46,6 +46,15 @@ is_subscribed(const struct account_info *info, const struct folder_info *f)
 	return false;
 }
 
+/* Without the state and a list of the source nobody has wished for one. */
+static bool
+wants_subscription(const struct audit_job *j, const struct audit_box *b)
+{
+	return b->pair->subscribe && (b->state_id != 0 ||
+	    j->a->info.has_subscriptions || j->audit->set->subscribe ==
+	    SUBSCRIBE_ALL);
+}
+
 static int
 check_quota(struct audit_job *j, struct err *e)
 {
@@ -100,7 +109,7 @@ check_box(struct audit_job *j, struct audit_box *b,
 		    "mailbox", e, "there is no such mailbox at the target");
 	if (j->audit->level == AUDIT_COUNTS || j->released)
 		return 0;
-	if (p->subscribe && !is_subscribed(info, t) && tell_fact(j, b,
+	if (wants_subscription(j, b) && !is_subscribed(info, t) && tell_fact(j, b,
 	    V_MISSING, "subscription", e, "it is not subscribed") == -1)
 		return -1;
 	/* A target may have no way to mark one of this name. */

@@ -165,23 +165,6 @@ audit_key(struct audit_job *j, enum side side, const struct msg_meta *m,
 	return 0;
 }
 
-/* Without contents: where UIDs are known a message is its UID, else what a copy
- * keeps of it. */
-static void
-set_stand_in(const struct audit_box *b, struct item *it)
-{
-	char text[80];
-	int n;
-
-	if (b->mapped && it->at != 0)
-		n = snprintf(text, sizeof text, "u%" PRIu32, it->at);
-	else
-		n = snprintf(text, sizeof text, "d%" PRId64 ".%" PRIu64,
-		    it->date, it->csize);
-	it->digest_len = (size_t)(n < DIGEST_LEN ? n : DIGEST_LEN);
-	memcpy(it->digest, text, it->digest_len);
-}
-
 static int
 put_item(struct loading *k, const struct msg_meta *m, const struct item *it,
     struct err *e)
@@ -225,7 +208,7 @@ begin_item(struct loading *k, struct msg_meta *m, struct item *it,
 	if (b->sizes && m->size != UNKNOWN64)
 		it->csize = m->size;
 	if (k->side == SIDE_TARGET) {
-		it->at = b->mapped ? m->uid : 0;
+		it->at = m->uid;	/* unless there is no map */
 		if (b->state_id != 0 && b->row.target.uidnext != 0 &&
 		    b->by_state && m->uid >= b->row.target.uidnext)
 			it->bits |= ITEM_NEW;
@@ -309,7 +292,7 @@ put_chunk(struct loading *k, struct msg_meta *metas, struct item *items,
 		return -1;
 	for (size_t i = 0; i < n; i++) {
 		if (!contents)
-			set_stand_in(k->b, &items[i]);
+			items[i].digest_len = 0;
 		else if (items[i].digest_len == 0) {
 			rc = read_item(k, &metas[i], &items[i], e);
 			if (rc == -1)
@@ -396,19 +379,30 @@ load_side(struct audit_job *j, struct audit_box *b, enum side side,
 	return rc;
 }
 
-/* Are the UIDs of the two sides known to belong together, and which? */
-static void
-find_map(struct audit_box *b)
+/* Are the UIDs of the two sides known to belong together?  Those of the target
+ * are with its messages already. */
+static int
+find_map(struct audit_job *j, struct audit_box *b, struct err *e)
 {
 	uint32_t to = b->folder[SIDE_TARGET]->uidvalidity;
 	uint32_t from = b->folder[SIDE_SOURCE]->uidvalidity;
 
-	b->mapped = b->by_state = false;
-	if (b->state_id != 0 && b->row.target.uidvalidity != 0 &&
-	    b->row.target.uidvalidity == to)
-		b->mapped = b->by_state = true;
-	else if (b->state_id == 0)
-		b->mapped = to != 0 && from == to;
+	b->mapped = b->by_state || (b->state_id == 0 && to != 0 && from == to);
+	if (b->mapped)
+		return 0;
+	return db_run(j->db, e, "UPDATE item SET at = 0 WHERE box = ?1", "i",
+	    (int64_t)(b - j->boxes));
+}
+
+/* Without contents: where UIDs are known a message is its UID, else what a copy
+ * keeps of it. */
+static int
+set_stand_ins(struct audit_job *j, struct audit_box *b, struct err *e)
+{
+	return db_run(j->db, e, "UPDATE item SET digest = CASE WHEN at <> 0"
+	    " THEN CAST('u' || at AS BLOB) ELSE CAST('d' || date || '.' ||"
+	    " csize AS BLOB) END WHERE box = ?1", "i",
+	    (int64_t)(b - j->boxes));
 }
 
 static void
@@ -420,27 +414,43 @@ close_both(struct audit_job *j)
 		source_folder_close(j->l->eyes);
 }
 
+/* One side after the other: never two listings in memory, nor two locks. */
+static int
+load_sides(struct audit_job *j, struct audit_box *b, struct err *e)
+{
+	enum delta delta;
+
+	for (int side = SIDE_TARGET; side >= SIDE_SOURCE; side--) {
+		struct folder_info *f = b->folder[side];
+
+		if (f == NULL)
+			continue;
+		if (audit_open(j, b, (enum side)side, NULL, &delta, e) == -1)
+			return -1;
+		if (side == SIDE_TARGET)
+			b->by_state = b->state_id != 0 && f->uidvalidity != 0
+			    && b->row.target.uidvalidity == f->uidvalidity;
+		else if (b->folder[SIDE_TARGET] != NULL && find_map(j, b, e) ==
+		    -1)
+			return -1;
+		if (load_side(j, b, (enum side)side, e) == -1)
+			return -1;
+		close_both(j);
+	}
+	return j->audit->level == AUDIT_CONTENT ? 0 : set_stand_ins(j, b, e);
+}
+
 int
 audit_load(struct audit_job *j, struct audit_box *b, struct err *e)
 {
-	enum delta delta;
-	int rc = 0;
+	int rc;
 
 	b->by_sha1 = b->mapped = b->by_state = false;
 	memset(&b->counts, 0, sizeof b->counts);
 	if (db_run(j->db, e, "DELETE FROM item WHERE box = ?1", "i",
 	    (int64_t)(b - j->boxes)) == -1)
 		return -1;
-	for (int side = SIDE_TARGET; rc == 0 && side >= SIDE_SOURCE; side--)
-		if (b->folder[side] != NULL)
-			rc = audit_open(j, b, (enum side)side, NULL, &delta,
-			    e);
-	if (rc == 0 && b->folder[SIDE_SOURCE] != NULL &&
-	    b->folder[SIDE_TARGET] != NULL)
-		find_map(b);
-	for (int side = SIDE_TARGET; rc == 0 && side >= SIDE_SOURCE; side--)
-		if (b->folder[side] != NULL)
-			rc = load_side(j, b, (enum side)side, e);
+	rc = load_sides(j, b, e);
 	close_both(j);
 	return rc;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "removal.h"
 
 struct sweep {
@@ -103,7 +104,7 @@ gone_begin(struct walk *w, struct err *e)
 	if (db_run(w->l->scratch, e, "DELETE FROM gone", "") == -1)
 		return -1;
 	rc = source_still(w->l->src, &s.r, &s.n, &s.below, e);
-	if (rc != 1)
+	if (rc != 1 || fault_mutated("still"))
 		return rc == -1 ? -1 : 1;
 	memset(&w->base, 0, sizeof w->base);
 	for (size_t i = 0; i < s.n; i++)

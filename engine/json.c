@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mutf7.h"
+#include "text.h"
 
 void
 json_start(struct json *j, FILE *out)
@@ -44,7 +45,13 @@ put_string(FILE *out, const char *s)
 			/* C1 controls would be obeyed by a terminal. */
 			fprintf(out, "\\u00%02x", (unsigned char)s[1]);
 			n = 2;
-		} else if ((n = utf8_length(s, left)) > 0)
+		} else if ((n = utf8_length(s, left)) == 3 &&
+		    text_shown(s) == 0) {
+			/* Ends of lines to some, and marks that turn them. */
+			fprintf(out, "\\u%04x", (c & 0xfu) << 12 |
+			    ((unsigned char)s[1] & 0x3fu) << 6 |
+			    ((unsigned char)s[2] & 0x3fu));
+		} else if (n > 0)
 			fwrite(s, 1, n, out);
 		else {
 			fputs("\\ufffd", out);

@@ -13,6 +13,7 @@
 #include "account.h"
 #include "batch.h"
 #include "journal.h"
+#include "once.h"
 #include "user.h"
 
 uint64_t
@@ -169,6 +170,15 @@ store_warned(void *ctx, const char *mailbox, const char *where,
 		lane_note(l, "warn", where, "%s", text);
 }
 
+/* store_first_fn of both stores: not while nobody is told. */
+static bool
+store_first(void *ctx, const char *what)
+{
+	const struct lane *l = ctx;
+
+	return !l->probing && once_first(what);
+}
+
 /* store_trace_fn of both stores. */
 static void
 store_traced(void *ctx, const char *line)
@@ -200,7 +210,8 @@ conf_of(struct lane *l, struct uri *uri, const char *password)
 {
 	struct store_conf c = {
 		.uri = uri, .password = password, .warn = store_warned,
-		.warn_ctx = l, .cancel_fd = l->cancel_fd,
+		.warn_ctx = l, .first = store_first,
+		.cancel_fd = l->cancel_fd,
 		.look_only = l->run->planning, .made = user_made,
 		.made_ctx = l,
 	};

@@ -30,7 +30,9 @@ merge_wanted(const struct lane *l)
 struct met {
 	uint32_t	 flags;
 	uint32_t	 key_len;
-	char		 rest[];	/* key, keywords and where, NUL-ended */
+	bool		 has_raw;
+	char		 rest[];	/* key, keywords, where and the source's
+					 * own letters, NUL-ended */
 };
 
 int
@@ -39,6 +41,7 @@ merge_met(struct walk *w, const struct msg_meta *m, const void *key,
 {
 	const char *kw = join_words(&w->arena, m->keywords, m->nkeywords);
 	const char *where = m->where != NULL ? m->where : "";
+	const char *raw = m->raw_flags != NULL ? m->raw_flags : "";
 	struct flag_set now = { m->flags, kw != NULL ? kw : "" };
 	struct flag_set row = { r->src_flags, r->src_kw != NULL ? r->src_kw :
 	    "" };
@@ -62,14 +65,18 @@ merge_met(struct walk *w, const struct msg_meta *m, const void *key,
 	}
 	if (w->flagged == NULL)
 		w->flagged = spill_new();
-	len = sizeof *rec + key_len + strlen(now.kw) + 1 + strlen(where) + 1;
+	len = sizeof *rec + key_len + strlen(now.kw) + 1 + strlen(where) + 1 +
+	    strlen(raw) + 1;
 	rec = arena_alloc(&w->arena, len);
 	rec->flags = now.flags;
 	rec->key_len = (uint32_t)key_len;
+	rec->has_raw = m->raw_flags != NULL;
 	memcpy(rec->rest, key, key_len);
 	memcpy(rec->rest + key_len, now.kw, strlen(now.kw) + 1);
 	memcpy(rec->rest + key_len + strlen(now.kw) + 1, where,
 	    strlen(where) + 1);
+	memcpy(rec->rest + key_len + strlen(now.kw) + 1 + strlen(where) + 1,
+	    raw, strlen(raw) + 1);
 	return spill_put(w->flagged, r->tgt_uid, rec, len, e);
 }
 
@@ -422,6 +429,8 @@ next_chunk(struct merging *g, struct err *e)
 		it->sides.src.flags = met->flags;
 		it->sides.src.kw = met->rest + met->key_len;
 		it->where = it->sides.src.kw + strlen(it->sides.src.kw) + 1;
+		if (met->has_raw)
+			it->raw = it->where + strlen(it->where) + 1;
 		rc = merge_load(g->l->reader, g->p->id, g->l->account->row.id,
 		    it, &g->arena, e);
 		if (rc == -1)

@@ -20,6 +20,8 @@ struct merge_item {
 	const void	*key;
 	size_t		 key_len;
 	const char	*where;		/* at the source, for people */
+	const char	*raw;		/* the source's own letters; NULL: as
+					 * in the row */
 	enum merge_state state;
 	struct flag_sides sides;
 	struct flag_merge merge;

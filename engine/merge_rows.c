@@ -168,15 +168,17 @@ put_final(struct db *db, int64_t mailbox_id, const struct merge_item *it,
 	/* What is gone from the target is somebody else's to judge. */
 	if (!it->there)
 		return db_run(db, e, "UPDATE message SET src_flags = ?3,"
-		    " src_kw = ?4 WHERE mailbox_id = ?1 AND key = ?2", "ibii",
-		    mailbox_id, it->key, it->key_len, (int64_t)s->src.flags,
-		    src_kw);
+		    " src_kw = ?4, raw_flags = ifnull(?5, raw_flags) WHERE"
+		    " mailbox_id = ?1 AND key = ?2", "ibiis", mailbox_id,
+		    it->key, it->key_len, (int64_t)s->src.flags, src_kw,
+		    it->raw);
 	return db_run(db, e, "UPDATE message SET src_flags = ?4, src_kw = ?5,"
-	    " tgt_flags = ?6, tgt_kw = ?7, tgt_modseq = ?8, changes = ?9 WHERE"
-	    " mailbox_id = ?1 AND key = ?2 AND tgt_uid = ?3", "ibiiiiiii",
+	    " tgt_flags = ?6, tgt_kw = ?7, tgt_modseq = ?8, changes = ?9,"
+	    " raw_flags = ifnull(?10, raw_flags) WHERE mailbox_id = ?1 AND"
+	    " key = ?2 AND tgt_uid = ?3", "ibiiiiiiis",
 	    mailbox_id, it->key, it->key_len, (int64_t)it->uid,
 	    (int64_t)s->src.flags, src_kw, (int64_t)s->tgt.flags, tgt_kw,
-	    (int64_t)it->modseq, (int64_t)it->changes);
+	    (int64_t)it->modseq, (int64_t)it->changes, it->raw);
 }
 
 static int

@@ -37,7 +37,8 @@ load(struct merging *g, int64_t state, struct err *e)
 		it->key = arena_memdup0(&g->arena, sqlite3_column_blob(st, 0),
 		    it->key_len);
 		it->uid = (uint32_t)sqlite3_column_int64(st, 1);
-		it->where = "";
+		it->where = arena_printf(&g->arena, "uid %u at the target",
+		    it->uid);
 	}
 	db_done(st);
 	for (size_t i = 0; i < g->n && rc != -1; i++) {

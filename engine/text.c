@@ -112,9 +112,9 @@ text_shown(const char *s)
 		return 0;
 	if (u[0] == 0xc2 && u[1] < 0xa0)
 		return 0;	/* C1 controls */
-	if (u[0] == 0xe2 && ((u[1] == 0x80 && u[2] >= 0xaa && u[2] <= 0xae) ||
+	if (u[0] == 0xe2 && ((u[1] == 0x80 && u[2] >= 0xa8 && u[2] <= 0xae) ||
 	    (u[1] == 0x81 && u[2] >= 0xa6 && u[2] <= 0xa9)))
-		return 0;	/* bidirectional marks */
+		return 0;	/* ends of lines, and bidirectional marks */
 	return n;
 }
 

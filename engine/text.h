@@ -25,8 +25,8 @@ const char *text_start(const char *p, size_t len);
 int	text_quoted(const char **p, struct buf *);
 bool	is_blank(char c);		/* ' ' or a tab */
 
-/* For a terminal: controls, bytes that are no UTF-8 and marks that change the
- * direction of writing are shown as \xNN. */
+/* For a terminal: controls, bytes that are no UTF-8, Unicode's ends of lines and
+ * marks that change the direction of writing are shown as \xNN. */
 void	text_show(FILE *, const char *s);
 /* How many bytes the character at s has that text_show() shows as it is; 0: it
  * is not. */

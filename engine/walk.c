@@ -243,6 +243,8 @@ take_extra(struct walk *w, const struct msg_meta *m, const void *key,
 	    m->nkeywords);
 	r->tgt_flags = known ? had.tgt_flags : m->flags;
 	r->tgt_kw = known ? had.tgt_kw : r->src_kw;
+	if (m->raw_flags != NULL)
+		r->raw_flags = arena_strdup(&c->arena, m->raw_flags);
 	/* The answer that would have told what was held is lost. */
 	if (o == OUT_COPIED)
 		r->changes = CHANGE_KEYWORDS;

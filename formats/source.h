@@ -30,6 +30,11 @@ struct source;
 typedef void store_warn_fn(void *ctx, const char *mailbox, const char *where,
     const char *text);
 
+/* Is this the first time in the run that something of that name is met?  For
+ * what would be told of every mailbox alike; what is then told of has been told
+ * for the run.  Called as store_warn_fn is. */
+typedef bool store_first_fn(void *ctx, const char *what);
+
 /* One line of the protocol with a server, for people who look for a fault: a
  * session's name, a direction and words.  No secret, no content of messages, no
  * line end.  Called as store_warn_fn is. */
@@ -52,6 +57,8 @@ struct store_conf {
 	const char	*password;	/* NULL: none */
 	store_warn_fn	*warn;		/* never NULL */
 	void		*warn_ctx;
+	store_first_fn	*first;		/* with warn_ctx; NULL: each store is
+					 * asked for itself */
 	store_trace_fn	*trace;		/* NULL: none is wanted */
 	void		*trace_ctx;
 	int		 cancel_fd;	/* readable: stop waiting; or -1 */

@@ -79,6 +79,25 @@ cgp_flags_parse(struct cgp_flags *f, const char *text, struct err *e)
 	return 0;
 }
 
+uint64_t
+cgp_flags_hash(const struct cgp_flags *f)
+{
+	uint64_t h = UINT64_C(14695981039346656037);
+
+	for (unsigned c = 0; c < 256; c++) {
+		const char *word = f->of[c].keyword;
+
+		if (f->of[c].bit == 0 && word == NULL)
+			continue;	/* known or not, it gives nothing */
+		h = (h ^ c) * UINT64_C(1099511628211);
+		h = (h ^ f->of[c].bit) * UINT64_C(1099511628211);
+		for (; word != NULL && *word != '\0'; word++)
+			h = (h ^ (unsigned char)*word) *
+			    UINT64_C(1099511628211);
+	}
+	return h;
+}
+
 void
 cgp_flags_release(struct cgp_flags *f)
 {

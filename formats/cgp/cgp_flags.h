@@ -31,6 +31,8 @@ struct cgp_flags {
 
 /* -1: not such a table, *e (ERR_RUN) says why; nothing is to be released. */
 int	cgp_flags_parse(struct cgp_flags *, const char *text, struct err *);
+/* A number that another table hardly has, and one that means the same has. */
+uint64_t cgp_flags_hash(const struct cgp_flags *);
 void	cgp_flags_release(struct cgp_flags *);
 /* flags, keywords and raw_flags of m; letters that the table does not have are
  * counted in unknown[]. */

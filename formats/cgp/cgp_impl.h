@@ -29,8 +29,8 @@ enum cgp_dialect { DIALECT_AUTO, DIALECT_CGP, DIALECT_PLAIN };
 /* Oddities of which one mailbox may have a million: the first few are told
  * one by one, of the rest the number. */
 enum cgp_oddity {
-	W_SKIPPED, W_ALMOST, W_TYPE, W_DOUBLE, W_SEPARATOR, W_DATE, W_PREAMBLE,
-	W_KINDS
+	W_SKIPPED, W_ALMOST, W_TAIL, W_TYPE, W_DOUBLE, W_SEPARATOR, W_DATE,
+	W_PREAMBLE, W_KINDS
 };
 
 /* A mailbox of the account; all strings in the tree's arena. */

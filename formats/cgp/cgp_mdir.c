@@ -193,13 +193,15 @@ find_date(struct cgp *c, struct cgp_entry *x, const struct stat *named)
 	close(fd);
 }
 
+/* Each shape once in a mailbox, and where somebody keeps count once in a run. */
 static void
 tell_tail(struct cgp *c, const struct cgp_file_name *fn, const char *name,
     char *told, size_t size)
 {
+	const struct store_conf *conf = &c->s.conf;
 	struct buf shape;
 
-	if (fn->ntail == 0)
+	if (fn->ntail == 0 || c->box.quiet)
 		return;
 	buf_init(&shape, 100);
 	buf_addc(&shape, ' ');
@@ -208,9 +210,12 @@ tell_tail(struct cgp *c, const struct cgp_file_name *fn, const char *name,
 	if (!shape.full && strstr(told, shape.ptr) == NULL &&
 	    strlen(told) + shape.len < size) {
 		memcpy(told + strlen(told), shape.ptr, shape.len + 1);
-		cgp_tell(c, W_ALMOST, name, "what follows the time (%.*s) is "
-		    "not known, and ignored; so are others of that shape",
-		    (int)fn->ntail, fn->tail);
+		if (conf->first == NULL || conf->first(conf->warn_ctx,
+		    shape.ptr))
+			cgp_tell(c, W_TAIL, name, "what follows the time "
+			    "(%.*s) is not known, and ignored; so are others "
+			    "of that shape, in all mailboxes", (int)fn->ntail,
+			    fn->tail);
 	}
 	buf_release(&shape);
 }

@@ -66,7 +66,7 @@ tell_rest(struct cgp *c)
 {
 	static const char *const kinds[W_KINDS] = {
 		"names that are no messages",
-		"names that begin as those of messages, or end oddly",
+		"names that begin as those of messages", "ends of names",
 		"things that are no files", "messages of one UID",
 		"doubtful separators", "dates", "envelopes of the mail queue"
 	};
@@ -235,16 +235,18 @@ watch(struct cgp *c, struct err *e)
 
 /*
  * A token is
- *	cgp1 <racy 0|1> <count> <uidvalidity> <uidnext> <hash>
- * and in a second line what watch() says.
+ *	cgp2 <racy 0|1> <count> <uidvalidity> <uidnext> <hash> <flag-letters>
+ * and in a second line what watch() says.  With another table of letters a
+ * mailbox that has not changed has other flags.
  */
-#define TOKEN_HEAD "cgp1 "
+#define TOKEN_HEAD "cgp2 "
 
 struct token {
 	bool		 racy;
 	uint64_t	 count;
 	uint32_t	 uidvalidity, uidnext;
 	char		 hash[65];
+	uint64_t	 letters;
 	const char	*watch;
 };
 
@@ -257,8 +259,9 @@ token_parse(struct token *t, const struct buf *text)
 	if (text == NULL || (lf = strchr(text->ptr, '\n')) == NULL)
 		return false;
 	if (sscanf(text->ptr, TOKEN_HEAD "%1d %20" SCNu64 " %10" SCNu32
-	    " %10" SCNu32 " %64[0-9a-f-]%n", &racy, &t->count,
-	    &t->uidvalidity, &t->uidnext, t->hash, &end) != 5 ||
+	    " %10" SCNu32 " %64[0-9a-f-] %16" SCNx64 "%n", &racy,
+	    &t->count, &t->uidvalidity, &t->uidnext, t->hash, &t->letters,
+	    &end) != 6 ||
 	    text->ptr + end != lf)
 		return false;
 	t->racy = racy != 0;
@@ -328,7 +331,8 @@ folder_open(struct source *s, struct folder_info *f, const struct buf *token,
 	if ((c->live && c->box.f->kind == CGP_MBOX &&
 	    cgp_mbox_quiet(c, e) == -1) || watch(c, e) == -1)
 		goto failed;
-	known = token_parse(&t, token);
+	known = token_parse(&t, token) && t.letters == cgp_flags_hash(
+	    &c->flags);
 	if (known && !t.racy && !c->box.racy &&
 	    strcmp(t.watch, c->box.watch.ptr) == 0) {
 		c->box.count = f->messages = t.count;
@@ -384,8 +388,9 @@ folder_token(struct source *s, struct buf *token, struct err *e)
 	if (c->box.f->kind == CGP_MBOX && (c->box.racy || s->folder->stable))
 		return 0;
 	if (buf_addf(token, TOKEN_HEAD "%d %" PRIu64 " %" PRIu32 " %" PRIu32
-	    " %s\n", c->box.racy, c->box.count, c->box.uidvalidity,
-	    c->box.uidnext, c->box.hash) == -1 ||
+	    " %s %" PRIx64 "\n", c->box.racy, c->box.count,
+	    c->box.uidvalidity, c->box.uidnext, c->box.hash,
+	    cgp_flags_hash(&c->flags)) == -1 ||
 	    buf_add(token, c->box.watch.ptr, c->box.watch.len) == -1)
 		return err_set(e, ERR_MAILBOX, "token too long");
 	return 0;

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "base/xmalloc.h"
 #include "imap/imap_from.h"
 
@@ -293,7 +294,7 @@ imap_since(struct imap_from *m, const struct imap_box *old,
 			rc = 0;
 	}
 	if (rc == 1 && f->some_flags && m->box.modseq > old->modseq &&
-	    known > 0)
+	    known > 0 && !fault_mutated("since"))
 		rc = list_changed(m, known, old, e);
 	if (rc != 1 || m->s->expunged > 0)
 		return rc == -1 ? -1 : all(m);

@@ -1,7 +1,7 @@
 """make bench: what mailhaul costs, as ratios to other programs on the same data.
 
     scripts/bench [append] [mbsync] [pull] [delta] [many] [delay] [memory] [state] [plan] [trips] [caps] [files] [cgp]
-                  [dsync] [cyrus]
+                  [dsync] [cyrus] [audit]
 
 Runs that are compared take turns (A B A B); the table shows medians and the
 smallest and largest of the ratios of neighbours.  Every run goes to users that
@@ -34,6 +34,7 @@ sys.path.insert(0, os.path.join(ROOT, "tests/lib"))
 
 sys.path.insert(0, HERE)
 
+import audits as bench_audits  # noqa: E402
 import caps as capped  # noqa: E402
 import cgp as communigate  # noqa: E402
 import cyrus as bench_cyrus  # noqa: E402
@@ -853,7 +854,14 @@ def cyrus(b):
     bench_cyrus.cyrus(b, os.path.join(BUILD, "bench/slow_sync.so"), RUNS, SINGLES, say)
 
 
-PARTS = {f.__name__: f for f in (append, mbsync, pull, delta, many, delay, memory, state, plan, trips, caps, files, cgp, dsync, cyrus)}
+def audit(b):
+    """Audits by content against who reads the same bytes."""
+    path = b.path("maildir")
+    many_maildir(path)
+    bench_audits.audit(b, MAILHAUL, 4000 if QUICK else 20_000, RUNS, (path, MANY, watch_peak), say)
+
+
+PARTS = {f.__name__: f for f in (append, mbsync, pull, delta, many, delay, memory, state, plan, trips, caps, files, cgp, dsync, cyrus, audit)}
 
 
 def main():

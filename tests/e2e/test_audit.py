@@ -190,7 +190,7 @@ class Maildirs(Case):
         """A state that belongs to other stores, and mailboxes that cannot be read."""
         self.fill()
         other = self.haul.path("other")
-        audits.maildir(other, 40)
+        audits.maildir(other, 40, start=100_000)
         for directory, _, files in os.walk(other):
             for name in files:
                 if directory.endswith("cur"):

@@ -250,6 +250,11 @@ class Common:
             r"12-S.*is none", r"DeleteMessagesAfter.*30d", r"UIDs do not ascend", r"Aliases 2 other addresses", r"account.web 2 files of 12 bytes", r"RPOP 1 mailboxes", r"another message has this UID",
         ):
             self.assertRegex("\n".join(f"{i['where']} {i['reason']}" for i in run.report["issues"]), words_of)
+        # what names end with is told once of each shape, wherever that is met
+        ends = [i["reason"] for i in run.report["issues"] if "of that shape" in i["reason"]]
+        shapes = [re.sub("[a-z]+", "a", re.sub("[0-9]+", "9", re.search(r"\((\S+)\)", end).group(1))) for end in ends]
+        self.assertEqual(sorted(shapes), sorted(set(shapes)))
+        self.assertLessEqual({"-9", "_9.a", ".a", "-9-9"}, set(shapes))
         # once more: nothing is written, and the numbers stand
         proxy.reset()
         again = self.haul.copy(*words)
@@ -349,8 +354,73 @@ class Common:
             want[m["sha256"], m["date"], frozenset(flags), frozenset(["$Forwarded"] if "A" in m["letters"] else [])] += 1
         self.assertEqual(self.there(user).contents()["INBOX"], want)
 
+    def test_the_table_changes(self):
+        """What was copied with another table gets other flags, three ways: what
+        users have changed meanwhile stays, and no message is sent again."""
+        known = {"S": r"\seen", "A": r"\answered", "F": r"\flagged"}
+        better = {"S": r"\answered", "A": r"\seen", "X": r"\flagged", "Q": "$mdnsent"}
+        letters = ["", "S", "A", "F", "X", "Q", "SA", "SF", "SX", "AXQ", "SAFXQ", "RS"]
+        base, top = self.haul.path("base"), "base/Accounts/eve.macnt"
+        bodies = {(box, i): f"Subject: {i}\n\nin {box}\n" for box in ("INBOX", "Work") for i in range(len(letters))}
+        keys = {hashlib.sha256(b.replace("\n", "\r\n").encode()).hexdigest(): k for k, b in bodies.items()}
+        self.haul.write("base/Settings/Main.settings", "{\n DomainName = example.org;\n}\n")
+        self.haul.write(f"{top}/account.info", "{\n INBOX = {UIDValidity=#5;};\n Work = {UIDValidity=#6;};\n}\n")
+        for i, x in enumerate(letters):
+            self.haul.write(f"{top}/INBOX.mdir/{i + 1}-{x}-20100314091502", bodies["INBOX", i])
+        self.haul.write(f"{top}/Work.mbox", "".join(f"From <a@b>({x}-{i + 1})  14-03-2010_09:15:02_0\n{bodies['Work', i]}\n" for i, x in enumerate(letters)))
+        user, proxy = self.fresh_user(), self.proxy()
+        target = self.haul.user(self.server, user, tls="none", port=proxy.port)
+
+        def copy(table=""):
+            proxy.reset()
+            run = self.haul.copy(*self.haul.job(f"cgp:{base}?account=eve{table}", target, "user\neve@example.org\n", "settle = 1"))
+            self.assertEqual((run.code, run.totals["copied"]), (DONE, len(bodies)), run)
+            return run
+
+        def there():
+            """{key: (UID, flags)}"""
+            boxes = self.there(user).boxes
+            return {keys[m.digest]: (m.uid, {f.lower() for f in m.flags | m.keywords} - {r"\recent"}) for name in ("INBOX", self.box("Work")) for m in boxes[name].messages}
+
+        def flags():
+            return {k: f for k, (_, f) in there().items()}
+
+        def by(table, i):
+            return {table[c] for c in letters[i] if c in table}
+
+        run = copy()
+        self.assertEqual(flags(), {k: by(known, k[1]) for k in bodies})
+        told = [i["reason"] for i in run.report["issues"] if i["where"] == "flag letter X"]
+        self.assertEqual([re.search(r"on (\d+) messages", t).group(1) for t in told], ["4", "4"], told)
+        with sqlite3.connect(f"file:{self.haul.state}?mode=ro", uri=True) as db:
+            rows = db.execute("SELECT src_name, src_uid, raw_flags FROM message JOIN mailbox ON mailbox.id = mailbox_id").fetchall()
+        self.assertEqual(sorted(rows), sorted((box, i + 1, letters[i]) for box, i in bodies))
+        # what users do meanwhile
+        touched = {("INBOX", 1): r"-\Seen", ("INBOX", 3): r"-\Flagged", ("INBOX", 0): r"+\Flagged", ("Work", 2): r"+\Seen", ("Work", 7): r"+\Answered", ("Work", 11): r"+\Draft"}
+        now = there()
+        client = self.server.login(user)
+        for (box, i), change in touched.items():
+            client.select(readback.quote(self.box(box)))
+            client.uid("STORE", str(now[box, i][0]), change[0] + "FLAGS", change[1:])
+        client.logout()
+        now = flags()
+        self.assertEqual([(change[1:].lower() in now[k]) for k, change in touched.items()], [c[0] == "+" for c in touched.values()])
+        # what is the same by both tables is as users left it
+        want = {k: (now[k] - (by(known, k[1]) - by(better, k[1]))) | (by(better, k[1]) - by(known, k[1])) for k in bodies}
+        table = r"&flag-letters=S:\Answered A:\Seen F:- X:\Flagged Q:$MDNSent R:-"
+        run = copy(table)
+        self.assertEqual((proxy.messages, flags()), (0, want), run)
+        self.assertEqual([i for i in run.report["issues"] if i["where"] == "flag letter X"], [])
+        # once more: nothing is done; and back, with the old table
+        copy(table)
+        self.assertEqual((proxy.writes(), flags()), (0, want), proxy.log)
+        copy()
+        self.assertEqual(proxy.messages, 0)
+        back = {k: (want[k] - (by(better, k[1]) - by(known, k[1]))) | (by(known, k[1]) - by(better, k[1])) for k in bodies}
+        self.assertEqual(flags(), back)
+
     def test_from_disk_then_over_imap(self):
-        """Another way to the same mail: said by the user, and nothing is sent."""
+        """Another way to the same mail: known again by its content, and nothing is sent."""
         base, _ = make_tree(self.haul.directory)
         copy, old, _ = self.one("bob", base)
         copy()
@@ -360,9 +430,6 @@ class Common:
         words = [source, target, "--settle", "1"]
         proxy.reset()
         run = self.haul.copy(*words, state=self.haul.path(user + ".db"))
-        self.assertEqual((run.code, proxy.messages), (ACCOUNTS, 0), run)
-        self.assertIn("existing=merge", run.err)
-        run = self.haul.copy(*words, "--existing", "merge", state=self.haul.path(user + ".db"))
         self.assertEqual((run.code, proxy.messages), (DONE, 0), run)
         self.assertEqual(self.total(user), n)
 

@@ -39,7 +39,7 @@ class Pages(unittest.TestCase):
         run = reports.report("--format", "html", *words)
         self.assertEqual((run.code, run.err), (0, ""))
         self.path = reports.haul.write("page.html", run.out)
-        return browser.open(self.path)
+        return browser.open(self.path, 1000, 1180)
 
     def well(self, page):
         """Nothing was logged, nothing was asked for but the page itself."""
@@ -108,6 +108,17 @@ class Pages(unittest.TestCase):
         self.assertGreater(len(self.column(page, "problems", 0)), 0)
         page.eval("document.querySelectorAll('th button').forEach(b => b.click())")
         self.well(page)
+
+    def test_picture_for_the_manual(self):
+        """The page of a migration as one would show it: fixtures/report has its picture."""
+        reports.show()
+        page = self.open()
+        self.assertIn("All accounts are complete; 3 of ", page.eval("document.getElementById('verdict').textContent"))
+        self.assertEqual(page.eval("document.querySelectorAll('svg .cut').length"), 3)
+        self.assertGreater(page.eval("document.querySelectorAll('svg .bar').length"), 100)
+        self.assertEqual(page.eval("document.querySelectorAll('#mailboxes tbody tr').length"), 63)
+        self.well(page)
+        page.screenshot(artefact("show.png"))
 
     def test_ten_thousand_accounts(self):
         reports.crowd(10000)

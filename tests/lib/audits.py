@@ -54,11 +54,11 @@ def body(i, extra="", text=None):
     return f"From: someone@example.org\nSubject: number {i}\nMessage-ID: <{i}@example.org>\n{extra}\n{text}".encode("latin-1")
 
 
-def maildir(path, count, uids=True):
+def maildir(path, count, uids=True, start=0):
     """INBOX and Sent with numbered messages, keywords and flags; among them
     what planted differences need: two equal ones, two of one size, one with
     8-bit bytes in its header."""
-    for name, first in ("", 0), (".Sent", count):
+    for name, first in ("", start), (".Sent", start + count):
         box = trees.Box(uidvalidity=77 if uids else 0)
         for i in range(first, first + count // 2):
             at = i - first

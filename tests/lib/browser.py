@@ -162,6 +162,7 @@ class Page:
         return [e["params"]["request"]["url"] for e in self._events() if e.get("method") == "Network.requestWillBeSent"]
 
     def screenshot(self, path):
+        self.call("Emulation.setScrollbarsHidden", hidden=True)
         data = self.call("Page.captureScreenshot", format="png")["data"]
         with open(path, "wb") as f:
             f.write(base64.b64decode(data))

@@ -7,8 +7,10 @@
 """
 
 import getpass
+import itertools
 import json
 import os
+import random
 import re
 import shutil
 import sqlite3
@@ -139,6 +141,45 @@ class Reports:
             )
         db.close()
 
+    def show(self):
+        """What a company of 60 has behind it: three nights, almost all there; for
+        the picture in README.md."""
+        names = "anna berta carl dora emil frieda georg hanna ivan julia karl lena moritz nora otto paula quirin rosa simon tina".split()
+        people = [f"{name}{i or ''}@example.net" for i in range(3) for name in names]
+        rng = random.Random(4)
+        with sqlite3.connect(self.state) as db:
+            for table in "account mailbox message issue history pass pace extra op quota".split():
+                db.execute(f"DELETE FROM {table}")
+            box = 0
+            for i, name in enumerate(people, 1):
+                db.execute("INSERT INTO account (id, name, source, target, stage, outcome, pass) VALUES (?, ?, ?, ?, 'loading', 'done', 3)",
+                           (i, name, f"maildir:/srv/vmail/{name}", f"imaps://admin@imap.example.net?authzid={name}"))
+                for old, new in ("INBOX", "INBOX"), ("Sent Items", "Sent"), ("Archive", "Archive"):
+                    box += 1
+                    sizes = [rng.randrange(2_000, 120_000) for _ in range(rng.randrange(30, 500))]
+                    refused = int(old == "INBOX" and i % 19 == 0)
+                    if refused:
+                        db.execute("INSERT INTO issue (account_id, mailbox_id, kind, key, pass, message_where, message_id, subject, size, reason) VALUES"
+                                   " (?, ?, 'refused', ?, 1, 'uid 1', ?, ?, ?, 'APPEND: the server says NO: Message contains NUL characters')",
+                                   (i, box, b"0", f"<{i}@example.org>", rng.choice(["Pictures from Rome", "Minutes, third draft", "Fwd: fax"]), sizes[0]))
+                    db.executemany("INSERT INTO message (mailbox_id, key, size, crlf_size, src_uid, tgt_uid, date, outcome, pass) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1)",
+                                   [(box, b"%d" % k, n, n + n // 60, k + 1, k + 1, 1_700_000_000 + k * 9999, 4 if refused and k == 0 else 1) for k, n in enumerate(sizes)])
+                    db.execute("INSERT INTO mailbox (id, account_id, src_key, src_name, tgt_name, tgt_key, outcome, source, copied, refused, bytes, crlf_bytes,"
+                               " src_uidvalidity, tgt_uidvalidity) VALUES (?, ?, ?, ?, ?, ?, 'done', ?, ?, ?, ?, ?, 1, 1)",
+                               (box, i, b"%d" % box, old, new, new, len(sizes), len(sizes) - refused, refused, sum(sizes), sum(n + n // 60 for n in sizes)))
+            total, sent = sum(m[0] for m in db.execute("SELECT copied FROM mailbox")), 0
+            for i, (start, seconds, part) in enumerate([(1_794_772_800, 18000, 0.95), (1_794_859_200, 3600, 0.04), (1_794_945_600, 900, 1)], 1):
+                slots = [[i, start + t, max(0, rng.gauss(1, 0.2)) * min(1, t / 900 + 0.2) * (0.25 if i == 1 and 9000 < t < 10200 else 1)] for t in range(0, seconds, 10)]
+                scale = (min(total * part, total - sent)) / sum(s[2] for s in slots)
+                ends = [round(n * scale) for n in itertools.accumulate(s[2] for s in slots)]
+                slots = [(i, s[1], end - before, (end - before) * 61_000) for s, before, end in zip(slots, [0, *ends], ends)]
+                db.executemany("INSERT INTO pace VALUES (?, ?, ?, ?)", slots)
+                mine = sum(s[2] for s in slots)
+                sent += mine
+                db.execute("INSERT INTO pass (id, started, ended, version, what, exit_code, sent, sent_bytes, settings) VALUES (?, ?, ?, '0.1.0', 'copy', 1, ?, ?, ?)",
+                           (i, start, start + seconds, mine, 61_000 * mine, "limits.target-limit = 8 lanes\nfolders.map = Sent Items -> Sent\n"))
+        db.close()
+
 
 def strict(schema):
     """A schema that takes no key that it does not name: nothing goes undescribed."""
@@ -166,4 +207,4 @@ def validate(text, what, schema="report"):
 
 def harmless(text):
     """Nothing that a terminal obeys: lines of printable characters."""
-    return not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", text)
+    return not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]", text)

@@ -16,11 +16,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/uri.h"
 #include "cgp/cgp_accounts.h"
 #include "source.h"
+#include "source_impl.h"
 #include "unit/lib/tree.h"
 
 #define MAIL(n)	"Received: by x; Sun, 14 Mar 2010 09:15:0" #n " +0000\n" \
@@ -604,6 +606,56 @@ mdir(void **state)
 	shut(&f);
 }
 
+/* store_first_fn: each text once; NULL begins anew. */
+static bool
+first_of_run(void *ctx, const char *what)
+{
+	static char known[200];
+
+	(void)ctx;
+	if (what == NULL)
+		known[0] = '\0';
+	else if (strstr(known, what) == NULL) {
+		snprintf(known + strlen(known), sizeof known - strlen(known),
+		    "%s", what);
+		return true;
+	}
+	return false;
+}
+
+/* What names end with is told once of each shape: in all mailboxes, where
+ * somebody keeps count, else in each. */
+static void
+mdir_tails(void **state)
+{
+	struct msg_meta m;
+	struct fixture f;
+	int told;
+
+	(void)state;
+	put("Accounts/u.macnt/INBOX.mdir/1-S-20100314091502-12", MAIL(1));
+	put("Accounts/u.macnt/INBOX.mdir/2-S-20100314091502-3", MAIL(2));
+	put("Accounts/u.macnt/Work.mdir/1-S-20100314091502-7", MAIL(3));
+	put("Accounts/u.macnt/Work.mdir/2-S-20100314091502.x", MAIL(4));
+	for (int counted = 0; counted < 2; counted++) {
+		open_u(&f, "");
+		f.s->conf.first = counted ? first_of_run : NULL;
+		first_of_run(NULL, NULL);
+		for (int i = 0; i < 2; i++) {
+			enter(&f, i == 0 ? "INBOX" : "Work", NULL);
+			while (strcmp(next(&f, &m), "end") != 0)
+				;
+			source_folder_close(f.s);
+		}
+		told = 0;
+		for (const char *p = tree_warnings.ptr; (p = strstr(p,
+		    "what follows the time")) != NULL; p++)
+			told++;
+		assert_int_equal(told, counted ? 2 : 3);
+		shut(&f);
+	}
+}
+
 static void
 flag_table(void **state)
 {
@@ -687,6 +739,66 @@ tokens(void **state)
 	assert_int_equal(enter(&f, "INBOX", &token), DELTA_FULL);
 	assert_string_equal(next(&f, &m), "5.1 1 0  1268558102 103");
 	shut(&f);
+	buf_release(&token);
+}
+
+/* So that nobody doubts its times: they tick coarsely. */
+static void
+grow_old(const char *name)
+{
+	struct stat st;
+
+	age(name);
+	do {
+		usleep(50000);
+		assert_int_equal(stat(at(name), &st), 0);
+	} while (st.st_ctim.tv_sec + 2 >= time(NULL));
+}
+
+/* With another table the flags are other ones, though nothing has changed. */
+static void
+token_letters(void **state)
+{
+	static const char *const names[] = { "INBOX", "Work" };
+	struct buf token;
+	struct fixture f;
+
+	(void)state;
+	buf_init(&token, 1 << 16);
+	put("Accounts/u.macnt/INBOX.mdir/1-X-20100314091502", MAIL(1));
+	put("Accounts/u.macnt/Work.mbox", OLD("X", 1) MAIL(1));
+	grow_old("Accounts/u.macnt/INBOX.mdir");
+	grow_old("Accounts/u.macnt/Work.mbox");
+	for (int i = 0; i < 2; i++) {
+		static const struct { const char *table; enum delta delta; }
+		    cases[] = {
+			{ "", DELTA_UNCHANGED },
+			{ "&flag-letters=R:- A:\\Answered S:\\Seen "
+			    "D:\\Deleted F:\\Flagged", DELTA_UNCHANGED },
+			{ "&flag-letters=S:\\Seen", DELTA_FULL },
+			{ "&flag-letters=S:\\Seen A:\\Answered F:\\Flagged "
+			    "D:\\Deleted X:new", DELTA_FULL },
+			{ "&flag-letters=S:\\Answered A:\\Seen F:\\Flagged "
+			    "D:\\Deleted", DELTA_FULL },
+		};
+
+		buf_reset(&token);
+		open_u(&f, "");
+		enter(&f, names[i], NULL);
+		assert_int_equal(source_folder_token(f.s, &token, &f.e), 0);
+		assert_true(token.len > 0);
+		shut(&f);
+		/* By the times and, for files of their own, by the names. */
+		for (int racy = 0; racy <= (i == 0); racy++)
+			for (size_t k = 0; k < sizeof cases / sizeof *cases;
+			    k++) {
+				token.ptr[5] = racy ? '1' : '0';
+				open_u(&f, cases[k].table);
+				assert_int_equal(enter(&f, names[i], &token),
+				    cases[k].delta);
+				shut(&f);
+			}
+	}
 	buf_release(&token);
 }
 
@@ -1115,7 +1227,7 @@ main(void)
 		TEST(finding), TEST(running), TEST(options), TEST(mailboxes),
 		TEST(both_forms), TEST(too_deep), TEST(info),
 		TEST(inheritance), TEST(broken_info), TEST(single_mailbox),
-		TEST(mdir), TEST(flag_table), TEST(live_mdir), TEST(tokens),
+		TEST(mdir), TEST(mdir_tails), TEST(flag_table), TEST(live_mdir), TEST(tokens), TEST(token_letters),
 		TEST(mbox), TEST(dialects), TEST(kinds_of_keys),
 		TEST(external_inbox), TEST(windows), TEST(live_mbox),
 		TEST(mbox_tokens), TEST(no_trace), TEST(all_accounts),
