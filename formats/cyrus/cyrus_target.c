@@ -663,6 +663,8 @@ set_uids(struct target *t, const struct folder_uids *u,
 		if (rc == -1)
 			return -1;
 		c->unmade = false;
+		free(c->planned);
+		c->planned = NULL;
 		box_state(b, st);
 		return 0;
 	}

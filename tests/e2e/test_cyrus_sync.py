@@ -313,6 +313,22 @@ class Refused(cysync.Case):
     def test_no_user(self):
         self.refusal(self.target(), f"there is no user {self.user}", options=[])
 
+    @unittest.skipUnless(os.getuid() == 0, "only root can be somebody else")
+    def test_no_right_to_become_cyrus(self):
+        source, place = self.haul.path("src"), self.haul.directory
+        write(source, {"INBOX": fill(2, 9)})
+        program = cysync.shutil.copy(self.haul.program, place)
+        for directory, _, files in os.walk(place):
+            for name in [directory] + [os.path.join(directory, f) for f in files]:
+                os.chown(name, 65534, 65534)
+        self.haul.program = program
+        who = {"user": 65534, "group": 65534, "extra_groups": []}
+        for run in self.haul.plan, self.haul.copy:
+            got = run("maildir:" + source, self.target(), "--create-users", **who)
+            self.assertEqual(got.code, ACCOUNTS, got)
+            self.assertRegex(got.err + got.out, r"sync_server ended with \d+|Permission denied")
+        self.assertNotIn("MBOXNAME", self.sync(f"GET USER {self.user}"))
+
     def test_no_partition(self):
         self.refusal(self.target(partition="elsewhere"), "has no such partition")
 
