@@ -27,7 +27,7 @@ class Settings(cysync.Case):
 
     def boxes(self):
         boxes = {"INBOX": trees.Box(uidvalidity=1234567), "Sent": trees.Box(uidvalidity=99), "a/b": fill(2, 100), "M\u00fcll": trees.Box(uidvalidity=5, uidnext=9)}
-        boxes["Drafts"], boxes["Trash"] = trees.Box(uidvalidity=6), trees.Box(uidvalidity=7)
+        boxes["Drafts"], boxes["Trash"] = trees.Box(uidvalidity=6, uidnext=3), trees.Box(uidvalidity=7, uidnext=3)
         for name, count in ("INBOX", 12), ("Sent", 3):
             for i in range(count):
                 boxes[name].add(b"From: x@example.org\nSubject: \xe9 %d\n\n%s\n" % (i, name.encode()), uid=4 + 3 * i, flags="SF"[i % 2], keywords=["work"][i % 3:], date=86_400 * (i + 1))
