@@ -26,6 +26,9 @@
 struct folder_info *
 account_folder(struct lane *l, const struct pair *p, struct err *e)
 {
+	if (p->folder < l->nfolders && strcmp(l->folder_keys[p->folder],
+	    p->src_key) == 0)
+		return &l->folders[p->folder];
 	for (size_t i = 0; i < l->nfolders; i++)
 		if (strcmp(l->folder_keys[i], p->src_key) == 0)
 			return &l->folders[i];
@@ -128,6 +131,7 @@ make_pairs(struct lane *l, struct account *a, struct err *e)
 			continue;
 		}
 		p = new_pair(l, a, f, m);
+		p->folder = i;
 		rows[n++] = (struct mailbox_names){ p->src_key, f->name,
 		    p->tgt_name, p->tgt_key, 0 };
 		a->npairs++;
@@ -390,8 +394,9 @@ account_begin(struct lane *l, struct account *a, struct err *e)
 	bool undoing;
 	int rc = 0;
 
-	a->pairs = NULL;
+	a->pairs = a->first_open = NULL;
 	a->npairs = 0;
+	a->no_large = false;
 	a->names = NULL;
 	a->viewed = a->user_missing = a->shares = false;
 	a->strange = a->compared = 0;

@@ -39,6 +39,9 @@ struct account {
 	struct row_account row;
 	struct arena	 arena;
 	struct pair	*pairs;
+	struct pair	*first_open;	/* all before it are done or failed; NULL:
+					 * not known */
+	bool		 no_large;	/* nor are there large ones behind it */
 	size_t		 npairs;
 	struct account_info info;	/* of the source */
 	char		 domain[256];	/* of info, longer: "" not known */

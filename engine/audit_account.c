@@ -15,8 +15,8 @@
 #define FIRST_NEW_ID	((int64_t)1 << 50)	/* of rows that the state has
 						 * not: state_scratch() */
 
-/* What the stores had to say: told, but no reason to fail.  It has been put into
- * the lane's own state. */
+/* What the stores had to say: told, but no reason to fail.  It has been put
+ * into the lane's own state. */
 static int
 tell_warnings(struct audit_job *j, struct err *e)
 {
@@ -74,7 +74,27 @@ same_store(struct audit_job *j, struct err *e)
 	    "source holds none of the messages that it knows");
 }
 
-/* The same of the target: at least one mailbox is the one that was copied to. */
+/* What was loaded tells it for nothing, if any of it is in the state as it is
+ * now. */
+static int
+check_store(struct audit_job *j, struct err *e)
+{
+	int64_t known;
+	int rc;
+
+	if (db_number(j->db, e, &known, 0, "SELECT EXISTS (SELECT 1 FROM item"
+	    " WHERE side = 0 AND bits & ?1)", "i", (int64_t)(ITEM_THERE |
+	    ITEM_REFUSED)) == -1)
+		return -1;
+	if (known != 0)
+		return 0;
+	j->l->probing = true;
+	rc = same_store(j, e);
+	j->l->probing = false;
+	return rc;
+}
+
+/* The same of the target: at least one mailbox is one that was copied to. */
 static int
 same_target(struct audit_job *j, struct err *e)
 {
@@ -163,11 +183,8 @@ open_account(struct audit_job *j, struct err *e)
 	/* Names are sorted as the target compares them, while it is open. */
 	if (a->pairs != NULL)
 		(void)account_box(l, a, a->pairs);
-	l->probing = true;
-	rc = same_store(j, e);
-	l->probing = false;
 	j->released = strcmp(a->row.stage, "released") == 0;
-	return rc;
+	return 0;
 }
 
 /* The target's listing, on a session of its own. */
@@ -504,7 +521,8 @@ outcome_of(const struct audit_box *b)
 		bad = bad || (VERDICTS_BAD >> v & 1 && b->counts.n[v] > 0);
 	if (b->moving)
 		return "moving";
-	if (b->folder[SIDE_SOURCE] != NULL && b->folder[SIDE_TARGET] == NULL)
+	if (bad && b->folder[SIDE_SOURCE] != NULL && b->folder[SIDE_TARGET] ==
+	    NULL)
 		return "missing";
 	if (b->folder[SIDE_SOURCE] == NULL)
 		return bad ? "extra" : "equal";
@@ -607,7 +625,9 @@ steps(struct audit_job *j, struct err *e)
 	if (open_account(j, e) == -1 || open_eyes(j, e) == -1)
 		return -1;
 	if (make_boxes(j, e) == -1 || load_all(j, e) == -1 ||
-	    (j->audit->level != AUDIT_COUNTS && compare(j, e) == -1))
+	    check_store(j, e) == -1)
+		return -1;
+	if (j->audit->level != AUDIT_COUNTS && compare(j, e) == -1)
 		return -1;
 	lane_flush_notes(j->l);
 	return state_sync(j->l->run->state, e);

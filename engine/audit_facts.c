@@ -10,6 +10,8 @@
 
 #include "base/xmalloc.h"
 
+#define QUOTA_UNIT	((int64_t)1 << 20)	/* bytes, the largest */
+
 static int
 tell_fact(struct audit_job *j, struct audit_box *b, enum verdict v,
     const char *cause, struct err *e, const char *fmt, ...)
@@ -67,7 +69,9 @@ check_quota(struct audit_job *j, struct err *e)
 	    " known.quota WHERE account_id = (SELECT id FROM known.account"
 	    " WHERE name = ?1)", "s", j->a->name) == -1)
 		return -1;
-	if (given == -2 || given == there)
+	/* Targets round it up, in units of their own. */
+	if (given == -2 || given == there || (given > 0 && there > given &&
+	    there - given < QUOTA_UNIT))
 		return 0;
 	if (there == (int64_t)UNKNOWN64)
 		return tell_fact(j, NULL, V_ALTERED, "quota", e, "the target "
@@ -109,8 +113,9 @@ check_box(struct audit_job *j, struct audit_box *b,
 		    "mailbox", e, "there is no such mailbox at the target");
 	if (j->audit->level == AUDIT_COUNTS || j->released)
 		return 0;
-	if (wants_subscription(j, b) && !is_subscribed(info, t) && tell_fact(j, b,
-	    V_MISSING, "subscription", e, "it is not subscribed") == -1)
+	if (wants_subscription(j, b) && !is_subscribed(info, t) &&
+	    tell_fact(j, b, V_MISSING, "subscription", e, "it is not "
+	    "subscribed") == -1)
 		return -1;
 	/* A target may have no way to mark one of this name. */
 	if (uses && p->special_use != 0 && !(t->special_use &

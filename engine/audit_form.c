@@ -24,7 +24,7 @@ struct former {
 	/* from: the start of a line, until it is known */
 	size_t		 quotes, matched;
 	bool		 line_start;
-	struct { char p[CHUNK]; size_t n; } out[NFORMS];	/* to be hashed */
+	struct { char p[CHUNK]; size_t n; } out[NFORMS]; /* to be hashed */
 };
 
 struct former *

@@ -482,12 +482,12 @@ judge_row(struct judging *g, sqlite3_stmt *st, struct err *e)
 	return v == V_EQUAL ? 0 : tell(g, v, g->s.there ? g->s.n : g->t.n, e);
 }
 
-#define HALF(a) a ".n, " a ".box, " a ".uid, " a ".at, " a ".date, " a		\
-	".flags, " a ".kw, " a ".csize, " a ".bits, ifnull(" a ".alike0, 0),"	\
-	" ifnull(" a ".alike1, 0)"
+#define HALF(a) a ".n, " a ".box, " a ".uid, " a ".at, " a ".date, "	\
+	a ".flags, " a ".kw, " a ".csize, " a ".bits, ifnull("		\
+	a ".alike0, 0), ifnull(" a ".alike1, 0)"
 
-/* Of each mailbox: pairs and lone messages of the source in its order, then lone
- * ones of the target. */
+/* Of each mailbox: pairs and lone messages of the source in its order, then
+ * lone ones of the target. */
 static int
 judge_rest(struct judging *g, struct err *e)
 {

@@ -1,9 +1,9 @@
 /*
  * Both sides of a mailbox into the table of items.
  *
- * The target comes first: whether its index tells SHA-1 decides which digest the
- * source's messages have to have.  A source message that is in the state as it is
- * now is not read again.
+ * The target comes first: whether its index tells SHA-1 decides which digest
+ * the source's messages have to have.  A source message that is in the state as
+ * it is now is not read again.
  */
 #include "audit_impl.h"
 
@@ -66,19 +66,21 @@ static int
 keyword_id(struct loading *k, const struct msg_meta *m, int64_t *id,
     struct err *e)
 {
-	const char *words;
-	char *s;
+	const char **low, *words;
 
 	*id = 0;
 	if (m->nkeywords == 0)
 		return 0;
-	for (size_t i = 0; i < m->nkeywords; i++)
-		for (s = arena_strdup(&k->arena, m->keywords[i]),
-		    ((const char **)(uintptr_t)m->keywords)[i] = s; *s != '\0';
-		    s++)
+	low = arena_alloc(&k->arena, m->nkeywords * sizeof *low);
+	for (size_t i = 0; i < m->nkeywords; i++) {
+		char *s = arena_strdup(&k->arena, m->keywords[i]);
+
+		low[i] = s;
+		for (; *s != '\0'; s++)
 			if (*s >= 'A' && *s <= 'Z')
 				*s += 'a' - 'A';
-	words = join_words(&k->arena, m->keywords, m->nkeywords);
+	}
+	words = join_words(&k->arena, low, m->nkeywords);
 	if (k->kw_words == NULL || strcmp(k->kw_words, words) != 0) {
 		if (db_number(k->j->db, e, &k->kw_id, 0, "INSERT INTO keywords"
 		    " (words) VALUES (?1) ON CONFLICT (words) DO UPDATE SET"
@@ -103,10 +105,10 @@ from_state(struct loading *k, const struct msg_meta *m, struct item *it,
 	bool same;
 	int rc;
 
-	st = db_query(db, e, "SELECT outcome, size, date, tgt_uid, strict, sha1,"
-	    " src_flags, tgt_flags, src_kw IS tgt_kw, changes, crlf_size FROM"
-	    " message WHERE mailbox_id = ?1 AND key = ?2", "ib", b->state_id,
-	    it->key, it->key_len);
+	st = db_query(db, e, "SELECT outcome, size, date, tgt_uid, strict,"
+	    " sha1, src_flags, tgt_flags, src_kw IS tgt_kw, changes, crlf_size"
+	    " FROM known.message WHERE mailbox_id = ?1 AND key = ?2", "ib",
+	    b->state_id, it->key, it->key_len);
 	if (st == NULL)
 		return -1;
 	rc = db_step(db, st, e);

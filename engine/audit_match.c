@@ -3,8 +3,9 @@
  *
  * First those that are equal in everything: one sorted walk over all items, in
  * which only what has no counterpart is written down.  Then what is left is
- * paired by less and less: by content, by content in another mailbox, by what is
- * left of a content that servers and tools have changed, by UID, by Message-ID.
+ * paired by less and less: by content, by content in another mailbox, by what
+ * is left of a content that servers and tools have changed, by UID, by
+ * Message-ID.
  */
 #include "audit_impl.h"
 
@@ -228,8 +229,8 @@ struct step {
 	const char	*sql;		/* n, side, key of what is unpaired */
 };
 
-#define FROM_REST(key, where) "SELECT n, side, " key " AS k FROM rest WHERE"	\
-	" pair = 0 AND " where " ORDER BY k, side, uid, n"
+#define FROM_REST(key, where) "SELECT n, side, " key " AS k FROM rest"	\
+	" WHERE pair = 0 AND " where " ORDER BY k, side, uid, n"
 
 static const struct step by_content[] = {
 	{ HOW_SAME, FROM_REST("box || '.' || hex(digest) || '.' || at",
@@ -353,7 +354,8 @@ pair_all(struct audit_job *j, const struct step *steps, size_t n,
 	return 0;
 }
 
-#define PAIR_ALL(j, steps, e) pair_all(j, steps, sizeof steps / sizeof *steps, e)
+#define PAIR_ALL(j, steps, e)						\
+	pair_all(j, steps, sizeof steps / sizeof *steps, e)
 
 int
 audit_match(struct audit_job *j, struct err *e)

@@ -191,11 +191,11 @@ audit_boxes(struct audit *au, int64_t account, audit_box_fn *fn, void *ctx,
 	return rc;
 }
 
-#define DIFFERENCE "SELECT d.account, d.box, a.name, ifnull(b.name, ''),"	\
-	" ifnull(b.target, ''), message, verdict, cause, source_uid,"		\
-	" target_uid, place, message_id, subject, size, detail, diff FROM"	\
-	" difference AS d JOIN account AS a ON a.id = d.account LEFT JOIN box"	\
-	" AS b ON b.id = d.box "
+#define DIFFERENCE "SELECT d.account, d.box, a.name, ifnull(b.name, ''),"\
+	" ifnull(b.target, ''), message, verdict, cause, source_uid,"	\
+	" target_uid, place, message_id, subject, size, detail, diff"	\
+	" FROM difference AS d JOIN account AS a ON a.id = d.account"	\
+	" LEFT JOIN box AS b ON b.id = d.box "
 
 static sqlite3_stmt *
 select_differences(struct db *db, int64_t account, int64_t box, struct err *e)

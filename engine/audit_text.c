@@ -226,5 +226,14 @@ audit_text(struct audit *au, FILE *out, struct err *e)
 	t.head = false;
 	if (audit_boxes(au, 0, text_box, &t, e) == -1)
 		return -1;
-	return audit_differences(au, 0, 0, text_difference, &t, e);
+	if (audit_differences(au, 0, 0, text_difference, &t, e) == -1)
+		return -1;
+	for (int v = 0; v < VERDICTS && au->show != 0; v++)
+		if (v != V_EQUAL && au->counts.n[v] > au->show) {
+			fprintf(out, "\nOf a mailbox and verdict at most %"
+			    PRIu64 " are listed; --at-most 0 lists all.\n",
+			    au->show);
+			break;
+		}
+	return 0;
 }

@@ -32,6 +32,7 @@
 #define SLOT_MESSAGES	200
 #define TROUBLES	3	/* passing refusals in a row: the account's */
 #define MEND_MAX	((size_t)16 << 20)	/* --repair, bytes */
+#define HEAD_MAX	((size_t)64 * 1024)	/* of a header, for a report */
 
 /* --repair, for one item. */
 enum mending { AS_IS, TO_MEND, MENDED };
@@ -270,7 +271,34 @@ row_of(struct changes *c, const struct slot *s, size_t i, enum outcome out)
 	return r;
 }
 
-/* An issue about item i, with Message-ID and Subject where they are at hand. */
+/* Message-ID and Subject; of a message that is not in memory they are read
+ * again, which the few that are in the report can well cost. */
+static bool
+brief_of(const struct store_item *it, char *id, size_t idsize, char *subject,
+    size_t subsize)
+{
+	struct err ignored;
+	struct buf head;
+	ssize_t n = 1;
+
+	if (it->bytes != NULL) {
+		header_brief(it->bytes, (size_t)it->size, id, idsize, subject,
+		    subsize);
+		return true;
+	}
+	if (it->content == NULL || content_rewind(it->content, &ignored) == -1)
+		return false;
+	buf_init(&head, HEAD_MAX);
+	while (n > 0 && buf_reserve(&head, 4096) == 0 &&
+	    (n = content_read(it->content, head.ptr + head.len, 4096,
+	    &ignored)) > 0)
+		head.len += (size_t)n;
+	header_brief(head.ptr, head.len, id, idsize, subject, subsize);
+	buf_release(&head);
+	return n >= 0;
+}
+
+/* An issue about item i, with Message-ID and Subject if they can be had. */
 static void
 issue_of(struct changes *c, const struct slot *s, size_t i, const char *kind,
     const char *reason)
@@ -283,9 +311,7 @@ issue_of(struct changes *c, const struct slot *s, size_t i, const char *kind,
 	issue = changes_issue(c, kind, in->key, in->key_len, it->meta->where,
 	    reason);
 	issue->size = in->size;
-	if (it->bytes != NULL) {
-		header_brief(it->bytes, (size_t)it->size, id, sizeof id,
-		    subject, sizeof subject);
+	if (brief_of(it, id, sizeof id, subject, sizeof subject)) {
 		issue->message_id = arena_strdup(&c->arena, id);
 		issue->subject = arena_strdup(&c->arena, subject);
 	}

@@ -234,12 +234,15 @@ write_letter(struct letter *l, int dir, struct err *e)
 	buf_init(&temporary, 1024);
 	file_name(&name, l->name, l->id);
 	buf_addf(&temporary, ".letter-%ld", (long)getpid());
+	unlinkat(dir, temporary.ptr, 0);	/* of one that was killed */
 	fd = openat(dir, temporary.ptr, O_WRONLY | O_CREAT | O_EXCL |
 	    O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd == -1 || (l->out = fdopen(fd, "w")) == NULL) {
 		err_sys(e, ERR_ACCOUNT, "%s", temporary.ptr);
-		if (fd != -1)
+		if (fd != -1) {
+			unlinkat(dir, temporary.ptr, 0);
 			close(fd);
+		}
 		goto out;
 	}
 	rc = put_letter(l, e);

@@ -386,10 +386,10 @@ unopened(struct walk *w, struct early *early, struct err *e)
 	int rc = 0;
 
 	w->p->seen = NULL;
-	if (f == NULL || f->uidnext == 0 || f->messages == UNKNOWN64)
+	if (f == NULL || f->uidnext == 0 || f->messages == UNKNOWN64) {
+		buf_release(&row->token);
 		return 0;
-	if (mailbox_load(w->l->reader, w->p->id, row, e) == -1)
-		return -1;
+	}
 	buf_init(&token, 1 << 20);
 	if (row->complete && row->intents == 0 &&
 	    row->target.uidvalidity != 0 &&
@@ -508,7 +508,8 @@ pair_run(struct lane *l, struct pair *p, struct err *e)
 	w.folder = account_folder(l, p, e);
 	if (w.folder != NULL)
 		w.folder->stable = p->stable;
-	if (w.folder != NULL && pair_rekey(l, p, w.folder, e) == 0)
+	if (w.folder != NULL && mailbox_load(l->reader, p->id, &w.row, e) ==
+	    0 && pair_rekey(l, p, w.folder, &w.row, e) == 0)
 		rc = unopened(&w, &early, e);
 	if (rc == 1)
 		end = PAIR_ENDED;

@@ -19,6 +19,8 @@ struct pair {
 	const char	*src_name;	/* for people */
 	const char	*tgt_name, *tgt_key;	/* key: as it compares names */
 	uint64_t	 messages;	/* as listed, or UNKNOWN64 */
+	size_t		 folder;	/* its number in the source's list, if
+					 * that is still the same */
 	const struct folder_state *seen; /* the target's, when the account was
 					  * prepared; NULL: not asked */
 	bool		 adopted;	/* strict matches were taken already */
@@ -76,9 +78,10 @@ int	pair_count(struct lane *, struct folder_info *, int64_t id,
 int	pair_recognise(struct lane *, struct pair *, bool sample, bool *known,
 	    bool *met, struct err *);
 /* Has the source given its messages other keys (a new UIDVALIDITY, another way
- * to the same store)?  Then what is known is paired by content again. */
+ * to the same store)?  Then what is known is paired by content again.  The row
+ * is loaded, and is so anew then. */
 int	pair_rekey(struct lane *, struct pair *, struct folder_info *,
-	    struct err *);
+	    struct row_mailbox *, struct err *);
 /* At the end of the pass: has a commit of ours come late and doubled? */
 int	pair_check_doubles(struct lane *, struct pair *, struct err *);
 

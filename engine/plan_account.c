@@ -345,7 +345,7 @@ plan_account(struct plan *plan, struct lane *l, struct plan_account *pa,
 		take_notes(&s);
 		lane_close_stores(l);
 		arena_release(&s.a->arena);
-		s.a->pairs = NULL;
+		s.a->pairs = s.a->first_open = NULL;
 		s.a->names = NULL;
 		pa->again = s.again;
 		/* A refused login is not tried once more for something else

@@ -296,20 +296,14 @@ learn_uidvalidity(struct lane *l, struct folder_info *f,
 
 int
 pair_rekey(struct lane *l, struct pair *p, struct folder_info *f,
-    struct err *e)
+    struct row_mailbox *row, struct err *e)
 {
-	struct row_mailbox row;
 	bool known, met;
-	int rc;
 
-	if (mailbox_load(l->reader, p->id, &row, e) == -1)
+	if (learn_uidvalidity(l, f, row, e) == -1)
 		return -1;
-	rc = learn_uidvalidity(l, f, &row, e);
-	buf_release(&row.token);
-	if (rc == -1)
-		return -1;
-	if (row.rows == 0 || (!l->run->set->merge_existing &&
-	    (f->uidvalidity == 0 || row.src_uidvalidity == f->uidvalidity)))
+	if (row->rows == 0 || (!l->run->set->merge_existing &&
+	    (f->uidvalidity == 0 || row->src_uidvalidity == f->uidvalidity)))
 		return 0;
 	if (pair_recognise(l, p, false, &known, &met, e) == -1)
 		return -1;
@@ -318,5 +312,8 @@ pair_rekey(struct lane *l, struct pair *p, struct folder_info *f,
 		return 0;
 	lane_note(l, "warn", NULL, "the source calls its messages otherwise "
 	    "than in the last pass: they are paired by content");
-	return mailbox_rekey(l->run->state, p->id, e);
+	buf_release(&row->token);
+	if (mailbox_rekey(l->run->state, p->id, e) == -1)
+		return -1;
+	return mailbox_load(l->reader, p->id, row, e);
 }

@@ -223,8 +223,9 @@ put_all_issues(struct db *db, FILE *out, int64_t account, struct err *e)
 {
 	/* In this order; what has no place here comes behind. */
 	static const char *const kinds[] = { "refused", "failed", "vanished",
-	    "lost", "repaired", "altered", "keywords", "date", "doubled",
-	    "removed", "renamed", "excluded", "created", "access", "warn" };
+	    "lost", "repaired", "altered", "keywords", "date", "conflict",
+	    "doubled", "removed", "renamed", "excluded", "created", "access",
+	    "warn" };
 	bool bad;
 	sqlite3_stmt *st;
 	int rc;
@@ -242,8 +243,8 @@ put_all_issues(struct db *db, FILE *out, int64_t account, struct err *e)
 
 		snprintf(kind, sizeof kind, "%s", db_text(st, 0));
 		snprintf(title, sizeof title, "%s:", kind);
-		if (report_kind(kind, &bad) == NULL && put_issues(db, out, account, kind, title, e) ==
-		    -1) {
+		if (report_kind(kind, &bad) == NULL && put_issues(db, out,
+		    account, kind, title, e) == -1) {
 			rc = -1;
 			break;
 		}

@@ -163,7 +163,7 @@ const char *report_kind(const char *kind, bool *bad);
 const char *report_bytes(char *, size_t, int64_t n);
 /* "2026-11-20 20:14", local time; "" for 0. */
 const char *report_time(char *, size_t, int64_t t);
-/* The same as RFC 3339 in UTC, for machines. */
+/* The same as RFC 3339 in UTC, for machines; "" for what it cannot write. */
 const char *report_stamp(char *, size_t, int64_t t);
 /* Bytes of s to be shown to people, and whether that is not all. */
 size_t	report_cut(const char *s, size_t max, bool *cut);

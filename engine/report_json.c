@@ -226,6 +226,8 @@ put_flags(struct json *j, unsigned flags)
 static void
 put_problem(struct report *r, const struct rep_problem *p)
 {
+	char date[32];
+
 	row_begin(r, "issue");
 	json_string(&r->j, "account", p->account);
 	json_string(&r->j, "mailbox", p->mailbox);
@@ -241,8 +243,9 @@ put_problem(struct report *r, const struct rep_problem *p)
 	if (p->facts) {
 		json_open(&r->j, "message", '{');
 		json_number(&r->j, "uid", p->uid);
-		if (p->date != NO_DATE)
-			put_stamp(&r->j, "date", p->date);
+		if (p->date != NO_DATE && *report_stamp(date, sizeof date,
+		    p->date) != '\0')
+			json_string(&r->j, "date", date);
 		put_flags(&r->j, p->flags);
 		if (p->sha256 != NULL)
 			json_string(&r->j, "sha256", p->sha256);

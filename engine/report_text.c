@@ -283,7 +283,7 @@ put_pass(struct report *r, const struct rep_pass *p)
 	fprintf(r->out, "  pass %" PRId64 ", %s to %s: %" PRId64
 	    " messages, %s", p->id, report_time(from, sizeof from, p->started),
 	    p->ended != 0 ? report_time(to, sizeof to, p->ended) :
-	    r->head.running && p->id == r->last_pass ? "now" : "a cut",
+	    r->head.running && p->id == r->last_pass ? "now" : "(cut off)",
 	    p->sent, report_bytes(bytes, sizeof bytes, p->sent_bytes));
 	if (p->sent > 0 && p->seconds > 0)
 		fprintf(r->out, ", %.1f messages/s, %s/s", (double)p->sent /

@@ -24,6 +24,7 @@ report_kind(const char *kind, bool *bad)
 		    "out:", false },
 		{ "date", "dates that were changed:", false },
 		{ "doubled", "stored twice by the server:", true },
+		{ "conflict", "flags that changed at both sides:", false },
 		{ "removed", "second copies that were removed:", false },
 		{ "renamed", "mailboxes with another name at the target:",
 		    false },
@@ -78,7 +79,9 @@ report_stamp(char *out, size_t size, int64_t t)
 	out[0] = '\0';
 	if (gmtime_r(&when, &tm) != NULL && tm.tm_year >= -1900 &&
 	    tm.tm_year <= 8099)
-		strftime(out, size, "%Y-%m-%dT%H:%M:%SZ", &tm);
+		snprintf(out, size, "%04d-%02d-%02dT%02d:%02d:%02dZ",
+		    tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour,
+		    tm.tm_min, tm.tm_sec);
 	return out;
 }
 

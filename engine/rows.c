@@ -294,32 +294,27 @@ mailboxes_gone(struct state *s, int64_t account_id, struct err *e)
 int
 mailbox_load(struct db *db, int64_t id, struct row_mailbox *m, struct err *e)
 {
-	static const char *const counts[] = {
-		"SELECT count(*) FROM message WHERE mailbox_id = ?1 AND"
-		" outcome IN (1, 2)",
-		"SELECT count(*) FROM extra WHERE mailbox_id = ?1 AND"
-		" taken = 0",
-		"SELECT count(*) FROM intent WHERE mailbox_id = ?1 AND"
-		" state = 0",
-		"SELECT EXISTS (SELECT 1 FROM message WHERE mailbox_id = ?1)",
-		"SELECT EXISTS (SELECT 1 FROM doubt WHERE mailbox_id = ?1)",
-		"SELECT EXISTS (SELECT 1 FROM message WHERE mailbox_id = ?1 AND"
-		" tgt_uid = 0 AND outcome = 1)",
-		"SELECT EXISTS (SELECT 1 FROM flagging WHERE mailbox_id ="
-		" ?1)",
-	};
+	/* In one statement: each is a transaction of its own. */
+	static const char sql[] = "SELECT src_uidvalidity, tgt_uidvalidity,"
+	    " tgt_uidnext, tgt_modseq, tgt_messages, made_by_us, outcome ="
+	    " 'done', source, copied, present, excluded, refused, failed,"
+	    " vanished, src_token, bytes, crlf_bytes, stripped, (SELECT"
+	    " count(*) FROM message WHERE mailbox_id = ?1 AND outcome IN (1,"
+	    " 2)), (SELECT count(*) FROM extra WHERE mailbox_id = ?1 AND taken"
+	    " = 0), (SELECT count(*) FROM intent WHERE mailbox_id = ?1 AND"
+	    " state = 0), EXISTS (SELECT 1 FROM message WHERE mailbox_id = ?1),"
+	    " EXISTS (SELECT 1 FROM doubt WHERE mailbox_id = ?1), EXISTS"
+	    " (SELECT 1 FROM message WHERE mailbox_id = ?1 AND tgt_uid = 0 AND"
+	    " outcome = 1), EXISTS (SELECT 1 FROM flagging WHERE mailbox_id ="
+	    " ?1) FROM mailbox WHERE id = ?1";
 	sqlite3_stmt *st;
-	int64_t n[7];
+	int64_t n[7] = { 0 };
 	int rc;
 
 	memset(m, 0, sizeof *m);
 	buf_init(&m->token, 1 << 20);
 	m->id = id;
-	st = db_query(db, e, "SELECT src_uidvalidity, tgt_uidvalidity,"
-	    " tgt_uidnext, tgt_modseq, tgt_messages, made_by_us, outcome ="
-	    " 'done', source, copied, present, excluded, refused, failed,"
-	    " vanished, src_token, bytes, crlf_bytes, stripped FROM mailbox"
-	    " WHERE id = ?1", "i", id);
+	st = db_query(db, e, sql, "i", id);
 	if (st == NULL)
 		return -1;
 	rc = db_step(db, st, e);
@@ -341,14 +336,13 @@ mailbox_load(struct db *db, int64_t id, struct row_mailbox *m, struct err *e)
 		m->bytes = (uint64_t)sqlite3_column_int64(st, 15);
 		m->crlf_bytes = (uint64_t)sqlite3_column_int64(st, 16);
 		m->stripped = (uint64_t)sqlite3_column_int64(st, 17);
+		for (int i = 0; i < 7; i++)
+			n[i] = sqlite3_column_int64(st, 18 + i);
 	}
 	db_done(st);
 	if (rc != 1)
 		return rc == -1 ? -1 : err_set(e, ERR_RUN, "state: mailbox "
 		    "%" PRId64 " is gone", id);
-	for (size_t i = 0; i < 7; i++)
-		if (db_number(db, e, &n[i], 0, counts[i], "i", id) == -1)
-			return -1;
 	m->rows = (uint64_t)n[0];
 	m->extras = (uint64_t)n[1];
 	m->intents = (uint64_t)n[2];

@@ -45,17 +45,30 @@ weight(const struct pair *p)
 	    p->messages : 0;
 }
 
+static bool
+is_over(const struct pair *p)
+{
+	return p->state == PAIR_DONE || p->state == PAIR_FAILED;
+}
+
 struct pair *
 ready_pair(struct account *a, uint64_t now, uint64_t *due, bool *open)
 {
-	struct pair *p, *ready = NULL;
+	struct pair *p = a->first_open != NULL ? a->first_open : a->pairs;
+	struct pair *ready = NULL;
+	bool large = false;
 
 	*open = false;
 	if (a->failed)
 		return NULL;
-	for (p = a->pairs; p != NULL; p = p->next) {
+	while (p != NULL && is_over(p))
+		p = p->next;
+	a->first_open = p;
+	/* Of small ones the first will do. */
+	for (; p != NULL && (ready == NULL || !a->no_large); p = p->next) {
 		bool now_ready = p->state == PAIR_TODO;
 
+		large = large || (weight(p) > 0 && !is_over(p));
 		if (p->state == PAIR_LATER) {
 			now_ready = p->due_ms <= now;
 			if (!now_ready)
@@ -67,6 +80,7 @@ ready_pair(struct account *a, uint64_t now, uint64_t *due, bool *open)
 		    weight(p) > weight(ready)))
 			ready = p;
 	}
+	a->no_large = a->no_large || (a->pairs != NULL && !large);
 	return ready;
 }
 

@@ -309,7 +309,7 @@ put_end(struct pool *pool, struct lane *l, struct account *a,
 		uv_mutex_unlock(&pool->mutex);
 	}
 	arena_release(&a->arena);
-	a->pairs = NULL;
+	a->pairs = a->first_open = NULL;
 	uv_mutex_lock(&pool->mutex);
 	a->share = a->shares && !a->failed && !lane_stopping(l) ?
 	    SHARE_TODO : SHARE_NONE;

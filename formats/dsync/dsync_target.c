@@ -187,7 +187,7 @@ caps(struct target *t, struct target_caps *c)
 {
 	c->bits = TGT_CHOOSES_UIDS | TGT_TELLS_UIDS | TGT_ONE_SESSION |
 	    TGT_UIDLS |
-	    (dsync(t)->imap != NULL ? TGT_EXPUNGES : 0) |
+	    (dsync(t)->imap != NULL ? TGT_EXPUNGES | TGT_FLAGS : 0) |
 	    (dsync(t)->locks ? TGT_PROMPT : 0);
 	c->batch_messages = 200;
 	c->batch_bytes = (uint64_t)1 << 20;

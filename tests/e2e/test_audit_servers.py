@@ -185,6 +185,24 @@ class Polite(Case):
             self.assertTrue(all(d.cause == "munged" for d in told.differences), told.text)
             self.assertEqual(proxy.writes(), 0)
 
+    def test_facts(self):
+        """A subscription that was lost, and another quota than copy has given."""
+        path = self.haul.path("src")
+        audits.maildir(path, 20, uids=False)
+        user = self.next_user()
+        self.cyrus.create_user(user)
+        target = self.haul.admin(self.cyrus, user)
+        more = "--quota", "fixed:10M"
+        self.assertEqual(self.haul.copy("maildir:" + path, target, *more, "--exclude", "INBOX").code, DONE)
+        self.told("maildir:" + path, target, *more, "--exclude", "INBOX", code=DONE)
+        self.cyrus.set_quota(user, 5000)
+        client = self.cyrus.login_as(user)
+        client.unsubscribe("INBOX/Sent")
+        client.logout()
+        told = self.told("maildir:" + path, target, *more, "--exclude", "INBOX", code=DIFFERS)
+        self.assertEqual(sorted((d.verdict, d.cause) for d in told.differences), [("altered", "quota"), ("missing", "subscription")], told.text)
+        self.assertEqual(told.counts["equal"], 10)
+
     def test_mailbox_that_cannot_be_read(self):
         path = self.haul.path("src")
         audits.maildir(path, 60)

@@ -7,6 +7,7 @@ MAILHAUL_SEED=N: the first one's seed.
 import os
 import unittest
 
+import dsyncs
 from haul import DONE, Haul, balance, together
 from histories import History, Wrong
 from servers import Cyrus, Dovecot
@@ -14,12 +15,13 @@ from servers import Cyrus, Dovecot
 COUNT = int(os.environ.get("MAILHAUL_HISTORIES", "2"))
 SEED = int(os.environ.get("MAILHAUL_SEED", "1"))
 MUTATIONS = "merge-base", "merge-theirs", "look", "removal-unchanged", "since", "still"
-USERS = 1 + len(MUTATIONS)
+USERS = 8 + COUNT
 
 
-def history(seed, source, target, user="user1", mutate=""):
+def history(seed, source, target, user="user1", mutate="", way=None):
+    """way(target, user): how it is written to, if not over IMAP."""
     with Haul(faults=bool(mutate)) as haul:
-        uris = haul.user(source, user, "none"), haul.user(target, user, "none")
+        uris = haul.user(source, user, "none"), way(target, user) if way else haul.user(target, user, "none")
         clients = [server.login(user) for server in (source, target)]
 
         def copy(*options):
@@ -33,10 +35,18 @@ def history(seed, source, target, user="user1", mutate=""):
                 raise Wrong(f"seed {seed}\n{run}")
 
         try:
-            History(seed, *clients, copy, stage).run()
+            History(seed, *clients, copy, stage, moves=way is None).run()
         finally:
             for client in clients:
                 client.logout()
+
+
+def replication(server, user):
+    return f"cyrus:{user}?conf={server.vars['conf']}&libexec={server.vars['libexec']}"
+
+
+def doveadm(server, user):
+    return f"doveadm:{user}?program={dsyncs.program(server)}"
 
 
 class TestHistories(unittest.TestCase):
@@ -54,11 +64,14 @@ class TestHistories(unittest.TestCase):
             "Cyrus to Dovecot": (self.cyrus, self.dovecot, "user2"),
             "Dovecot to mdbox": (self.dovecot, self.mdbox, "user3"),
             "without CONDSTORE": (self.plain, self.mdbox, "user1"),
+            "Dovecot to cyrus:": (self.dovecot, self.cyrus, "user4", "", replication),
+            "Dovecot to doveadm:": (self.dovecot, self.mdbox, None, "", doveadm),
         }
 
-        def job(*pair):
-            for seed in range(SEED, SEED + COUNT):
-                history(seed, *pair)
+        def job(source, target, user, *more):
+            # what was deleted once dsync does not make again
+            for n, seed in enumerate(range(SEED, SEED + COUNT), 8):
+                history(seed, source, target, user or f"user{n}", *more)
 
         print(f"seeds {SEED} to {SEED + COUNT - 1}")
         together([(name, lambda pair=pair: job(*pair)) for name, pair in pairs.items()])

@@ -23,7 +23,7 @@ class Told:
         self.verdict = re.match(r"audit \(([^)]*)\): (\w+)\n", text).group(2)
         self.counts = {w: int(n) for w, n in re.findall(r"^  ([a-z]+) +(\d+)  \w", text, flags=re.M)}
         self.boxes = {}
-        self.differences = []
+        self.differences, self.warnings = [], []  # the words of stores apart
         mailbox = None
         for line in text.split("\n\n", 1)[1].splitlines() if "\n\n" in text else []:
             box = re.match(r"(equal|different|missing|extra|excluded|unreadable|moving) +(\d+) +(\d+) +(\d+)  (.*?): ", line)
@@ -31,10 +31,11 @@ class Told:
                 self.boxes[box.group(5)] = box.group(1)
             head = re.match(r"\S.*, (.*):$|(\S.*):$", line)
             if head and not box:
-                mailbox = head.group(1)
+                mailbox = head.group(1) or ""
             found = LINE.match(line)
             if found and mailbox is not None:
-                self.differences.append(self.difference(mailbox, *found.groups()))
+                one = self.difference(mailbox, *found.groups())
+                (self.warnings if one.cause == "warn" else self.differences).append(one)
 
     @staticmethod
     def difference(mailbox, verdict, cause, rest):

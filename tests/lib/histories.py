@@ -113,6 +113,11 @@ class Side:
             raise Wrong(f"the test's own command was refused: {answer}")
         return answer[1]
 
+    def leave(self):
+        """A server may end a session whose mailbox is made anew."""
+        if self.client.state == "SELECTED":
+            self.ok(self.client.unselect())
+
     def names(self):
         return list(readback.listing(self.client)[0])
 
@@ -161,10 +166,11 @@ def stamp(t):
 class History:
     PASSES = 5
 
-    def __init__(self, seed, source, target, copy, stage):
-        """copy(*options) runs a pass, stage(name) sets one."""
+    def __init__(self, seed, source, target, copy, stage, moves=True):
+        """copy(*options) runs a pass, stage(name) sets one; moves: the target
+        can move messages."""
         self.random = random.Random(seed)
-        self.seed, self.copy, self.set_stage = seed, copy, stage
+        self.seed, self.copy, self.set_stage, self.moves = seed, copy, stage, moves
         self.source, self.target = Side(source), Side(target)
         self.model, self.number, self.told = Model(), 0, []
 
@@ -289,6 +295,8 @@ class History:
             words.append("--no-flag-sync")
         if self.random.random() < 0.5:
             options["delete"] = self.random.choice(("move", "expunge"))
+            if not self.moves:
+                options["delete"] = "expunge"
             words.append("--delete=" + options["delete"])
         if self.model.stage == "released":
             for name, word in ("full", "--full"), ("restore", "--restore-deleted"):
@@ -296,6 +304,8 @@ class History:
                     options[name] = True
                     words.append(word)
         self.tell("pass", *words)
+        for side in self.source, self.target:
+            side.leave()
         self.copy(*words)
         self.model.copy(**options)
         self.check()

@@ -6,7 +6,6 @@
     r.crowd(10000)                so many accounts more
 """
 
-import getpass
 import itertools
 import json
 import os
@@ -47,13 +46,11 @@ class Reports:
             for box in BOXES:
                 for i in range(6 if box else 9):
                     self.deliver(user, box, i)
-        # who is root has to say whose the files are
-        owner = "nobody" if os.geteuid() == 0 else getpass.getuser()
         haul.write("users.csv", "user\n" + "\n".join(USERS) + "\n")
         self.job = haul.write(
             "job.ini",
             f"[job]\naccounts = users.csv\nstate = R.db\nlog = off\n[source]\nuri = maildir:{haul.path('src')}/{{user}}\n"
-            f"[target]\nuri = dovecot:{haul.path('tgt')}/{{user}}?owner={owner}\n[folders]\nmap = Sent Items -> Sent\nexclude = Archive\n",
+            f"[target]\nuri = dovecot:{haul.path('tgt')}/{{user}}?owner={os.geteuid()}\n[folders]\nmap = Sent Items -> Sent\nexclude = Archive\n",
         )
         self.state = haul.path("R.db")
         os.makedirs(haul.path("tgt"))
@@ -203,6 +200,15 @@ def validate(text, what, schema="report"):
     for s in (published, strict(published)):
         checker({"$ref": f"#/$defs/{what}", "$defs": s["$defs"]}, format_checker=None).validate(value)
     return value
+
+
+def within(more, less):
+    """The keys of more that less has too, through lists and objects."""
+    if isinstance(less, dict):
+        return {k: within(more[k], v) for k, v in less.items()}
+    if isinstance(less, list) and len(more) == len(less):
+        return [within(m, v) for m, v in zip(more, less)]
+    return more
 
 
 def harmless(text):

@@ -62,6 +62,9 @@ test_reports(void **state)
 {
 	static const char bad[] = "Subject: \x1b[2J\xc2\x9b\xff \"quoted\" "
 	    "\xe2\x80\xae\r\nMessage-ID: <\x07@x>\r\n\r\nno\r\n";
+	static const char head[] = "Message-ID: <large@x>\r\nSubject: a large "
+	    "quoted one\r\n\r\n";
+	static char large[400000];
 	char *text;
 
 	(void)state;
@@ -69,12 +72,22 @@ test_reports(void **state)
 		fixture_add(fx.src, "INBOX", i, "", 0, "", 1000000000 + i);
 	mem_add(fx.src, mem_folder_get(fx.src, "INBOX", true), bad,
 	    sizeof bad - 1, 0, "", 1);
+	/* One that is not kept in memory. */
+	memset(large, 'x', sizeof large);
+	memcpy(large, head, sizeof head - 1);
+	for (size_t i = 998; i < sizeof large; i += 1000)
+		memcpy(large + i, "\r\n", 2);
+	mem_add(fx.src, mem_folder_get(fx.src, "INBOX", true), large,
+	    sizeof large, 0, "", 1);
 	memcpy(fx.tgt->refuse, "quoted", 7);
 	assert_int_equal(fixture_run(&fx), 0);
+	assert_int_equal(fixture_number(&fx, "SELECT count(*) FROM issue WHERE"
+	    " kind = 'refused' AND subject = 'a large quoted one' AND"
+	    " message_id = '<large@x>' AND size = 400000"), 1);
 
 	text = printed(report_text);
 	assert_harmless(text);
-	assert_non_null(strstr(text, "6 messages at the source"));
+	assert_non_null(strstr(text, "7 messages at the source"));
 	assert_non_null(strstr(text, "the books balance"));
 	assert_non_null(strstr(text, "not wanted"));
 	assert_null(strstr(text, "\xe2\x80\xae"));
@@ -84,7 +97,7 @@ test_reports(void **state)
 	assert_harmless(text);
 	assert_non_null(strstr(text, "\"schema\":\"mailhaul-report-1\""));
 	assert_non_null(strstr(text, "\"balanced\":true"));
-	assert_non_null(strstr(text, "\"refused\":1"));
+	assert_non_null(strstr(text, "\"refused\":2"));
 	assert_non_null(strstr(text, "\\\"quoted\\\""));
 	free(text);
 
