@@ -231,7 +231,8 @@ run_once(struct job *j)
 static int
 run_newest(struct job *j)
 {
-	struct settings all = j->set;
+	enum delete how = j->set.delete;
+	bool boxes = j->set.delete_mailboxes;
 	int code;
 
 	job_newest(j, true);
@@ -241,7 +242,8 @@ run_newest(struct job *j)
 	code = run_once(j);
 	j->newest = false;
 	job_newest(j, false);
-	j->set = all;
+	j->set.delete = how;
+	j->set.delete_mailboxes = boxes;
 	job_again(j);
 	return code;
 }

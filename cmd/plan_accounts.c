@@ -19,6 +19,7 @@
 struct listing {
 	bool		quiet;
 	bool		titled;
+	bool		doubtful;	/* it lacks some, or has one twice */
 	uint64_t	unreadable;
 };
 
@@ -90,8 +91,9 @@ static void
 on_warning(void *ctx, const char *mailbox, const char *where,
     const char *text)
 {
-	const struct listing *l = ctx;
+	struct listing *l = ctx;
 
+	l->doubtful = l->doubtful || mailbox == NULL;
 	if (l->quiet)
 		return;
 	fputs("mailhaul: ", stderr);
@@ -133,7 +135,7 @@ list(const struct config *c)
 		return EXIT_ACCOUNTS;
 	}
 	title(&l);
-	return l.unreadable > 0 ? EXIT_ACCOUNTS : EXIT_DONE;
+	return l.unreadable > 0 || l.doubtful ? EXIT_ACCOUNTS : EXIT_DONE;
 }
 
 bool

@@ -132,8 +132,8 @@ void
 adopt_tell(struct walk *w)
 {
 	if (w->twins > 0)
-		lane_note(w->l, "duplicates", NULL, "%" PRIu64 " messages equal "
-		    "others of the mailbox that the target had only once: they "
-		    "were copied (--duplicates skip leaves them out)",
-		    w->twins);
+		lane_note(w->l, "duplicates", NULL, "%" PRIu64 " messages "
+		    "equal others of the mailbox that the target had only "
+		    "once: they were copied (--duplicates skip leaves them "
+		    "out)", w->twins);
 }

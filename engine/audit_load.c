@@ -127,7 +127,8 @@ from_state(struct loading *k, const struct msg_meta *m, struct item *it,
 		} else if (o == OUT_REFUSED)
 			it->bits |= ITEM_REFUSED;
 		if ((size_t)sqlite3_column_bytes(st, column) == len &&
-		    it->digest_len == 0) {
+		    it->digest_len == 0 &&
+		    !(sqlite3_column_int(st, 9) & CHANGE_UNREAD)) {
 			memcpy(it->digest, sqlite3_column_blob(st, column),
 			    len);
 			it->digest_len = len;
@@ -141,7 +142,8 @@ from_state(struct loading *k, const struct msg_meta *m, struct item *it,
 			it->bits |= ITEM_CLAMPED;
 		if (changes & CHANGE_KEYWORDS)
 			it->bits |= ITEM_KW_DROPPED;
-		if (b->sizes && sqlite3_column_int64(st, 10) > 0)
+		if (b->sizes && sqlite3_column_int64(st, 10) > 0 &&
+		    !(changes & CHANGE_UNREAD))
 			it->csize = (uint64_t)sqlite3_column_int64(st, 10);
 	}
 	db_done(st);
@@ -327,7 +329,8 @@ load_messages(struct loading *k, struct err *e)
 
 			k->seq++;
 			if (k->seq == 1 && k->side == SIDE_TARGET)
-				k->b->by_sha1 = m->sha1 != NULL;
+				k->b->by_sha1 = m->sha1 != NULL &&
+				    !m->by_file;
 			rule = k->side == SIDE_SOURCE ? rules_message(
 			    k->j->audit->set->rules, m) : NULL;
 			if (rule != NULL) {
@@ -401,10 +404,24 @@ find_map(struct audit_job *j, struct audit_box *b, struct err *e)
 static int
 set_stand_ins(struct audit_job *j, struct audit_box *b, struct err *e)
 {
-	return db_run(j->db, e, "UPDATE item SET digest = CASE WHEN at <> 0"
-	    " THEN CAST('u' || at AS BLOB) ELSE CAST('d' || date || '.' ||"
-	    " csize AS BLOB) END WHERE box = ?1", "i",
-	    (int64_t)(b - j->boxes));
+	int64_t box = b - j->boxes, unknown;
+
+	if (db_run(j->db, e, "UPDATE item SET digest = CASE WHEN at <> 0 THEN"
+	    " CAST('u' || at AS BLOB) ELSE CAST('d' || date || '.' || csize AS"
+	    " BLOB) END WHERE box = ?1", "i", box) == -1 ||
+	    db_number(j->db, e, &unknown, 0, "SELECT EXISTS (SELECT 1 FROM"
+	    " item WHERE box = ?1 AND side = 0 AND at = 0)", "i", box) == -1)
+		return -1;
+	if (!b->mapped || unknown == 0)
+		return 0;
+	/* Some UIDs were never told: they are among those nobody claims. */
+	if (db_script(j->db, "CREATE INDEX IF NOT EXISTS item_at ON item (box,"
+	    " side, at)", e) == -1)
+		return -1;
+	return db_run(j->db, e, "UPDATE item SET digest = CAST('d' || date ||"
+	    " '.' || csize AS BLOB) WHERE box = ?1 AND side = 1 AND NOT EXISTS"
+	    " (SELECT 1 FROM item AS s WHERE s.box = ?1 AND s.side = 0 AND"
+	    " s.at = item.at)", "i", box);
 }
 
 static void

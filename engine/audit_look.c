@@ -276,11 +276,15 @@ mark_needed(struct audit_job *j, struct err *e)
 	if (db_run(j->db, e, "UPDATE rest SET need = 2 WHERE how = ?1 AND NOT"
 	    " bits & 1", "i", (int64_t)HOW_ALTERED) == -1)
 		return -1;
+	/* Pairs that differ in nothing are here where a server told no UID. */
 	return db_run(j->db, e, "UPDATE rest SET need = 1 WHERE n IN (SELECT n"
 	    " FROM (SELECT n, row_number() OVER (PARTITION BY box, side ORDER"
-	    " BY n) AS place FROM rest WHERE need = 0 AND NOT bits & 1 AND"
-	    " (pair = 0 OR side = 0)) WHERE place <= ?1)", "i",
-	    (int64_t)NAMES_MOST);
+	    " BY n) AS place FROM rest AS r WHERE need = 0 AND NOT bits & 1"
+	    " AND (pair = 0 OR side = 0) AND NOT (how = ?2 AND at = 0 AND"
+	    " EXISTS (SELECT 1 FROM rest AS t WHERE t.n = r.pair AND t.date ="
+	    " r.date AND t.flags = r.flags AND t.kw = r.kw AND t.csize ="
+	    " r.csize))) WHERE place <= ?1)", "ii", (int64_t)NAMES_MOST,
+	    (int64_t)HOW_SAME);
 }
 
 /* A mailbox that cannot be opened any more is as it was found. */

@@ -266,7 +266,7 @@ row_of(struct changes *c, const struct slot *s, size_t i, enum outcome out)
 	r->uidl_order = m->uidl_order;
 	r->date = m->date;
 	r->outcome = out;
-	r->changes = it->changes;
+	r->changes = it->changes | (it->adopted ? CHANGE_UNREAD : 0);
 	r->oddities = m->oddities;
 	return r;
 }
@@ -817,7 +817,8 @@ submit_slot(struct lane *l, struct err *e)
 		work_fail(w, e);
 	/* Files that were wanted for links only are not held longer. */
 	for (size_t i = 0; i < s->n; i++)
-		if (s->items[i].bytes != NULL)
+		if (s->items[i].bytes != NULL &&
+		    !(w->caps.bits & TGT_KEEPS_FILES))
 			content_close(&s->items[i].content);
 	while (w->outstanding >= w->caps.window || w->failed) {
 		int rc = reap_one(l, e);
@@ -949,10 +950,12 @@ work_send(struct lane *l, const struct msg_meta *meta, const void *key,
 	it->nkeywords = meta->nkeywords;
 	it->date = meta->date;
 	it->want_uid = in->want_uid;
-	if (w->caps.bits & TGT_CHOOSES_UIDS) {
+	it->adopted = m->adopted;
+	if (w->caps.bits & (TGT_CHOOSES_UIDS | TGT_BY_GUID)) {
 		char *guid = arena_alloc(&s->arena, GUID_LEN + 1);
 
-		uids_guid(l, w->pair, meta->guid, key, key_len, &m->digests,
+		uids_guid(l, w->pair, w->caps.bits & TGT_BY_GUID ? NULL :
+		    meta->guid, key, key_len, &m->digests,
 		    w->folder.uidvalidity, it->want_uid, guid, &it->mark);
 		it->guid = guid;
 	}

@@ -1,6 +1,6 @@
 /*
- * What is worth saying once, however many lanes, accounts and mailboxes meet it.
- * As long as the process lives.
+ * What is worth saying once, however many lanes, accounts and mailboxes meet
+ * it.  As long as the process lives.
  */
 #ifndef ENGINE_ONCE_H
 #define ENGINE_ONCE_H

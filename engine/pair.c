@@ -313,6 +313,9 @@ walk_once(struct walk *w, struct folder_state *f, struct err *e)
 			return -1;
 		if (walk_adopt(w, e) == -1)
 			return pair_changed(w->p, w->folder, e) ? 1 : -1;
+		if (extras_untaken(l->reader, w->p->id, &extras, e) == -1)
+			return -1;
+		w->extras = extras > 0;
 	}
 	if (w->extras && look_for_loose(w, e) == -1)
 		return -1;

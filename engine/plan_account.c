@@ -342,6 +342,8 @@ plan_account(struct plan *plan, struct lane *l, struct plan_account *pa,
 		    '\0' ? s.a->row.stage : "new");
 		if (rc == 0)
 			fill_target(&s);
+		if (rc == 0 && !pa->held)
+			plan_adopt(l, pa);
 		take_notes(&s);
 		lane_close_stores(l);
 		arena_release(&s.a->arena);

@@ -31,6 +31,8 @@ void	plan_uidls(struct plan_account *, const struct account_info *,
 	    enum uidl_style);
 /* plan_sieve.c: the target's scripts, when the mailboxes are known. */
 void	plan_sieve(struct plan_account *, const struct target_view *);
+/* plan_adopt.c: mail that the target holds and the state does not know. */
+void	plan_adopt(struct lane *, struct plan_account *);
 /* plan_space.c: after all accounts. */
 void	plan_spaces(struct plan *);
 /* plan_orphans.c */

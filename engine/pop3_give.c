@@ -154,6 +154,12 @@ give_late(struct lane *l, struct account *a, const struct pair *p,
 	if ((int64_t)st.uidvalidity == known)
 		rc = set_late(l, a, p, late, e);
 	target_folder_close(l->tgt);
+	/* The mail is there all the same. */
+	if (rc == -1 && e->scope == ERR_MAILBOX && !e->retry) {
+		lane_note(l, NOTE, "late", "%zu messages did not get their "
+		    "UIDLs: %.300s", late->n, e->text);
+		return 0;
+	}
 	if (rc == 0)
 		lane_note(l, NOTE, "late", "%zu messages were copied before "
 		    "their UIDLs were known, and this target takes them with "

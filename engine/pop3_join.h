@@ -1,10 +1,10 @@
 /*
- * Which message of an INBOX is which of a POP3 server's: by order and sizes, and
- * by headers where these do not tell.  What is not certain is not joined.
+ * Which message of an INBOX is which of a POP3 server's: by order and sizes,
+ * and by headers where these do not tell.  What is not certain is not joined.
  *
- * Both lists are in their stores' order.  Where they agree pairwise in size from
- * the start to the end of the shorter one, they are joined by order, if the
- * headers of some of them, the first and the last always, agree as well.
+ * Both lists are in their stores' order.  Where they agree pairwise in size
+ * from the start to the end of the shorter one, they are joined by order, if
+ * the headers of some of them, the first and the last always, agree as well.
  * (Mail comes in at the end, so that a message which is missing on one side
  * moves all behind it.)  Else all headers are compared: messages of equal
  * header, and of equal size where sizes mean the same on both sides, are joined

@@ -19,8 +19,9 @@ put_one(struct db *db, const struct pop3_result *r,
 		    pop3_fate_text(fate));
 	/* It may have been taken for another's before. */
 	return db_run(db, e, "INSERT OR REPLACE INTO uidl (account, key, uidl,"
-	    " ord) VALUES (?1, ?2, ?3, ?4)", "sbsi", r->account,
-	    r->keys[t->mine], r->key_lens[t->mine], t->uidl,
+	    " number, size, ord) VALUES (?1, ?2, ?3, ?4, ?5, ?6)", "sbsiii",
+	    r->account, r->keys[t->mine], r->key_lens[t->mine], t->uidl,
+	    (int64_t)t->number, (int64_t)t->size,
 	    r->lists.reordered ? (int64_t)t->number : (int64_t)0);
 }
 

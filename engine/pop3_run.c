@@ -131,7 +131,7 @@ go_back(struct shared *sh, struct pop3_lane *l, const struct err *e)
 	    host_proofs(a->host[SIDE_TARGET]);
 	uint64_t pause = CAP_PAUSE_MS;
 
-	if (e->cause == CAUSE_CANCELLED)
+	if (e->scope == ERR_RUN)
 		return false;
 	if (l->trouble == TROUBLE_NONE && e->scope == ERR_HOST)
 		l->trouble = host_trouble(&l->at[l->failed], e, false);

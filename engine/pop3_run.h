@@ -2,9 +2,9 @@
  * mailhaul uidl: what the POP3 server of each account calls the messages of its
  * INBOX, into the state.
  *
- * The INBOX is read from the job's source, by the keys under which a copy knows
- * its messages; the server is asked for CAPA, UIDL, LIST and, where a join needs
- * it, TOP n 0.  Accounts are worked on side by side, within the limits of
+ * The INBOX is read from the job's source, by the keys under which a copy
+ * knows its messages; the server is asked for CAPA, UIDL, LIST and, where a
+ * join needs it, TOP n 0.  Accounts are worked on side by side, within the limits of
  * sources, which both hosts are here.  An account is put when it is whole;
  * what was cut off is done again by the next run.
  */

@@ -164,9 +164,16 @@ rollback_record(struct lane *l, struct err *e)
 	const char **names = arena_alloc(&a->arena, (a->npairs + 1) *
 	    sizeof *names);
 	struct target_view old = a->view;
+	int64_t modseqs;
 	size_t n = 0;
 	int rc = 0;
 
+	if (db_number(l->reader, e, &modseqs, 0, "SELECT EXISTS (SELECT 1 FROM"
+	    " mailbox WHERE account_id = ?1 AND tgt_modseq <> 0)", "i",
+	    a->row.id) == -1)
+		return -1;
+	if (modseqs == 0)
+		return 0;	/* the target has none */
 	for (struct pair *p = a->pairs; p != NULL; p = p->next)
 		if (p->opened && p->state == PAIR_DONE)
 			names[n++] = p->tgt_name;

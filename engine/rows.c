@@ -493,8 +493,8 @@ message_find(struct db *db, int64_t mailbox_id, const void *key,
 	int rc;
 
 	st = db_query(db, e, "SELECT outcome, size, date, tgt_uid, strict,"
-	    " loose, rule, crlf_size, oddities, pass, src_flags, words FROM"
-	    " message LEFT JOIN keyword_set ON keyword_set.id = src_kw WHERE"
+	    " loose, rule, crlf_size, oddities, pass, src_flags, words, changes"
+	    " FROM message LEFT JOIN keyword_set ON keyword_set.id = src_kw WHERE"
 	    " mailbox_id = ?1 AND key = ?2", "ib", mailbox_id, key, key_len);
 	if (st == NULL)
 		return -1;
@@ -519,6 +519,7 @@ message_find(struct db *db, int64_t mailbox_id, const void *key,
 		m->pass = sqlite3_column_int64(st, 9);
 		m->src_flags = (unsigned)sqlite3_column_int(st, 10);
 		m->src_kw = arena_strdup(a, db_text(st, 11));
+		m->changes = (unsigned)sqlite3_column_int64(st, 12);
 	}
 	db_done(st);
 	return rc;
@@ -989,7 +990,8 @@ apply_settle(struct db *db, void *arg, struct err *e)
 	    " taken = 0 AND EXISTS (SELECT 1 FROM intent JOIN intent_item ON"
 	    " intent_id = intent.id JOIN mailbox ON mailbox.id ="
 	    " intent.mailbox_id WHERE intent.mailbox_id = ?1 AND state = 0 AND"
-	    " want_uid = extra.uid AND intent_item.strict = extra.strict AND"
+	    " want_uid = extra.uid AND (intent_item.strict = extra.strict OR"
+	    " intent_item.sha1 = extra.sha1) AND"
 	    " intent.uidvalidity = tgt_uidvalidity)", "i", f->id) == -1)
 		return -1;
 	return db_run(db, e, "UPDATE intent SET state = 1, pass = ?2 WHERE"

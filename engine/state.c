@@ -66,7 +66,9 @@
  *	of itself.
  * pop3: what mailhaul uidl was last told of an account (by its name: it may be
  *	new) by its POP3 server; uidl: what messages of its INBOX, by their
- *	keys, are called there; uidl_left: the ones it could not join, and why.
+ *	keys, are called there, with number and size, and the order to be
+ *	given (0: that of the UIDs); uidl_left: the ones it could not join,
+ *	and why.
  */
 static const char schema[] =
 "CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
@@ -185,7 +187,8 @@ static const char schema_rest[] =
 "  joined INTEGER NOT NULL, by_headers INTEGER NOT NULL,"
 "  unchecked INTEGER NOT NULL, reordered INTEGER NOT NULL) WITHOUT ROWID;"
 "CREATE TABLE uidl (account TEXT NOT NULL, key BLOB NOT NULL,"
-"  uidl TEXT NOT NULL, ord INTEGER NOT NULL, PRIMARY KEY (account, key),"
+"  uidl TEXT NOT NULL, number INTEGER NOT NULL, size INTEGER NOT NULL,"
+"  ord INTEGER NOT NULL, PRIMARY KEY (account, key),"
 "  UNIQUE (account, uidl)) WITHOUT ROWID;"
 "CREATE TABLE uidl_left (account TEXT NOT NULL, number INTEGER NOT NULL,"
 "  uidl TEXT, size INTEGER NOT NULL, why TEXT NOT NULL,"

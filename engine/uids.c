@@ -72,7 +72,7 @@ uids_guid(const struct lane *l, const struct pair *p, const char *own,
 	derive(guid, l->account->name, p->src_key, key, key_len, d->strict,
 	    DIGEST_LEN);
 	snprintf(guid + PROVED, PROOF_LEN + 1, "%08" PRIx32, proof(guid,
-	    PROVED, uidvalidity, uid));
+	    PROVED, uid != 0 ? uidvalidity : 0, uid));
 }
 
 bool

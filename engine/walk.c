@@ -128,7 +128,9 @@ known_row(struct walk *w, const struct msg_meta *m, const void *key,
 	if (rc != 1 || r.outcome == OUT_NONE || r.outcome == OUT_FAILED ||
 	    r.outcome == OUT_VANISHED)
 		return rc == -1 ? -1 : 0;
-	if (md != NULL ? r.digests != NULL && memcmp(r.digests->strict,
+	if (md != NULL && (r.changes & CHANGE_UNREAD) ?
+	    r.size != md->raw_size : md != NULL ?
+	    r.digests != NULL && memcmp(r.digests->strict,
 	    md->digests.strict, DIGEST_LEN) != 0 :
 	    r.size != m->size || r.date != m->date) {
 		*other = true;
@@ -240,6 +242,7 @@ take_extra(struct walk *w, const struct msg_meta *m, const void *key,
 	d = arena_alloc(&c->arena, sizeof *d);
 	*d = md->digests;
 	r->digests = d;
+	r->changes = md->adopted ? CHANGE_UNREAD : 0;
 	r->key = arena_memdup0(&c->arena, key, key_len);
 	r->key_len = key_len;
 	r->size = m->size == UNKNOWN64 ? md->raw_size : m->size;
@@ -255,7 +258,7 @@ take_extra(struct walk *w, const struct msg_meta *m, const void *key,
 		r->raw_flags = arena_strdup(&c->arena, m->raw_flags);
 	/* The answer that would have told what was held is lost. */
 	if (o == OUT_COPIED)
-		r->changes = CHANGE_KEYWORDS;
+		r->changes |= CHANGE_KEYWORDS;
 	r->date = m->date;
 	r->outcome = o;
 	r->oddities = m->oddities | md->oddities;
@@ -339,6 +342,56 @@ broke_before(const struct pair *p, const struct msg_meta *m)
 	return false;
 }
 
+/* Does it go unread?  Not while there is anything at the target that it could
+ * equal, unless that is the file itself. */
+static int
+adopt(struct walk *w, const struct msg_meta *m, const struct content *c,
+    struct measured *md, struct err *e)
+{
+	uint32_t uid;
+	bool intended;
+	int rc = 1;
+
+	memset(md, 0, sizeof *md);
+	if (!w->adopts || target_adopts(w->l->tgt, m, c, &md->digests) == 0)
+		return 0;
+	if (w->extras && (rc = state_wait(w->l->run->state, w->flushed, e)) ==
+	    0)
+		rc = extra_find(w->l->reader, w->p->id, &md->digests, false,
+		    walk_changes(w)->taken, &uid, &intended, e);
+	if (rc != 1)
+		return rc;
+	md->adopted = true;
+	md->size = md->raw_size = c->size;
+	buf_reset(&w->keep);
+	w->keep.full = true;
+	return 1;
+}
+
+/* Its bytes, measured: 1; 0: it is gone. */
+static int
+read_bytes(struct walk *w, const struct msg_meta *m, struct content **content,
+    struct measured *md, struct err *e)
+{
+	struct lane *l = w->l;
+	int rc;
+
+	if ((rc = source_content(l->src, m, content, e)) != 1)
+		return rc;
+	if ((rc = adopt(w, m, *content, md, e)) == 0) {
+		buf_reset(&w->keep);
+		rc = measure_content(l->measure, *content, &w->keep, md, e);
+		md->adopted = false;
+	}
+	if (rc == -1) {
+		content_close(content);
+		return -1;
+	}
+	host_proved(&l->at[SIDE_SOURCE]);
+	w->read = md->adopted ? 0 : md->raw_size;
+	return 1;
+}
+
 /* Reads one message's bytes and gives it its outcome, or sends it. */
 static int
 read_one(struct walk *w, const struct msg_meta *m, struct err *e)
@@ -357,22 +410,11 @@ read_one(struct walk *w, const struct msg_meta *m, struct err *e)
 	int rc;
 
 	w->refused = false;
-	rc = source_content(l->src, m, &content, e);
-	if (rc == 1) {
-		if (content->save_date != 0) {
-			dated = *m;
-			dated.save_date = content->save_date;
-			m = &dated;
-		}
-		buf_reset(&w->keep);
-		rc = measure_content(l->measure, content, &w->keep, &md, e);
-		if (rc == -1)
-			content_close(&content);
-		else {
-			host_proved(&l->at[SIDE_SOURCE]);
-			w->read = md.raw_size;
-			rc = 1;
-		}
+	rc = read_bytes(w, m, &content, &md, e);
+	if (rc == 1 && content->save_date != 0) {
+		dated = *m;
+		dated.save_date = content->save_date;
+		m = &dated;
 	}
 	if (rc == 0 && w->adopting)
 		return 0;
@@ -492,7 +534,9 @@ read_one(struct walk *w, const struct msg_meta *m, struct err *e)
 	w->tally.crlf_bytes += md.size;
 	if ((m->oddities | md.oddities) & ODD_STRIPPED)
 		w->tally.stripped++;
-	if (w->keep.full) {
+	if (md.adopted)
+		;
+	else if (w->keep.full) {
 		if (content_rewind(content, e) == -1)
 			goto fail;
 	} else if (!(caps.bits & TGT_LINKS) || content->fd == -1)
@@ -623,11 +667,15 @@ int
 walk_all(struct walk *w, struct err *e)
 {
 	struct msg_meta metas[CHUNK];
+	struct target_caps caps;
 	struct lane *l = w->l;
 	int64_t untaken;
 	size_t n;
 	int rc = 1;
 
+	target_caps(l->tgt, &caps);
+	w->adopts = (caps.bits & TGT_ADOPTS) != 0;
+	w->folder->unread = w->adopts && !w->extras;
 	open_books(w);
 	if (!w->adopting && removal_begin(w, e) == -1)
 		return -1;

@@ -45,6 +45,7 @@ struct walk {
 	bool		 adopting;	/* prepass: strict matches only */
 	bool		 extras;	/* some are untaken */
 	bool		 keep_uids;	/* messages have the source's UIDs */
+	bool		 adopts;	/* the target may take files unread */
 	bool		 failed;	/* the message did before */
 	bool		 unmatched;	/* the prepass met a message that has
 					 * neither row nor equal */

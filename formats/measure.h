@@ -36,6 +36,7 @@ struct measured {
 	uint64_t	raw_size;	/* as read */
 	struct digests	digests;
 	unsigned	oddities;	/* ODD_* */
+	bool		adopted;	/* not read: see target_adopts() */
 };
 
 struct measure	*measure_new(void);

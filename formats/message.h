@@ -85,6 +85,8 @@ struct msg_meta {
 	uint32_t	 mark;		/* see store_item; 0: none */
 	const unsigned char *sha1;	/* SHA1_LEN bytes from the store's
 					 * index; NULL: it has none */
+	bool		 by_file;	/* they say which file it is, not what
+					 * it holds */
 	const char	*base;		/* Maildir: the file's base name */
 	const char	*uidl;		/* POP3 */
 	uint32_t	 uidl_order;	/* 0: none */
@@ -127,6 +129,8 @@ struct folder_info {
 					 * was read; now let it not */
 	bool		 some;		/* set by the caller: DELTA_SOME will do, */
 	bool		 some_flags;	/* with those that have other flags */
+	bool		 unread;	/* set by the caller: most contents will not
+					 * be read */
 	bool		 by_flags;	/* set by the caller: with other flags
 					 * it is not DELTA_UNCHANGED */
 	uint64_t	 cookie;	/* the source's own */

@@ -384,6 +384,14 @@ target_foreign_name(struct target *t, struct arena *a, const char *owner,
 }
 
 int
+target_adopts(struct target *t, const struct msg_meta *m,
+    const struct content *c, struct digests *d)
+{
+	return t->ops->adopts != NULL && t->in_folder ?
+	    t->ops->adopts(t, m, c, d) : 0;
+}
+
+int
 target_submit(struct target *t, struct store_batch *b, struct err *e)
 {
 	assert(t->in_folder && b->n > 0);

@@ -32,8 +32,15 @@ enum {
 	TGT_FLAGS		= 1 << 10,	/* flags can be changed */
 	TGT_MOVES		= 1 << 11,	/* single messages */
 	TGT_TAKES_EMPTY		= 1 << 12,	/* messages without a byte */
-	TGT_UIDLS		= 1 << 13	/* msg_meta.uidl and its order
+	TGT_UIDLS		= 1 << 13,	/* msg_meta.uidl and its order
 						 * are kept for POP3 */
+	TGT_ADOPTS		= 1 << 14,	/* target_adopts() may say yes */
+	TGT_KEEPS_FILES		= 1 << 15,	/* with TGT_LINKS: wants them open
+						 * until the batch is back */
+	TGT_BY_GUID		= 1 << 16	/* a derived GUID, not the source's,
+						 * tells messages apart for good:
+						 * what is there is not stored
+						 * twice */
 };
 
 /* Limits hold for the open session; ask again after folder_open(). */
@@ -96,7 +103,8 @@ enum store_result {
 enum {
 	CHANGE_KEYWORDS	= 1 << 0,	/* some could not be held */
 	CHANGE_DATE	= 1 << 1,	/* clamped */
-	CHANGE_UID	= 1 << 2	/* want_uid could not be had */
+	CHANGE_UID	= 1 << 2,	/* want_uid could not be had */
+	CHANGE_UNREAD	= 1 << 3	/* none, but its digest is not known */
 };
 
 /* One message to store.  The caller owns everything. */
@@ -118,6 +126,8 @@ struct store_item {
 	int64_t		 date;		/* NO_DATE: the target's choice */
 	bool		 suspect;	/* it was refused before, so that this
 					 * again would tell nothing */
+	bool		 adopted;	/* see target_adopts(); size is that of
+					 * the file, digests say which it is */
 	/* out */
 	enum store_result result;
 	uint32_t	 uid;		/* 0: not told */
@@ -239,6 +249,14 @@ int	target_set_acl(struct target *, const char *name, const char *who,
  * which its admin calls that): 1; 0: there is no way to name it. */
 int	target_foreign_name(struct target *, struct arena *, const char *owner,
 	    const char *name, const char **foreign);
+
+/*
+ * Will the file of this content become a file of the open mailbox without
+ * anybody having read it?  1: yes, and the digests say which file it is: a look
+ * at the target's copy gives the same SHA-1, and nothing else does.
+ */
+int	target_adopts(struct target *, const struct msg_meta *,
+	    const struct content *, struct digests *);
 
 /*
  * Hand a batch over; it may return before the batch is durable.  Every batch

@@ -54,6 +54,9 @@ struct target_ops {
 		    const char *, struct err *);	/* both or none */
 	int	(*foreign_name)(struct target *, struct arena *, const char *,
 		    const char *, const char **);	/* optional: 0 */
+	int	(*adopts)(struct target *, const struct msg_meta *,
+		    const struct content *, struct digests *);
+				/* optional: 0 */
 	int	(*submit)(struct target *, struct store_batch *, struct err *);
 	int	(*reap)(struct target *, bool, struct store_batch **,
 		    struct err *);

@@ -3,13 +3,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
 
 #include "base/safepath.h"
+#include "base/xmalloc.h"
 #include "cgp/cgp_file.h"
 #include "cgp/cgp_impl.h"
+
+struct named { char *user, *path; };
 
 struct lister {
 	const struct store_conf *conf;
@@ -17,6 +22,8 @@ struct lister {
 	cgp_account_fn	*fn;
 	void		*ctx;
 	const char	*user;		/* of the account in hand */
+	struct named	*all;		/* so far */
+	size_t		 n, cap;
 };
 
 /* Whose it is stands before the mailbox. */
@@ -188,6 +195,51 @@ add_settings(struct cgp *c, struct cgp_account *x)
 
 /* Accounts */
 
+static void
+remember(struct lister *l, const char *user, const char *path)
+{
+	if (l->n == l->cap) {
+		l->cap = l->cap == 0 ? 256 : 2 * l->cap;
+		l->all = xreallocarray(l->all, l->cap, sizeof *l->all);
+	}
+	l->all[l->n].user = xstrdup(user);
+	l->all[l->n++].path = xstrdup(path);
+}
+
+static int
+cmp_named(const void *va, const void *vb)
+{
+	const struct named *a = va, *b = vb;
+	int c = strcasecmp(a->user, b->user);
+
+	return c != 0 ? c : strcmp(a->path, b->path);
+}
+
+/* Two of one name, which are met one after the other in foldered domains. */
+static void
+tell_doubles(struct lister *l)
+{
+	char text[600];
+
+	if (l->n > 0)
+		qsort(l->all, l->n, sizeof *l->all, cmp_named);
+	for (size_t i = 0; i < l->n; i++) {
+		const struct named *x = &l->all[i];
+
+		if (i > 0 && strcasecmp(x[-1].user, x->user) == 0) {
+			snprintf(text, sizeof text, "%.200s lies in %.200s as "
+			    "well: neither is copied before one of them is "
+			    "gone", x->user, x[-1].path);
+			l->conf->warn(l->conf->warn_ctx, NULL, x->path, text);
+		}
+	}
+	for (size_t i = 0; i < l->n; i++) {
+		free(l->all[i].user);
+		free(l->all[i].path);
+	}
+	free(l->all);
+}
+
 static int
 on_place(void *ctx, struct cgp_place *p, struct err *e)
 {
@@ -208,6 +260,7 @@ on_place(void *ctx, struct cgp_place *p, struct err *e)
 	    p->domain) : arena_strdup(&a, p->name);
 	x.path = arena_strdup(&a, p->path);
 	l->user = x.user;
+	remember(l, x.user, x.path);
 	if (cgp_open_place(&s, &conf, p, e) == -1) {
 		arena_release(&a);
 		return -1;
@@ -242,7 +295,8 @@ int
 cgp_accounts(const struct store_conf *conf, bool read_all, cgp_account_fn *fn,
     void *ctx, struct err *e)
 {
-	struct lister l = { conf, read_all, fn, ctx, NULL };
+	struct lister l = { .conf = conf, .read_all = read_all, .fn = fn,
+	    .ctx = ctx };
 	const char *path = conf->uri->path;
 	struct safepath at;
 	int rc;
@@ -258,5 +312,6 @@ cgp_accounts(const struct store_conf *conf, bool read_all, cgp_account_fn *fn,
 		rc = cgp_each(at.fd, uri_opt(conf->uri, "main-domain"),
 		    on_place, on_tell, &l, e);
 	safepath_close(&at);
+	tell_doubles(&l);
 	return rc;
 }

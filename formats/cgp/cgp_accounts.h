@@ -42,11 +42,13 @@ typedef int cgp_account_fn(void *ctx, const struct cgp_account *,
 	    struct err *);
 
 /*
- * Calls fn with each account below conf->uri's path, by domain and name.  Its
+ * Calls fn with each account below conf->uri's path, by domain, each in the order of its
+ * tree.  Its
  * options hold for all (account= is not among them).  read_all: all mail is
  * read for crlf_bytes, else only the mailboxes' listings.  What cannot be
- * read, accounts included, goes to conf->warn (mailbox is USER or USER/MAILBOX)
- * and costs nothing else.
+ * read, accounts included, goes to conf->warn and costs nothing else: mailbox
+ * is USER or USER/MAILBOX, or NULL where it is about the list, which then lacks
+ * something or has it twice.
  */
 int	cgp_accounts(const struct store_conf *, bool read_all,
 	    cgp_account_fn *, void *ctx, struct err *);

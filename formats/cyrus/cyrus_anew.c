@@ -1,6 +1,11 @@
 /*
- * Another UIDVALIDITY for a mailbox that never held a message: it is removed
- * and made anew, under its UNIQUEID, in one go.
+ * Another UIDVALIDITY for a mailbox that never held a message.
+ *
+ * From 3.6 on Cyrus puts one of another UNIQUEID in its place, if it holds no
+ * message at that moment; older ones say no.
+ *
+ * An INBOX is removed and made anew under its UNIQUEID in one go: for what comes
+ * in between a last look and that, a round trip, there is no way to be sure.
  *
  * A user's subscriptions, scripts and other data hang on the UNIQUEID of the
  * INBOX.  While that one is away, a mailbox below it says so and has its ACL
@@ -149,6 +154,35 @@ still_empty(struct cyrus_target *c, const struct cyrus_box *b, struct err *e)
 	return rc;
 }
 
+/* By a name of its own, which nothing hangs on.  1; 0: this Cyrus cannot. */
+static int
+exchange(struct cyrus_target *c, struct cyrus_box *b, struct err *e)
+{
+	struct sync_reply r;
+	struct buf args;
+	char old[sizeof b->uniqueid];
+	int rc;
+
+	memcpy(old, b->uniqueid, sizeof old);
+	cyrus_new_uniqueid(b->uniqueid);
+	buf_init(&args, (size_t)2 << 20);
+	cyrus_box_put(&args, b, 0);
+	buf_adds(&args, "))");
+	fault_point("cyrus.before_exchange");
+	rc = cyrus_apply(c, &args, &r, e);
+	buf_release(&args);
+	if (rc == 1)
+		return cyrus_disks_sync(c->c.disks, e) == -1 ? -1 : 1;
+	if (rc == 0 && strcmp(r.code, "IMAP_MAILBOX_MOVED") != 0)
+		rc = sync_no(&r, ERR_MAILBOX, e, "make %.100s anew",
+		    b->name.ptr);
+	else if (rc == 0 && c->c.y->version >= 306)
+		rc = err_retry(e, ERR_MAILBOX, "mail came into the target "
+		    "mailbox: it has to be looked at");
+	memcpy(b->uniqueid, old, sizeof old);
+	return rc;
+}
+
 int
 cyrus_make_anew(struct cyrus_target *c, struct cyrus_box *b,
     uint32_t uidvalidity, struct err *e)
@@ -173,7 +207,11 @@ cyrus_make_anew(struct cyrus_target *c, struct cyrus_box *b,
 		cyrus_box_make_fresh(b);
 		b->uidvalidity = uidvalidity;
 		b->recent_time = b->append_time = uidvalidity;
-		rc = replace(c, b, e);
+		rc = inbox ? 0 : exchange(c, b, e);
+		if (rc == 0)
+			rc = replace(c, b, e);
+		else if (rc == 1)
+			rc = 0;
 	}
 	fault_point("cyrus.anew");
 	if (rc == 0 && inbox)

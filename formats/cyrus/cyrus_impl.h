@@ -22,6 +22,7 @@
  *	cyrus_store.c	batches of messages
  *	cyrus_fence.c	messages whose lines may be taken for commands
  *	cyrus_change.c	flags and expunges
+ *	cyrus_move.c	messages into another mailbox
  *	cyrus_source.c	the store read: audits, looks, and as a source
  */
 #ifndef CYRUS_IMPL_H
@@ -37,7 +38,7 @@
 
 /* Options of both tables; those of IMAP are for cyrus://. */
 #define CYRUS_OPTIONS \
-	"conf", "libexec", "transport", "fsync", "tls", "tls-min", "ca", "pin", \
+	"conf", "libexec", "transport", "fsync", "inbox", "tls", "tls-min", "ca", "pin", \
 	"verify", "cert", "key", "auth", "timeout", "partition", "lanes", \
 	"create-users", "secret-file", "secret-env", "secret-fd", \
 	"secret-command"
@@ -51,6 +52,7 @@ struct cyrus {
 	struct cyrus_disks *disks;	/* fsync=batch; else NULL */
 	struct sync	*y;
 	struct cyrus_names names;
+	bool		 keep_inbox;	/* with its UIDVALIDITY */
 	char		 partition[64];	/* of new mailboxes */
 };
 
@@ -137,6 +139,8 @@ int	cyrus_target_name(struct cyrus_target *, const char *seen, struct buf *,
 /* What Cyrus tells of one mailbox: 1, 0 there is none, -1. */
 int	cyrus_target_box(struct cyrus_target *, const char *seen,
 	    struct cyrus_box *, struct err *);
+/* A mailbox that was created, and that nobody is going to open, is made. */
+int	cyrus_make_now(struct cyrus_target *, const char *seen, struct err *);
 /* APPLY MAILBOX of what is in args: 1, 0 (*r), -1. */
 int	cyrus_apply(struct cyrus_target *, const struct buf *args,
 	    struct sync_reply *r, struct err *);
@@ -193,13 +197,15 @@ int	cyrus_fence(struct cyrus_target *, uint64_t bytes, struct err *);
 /* The error for files that were not taken. */
 void	cyrus_no_room(const struct sync_reply *, struct err *);
 
-/* cyrus_store.c, cyrus_change.c: as in target.h. */
+/* cyrus_store.c, cyrus_change.c, cyrus_move.c: as in target.h. */
 int	cyrus_submit(struct target *, struct store_batch *, struct err *);
 int	cyrus_reap(struct target *, bool, struct store_batch **,
 	    struct err *);
 /* What is staged and not wanted is removed; nothing is outstanding. */
 void	cyrus_restart(struct cyrus_target *);
 int	cyrus_change_flags(struct target *, struct flag_change *, size_t,
+	    struct err *);
+int	cyrus_move(struct target *, const uint32_t *, size_t, const char *,
 	    struct err *);
 int	cyrus_expunge(struct target *, const uint32_t *, size_t,
 	    struct err *);

@@ -41,14 +41,16 @@ check_transport(struct uri *u, struct err *e)
 	    "cyrus://ADMIN@HOST/USER");
 }
 
+/* One of two words. */
 static int
-check_fsync(struct uri *u, struct err *e)
+check_word(struct uri *u, const char *key, const char *one, const char *other,
+    struct err *e)
 {
-	const char *v = uri_opt(u, "fsync");
+	const char *v = uri_opt(u, key);
 
-	if (v == NULL || strcmp(v, "each") == 0 || strcmp(v, "batch") == 0)
+	if (v == NULL || strcmp(v, one) == 0 || strcmp(v, other) == 0)
 		return 0;
-	return err_set(e, ERR_RUN, "fsync=%.40s: each or batch", v);
+	return err_set(e, ERR_RUN, "%s=%.40s: %s or %s", key, v, one, other);
 }
 
 /* What only one of the two kinds has. */
@@ -77,7 +79,7 @@ int
 cyrus_imap_uri(struct uri **up, struct uri *u, bool as_admin, struct err *e)
 {
 	static const char *const ours[] = {
-		"conf", "libexec", "transport", "fsync"
+		"conf", "libexec", "transport", "fsync", "inbox"
 	};
 	struct buf b;
 	int rc;
@@ -114,7 +116,8 @@ cyrus_check(struct uri *u, struct err *e)
 		    "cyrus:USER?conf=/etc/imapd.conf or "
 		    "cyrus://ADMIN@HOST/USER");
 	if (check_transport(u, e) == -1 || check_options(u, e) == -1 ||
-	    check_fsync(u, e) == -1)
+	    check_word(u, "fsync", "each", "batch", e) == -1 ||
+	    check_word(u, "inbox", "anew", "keep", e) == -1)
 		return -1;
 	if (u->host == NULL)
 		return 0;
@@ -276,6 +279,9 @@ cyrus_connect(struct cyrus *c, const struct store_conf *conf, bool target,
 
 	memset(c, 0, sizeof *c);
 	c->conf = *conf;
+	if (uri_opt(conf->uri, "inbox") != NULL)
+		c->keep_inbox = strcmp(uri_opt(conf->uri, "inbox"), "keep") ==
+		    0;
 	if (cyrus_check(conf->uri, e) == -1)
 		return -1;
 	if (conf->uri->host != NULL) {

@@ -124,7 +124,8 @@ caps(struct target *t, struct target_caps *caps)
 	/* Prompt: what an earlier connection commits late changes the modseq
 	 * that each of our batches asks for. */
 	caps->bits = TGT_CHOOSES_UIDS | TGT_TELLS_UIDS | TGT_ATOMIC |
-	    TGT_TELLS_SHA1 | TGT_EXPUNGES | TGT_FLAGS | TGT_PROMPT;
+	    TGT_TELLS_SHA1 | TGT_EXPUNGES | TGT_PROMPT | TGT_FLAGS |
+	    TGT_MOVES;
 	caps->batch_messages = 200;
 	caps->batch_bytes = (uint64_t)4 << 20;
 	caps->window = 2;
@@ -530,6 +531,30 @@ free_use(struct cyrus_target *c, const char *seen, unsigned *use,
 	return 0;
 }
 
+int
+cyrus_make_now(struct cyrus_target *c, const char *seen, struct err *e)
+{
+	struct cyrus_box b;
+	int rc;
+
+	if (c->planned == NULL || strcmp(seen, c->planned) != 0 || c->unmade)
+		return 0;
+	cyrus_box_init(&b);
+	cyrus_lock(&c->c, false);
+	rc = describe(c, &b, c->planned, c->planned_use, e);
+	b.uidvalidity = (uint32_t)time(NULL);
+	b.recent_time = b.append_time = b.uidvalidity;
+	if (rc == 0)
+		rc = cyrus_put_box(c, &b, 0, "make", e);
+	cyrus_unlock(&c->c);
+	cyrus_box_release(&b);
+	if (rc == 0) {
+		free(c->planned);
+		c->planned = NULL;
+	}
+	return rc;
+}
+
 /*
  * Cyrus remembers the UIDVALIDITY with which a mailbox was made in a second
  * place, so it is made when that is known: by set_uids().  Those above it are
@@ -551,6 +576,9 @@ folder_create(struct target *t, const char *seen, unsigned use,
 	rc = cyrus_target_box(c, seen, &b, e);
 	if (rc == 0 && free_use(c, seen, &use, e) == -1)
 		rc = -1;
+	/* An earlier one that nobody has opened. */
+	if (rc == 0 && c->planned != NULL && strcmp(seen, c->planned) != 0)
+		rc = cyrus_make_now(c, c->planned, e);
 	if (rc == 0) {
 		free(c->planned);
 		c->planned = xstrdup(seen);
@@ -635,6 +663,14 @@ set_uids(struct target *t, const struct folder_uids *u,
 		if (rc == -1)
 			return -1;
 		c->unmade = false;
+		free(c->planned);
+		c->planned = NULL;
+		box_state(b, st);
+		return 0;
+	}
+	/* One that was there before us, as its user wants it. */
+	if (c->c.keep_inbox && !cyrus_box_fresh(b) && strcmp(b->name.ptr,
+	    c->c.names.inbox) == 0) {
 		box_state(b, st);
 		return 0;
 	}
@@ -879,5 +915,6 @@ const struct target_ops cyrus_target = {
 	.reap = cyrus_reap,
 	.broken = broken,
 	.change_flags = cyrus_change_flags,
+	.move = cyrus_move,
 	.expunge = cyrus_expunge,
 };

@@ -298,7 +298,10 @@ take_stock(struct dovecot *dv, struct err *e)
 
 	rc = scan_all(dv, &loose, e);
 	b->loose = loose.n > 0;
-	if (rc == 0 && !dv->t.conf.look_only && (b->loose ||
+	if (dv->deliver) {
+		if (rc == 0 && !dv->t.conf.look_only && has_leftovers(b))
+			rc = journal_sweep(dv, e);
+	} else if (rc == 0 && !dv->t.conf.look_only && (b->loose ||
 	    has_leftovers(b) || dotlock_left(b->fd, UIDLIST ".lock"))) {
 		if (dotlock_take(dv, &lk, b->fd, UIDLIST ".lock", e) == -1)
 			rc = -1;

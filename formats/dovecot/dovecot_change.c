@@ -249,10 +249,14 @@ dovecot_expunge(struct target *t, const uint32_t *uids, size_t n,
     struct err *e)
 {
 	struct dovecot *dv = (struct dovecot *)t;
-	struct search s = { xcalloc(n + 1, sizeof *s.v), n };
+	struct search s = { NULL, n };
 	struct dotlock lk;
 	int rc;
 
+	if (dv->deliver)
+		return err_set(e, ERR_MAILBOX, "via=new: what is there goes "
+		    "under Dovecot's lock only");
+	s.v = xcalloc(n + 1, sizeof *s.v);
 	for (size_t i = 0; i < n; i++)
 		s.v[i].uid = uids[i];
 	fsids_enter(&dv->ids);
@@ -367,11 +371,15 @@ dovecot_change_flags(struct target *t, struct flag_change *c, size_t n,
     struct err *e)
 {
 	struct dovecot *dv = (struct dovecot *)t;
-	struct search s = { xcalloc(n + 1, sizeof *s.v), n };
+	struct search s = { NULL, n };
 	struct changing ch = { .c = c };
 	struct dotlock lk;
 	int rc;
 
+	if (dv->deliver)
+		return err_set(e, ERR_MAILBOX, "via=new: flags of what is "
+		    "there are changed under Dovecot's lock only");
+	s.v = xcalloc(n + 1, sizeof *s.v);
 	buf_init(&ch.to, 4096);
 	for (size_t i = 0; i < n; i++) {
 		s.v[i].uid = c[i].uid;

@@ -175,6 +175,15 @@ add_stem(struct buf *out, const char *base)
 }
 
 void
+piece_name(const struct store_item *it, const struct piece *p,
+    struct buf *out)
+{
+	buf_reset(out);
+	buf_addf(out, "%" PRId64 ".G%s.mailhaul,S=%" PRIu64 ",W=%" PRIu64,
+	    p->date != NO_DATE ? p->date : 0, it->guid, p->size, p->vsize);
+}
+
+void
 piece_base(const struct store_item *it, const struct piece *p,
     const struct box *b, unsigned n, struct buf *out)
 {
@@ -194,7 +203,10 @@ piece_base(const struct store_item *it, const struct piece *p,
 		buf_add(out, stem.ptr, stem.len);
 		if (n > 0)
 			buf_addf(out, "-%u", n);
-		buf_addf(out, ",S=%" PRIu64 ",W=%" PRIu64, p->size, p->vsize);
+		/* A wrong W= costs the message its UID. */
+		buf_addf(out, ",S=%" PRIu64, p->size);
+		if (!it->adopted)
+			buf_addf(out, ",W=%" PRIu64, p->vsize);
 		/* One name with two lines is one message to Dovecot, and a
 		 * warning. */
 		h = hash_name(out->ptr, out->len);

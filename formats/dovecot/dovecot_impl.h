@@ -32,6 +32,10 @@
  * lines that the journal holds for them.  What is visible was on the disk
  * before.
  *
+ * With via=new no lock is taken and the list is left to Dovecot: 5 is a rename
+ * into new/, under a name that is always the same for the same message, so that
+ * one that an earlier run has delivered is not delivered again.
+ *
  * Everything is opened relative to descriptors of directories, without
  * following links, and with the file-system ids of the mail's owner.
  */
@@ -52,6 +56,7 @@
 #define UIDLIST		"dovecot-uidlist"
 #define UID_LAST	UINT32_C(4294967294)
 #define GUID_HEX	32
+#define DATE_MAX	INT64_C(4294967295)	/* of Dovecot's cache */
 
 /* Hashes of base names; 0 stands for an empty place. */
 struct hashes {
@@ -113,6 +118,8 @@ struct piece {
 	uint64_t	 size, vsize;	/* S= and W= */
 	struct err	 err;		/* why it could not be written */
 	bool		 failed, made;	/* made: without the writers */
+	bool		 direct;	/* to be linked into cur/: not in tmp/ */
+	bool		 there;		/* it appeared */
 };
 
 /* A submitted batch (store_batch.priv). */
@@ -136,8 +143,14 @@ struct dovecot {
 	const char	*owner;		/* option, or NULL */
 	mode_t		 file_mode, dir_mode;
 	enum link_mode	 link;
+	bool		 deliver;	/* through new/, without locks */
+	bool		 unverified;	/* what is linked is not read */
+	bool		 roomy;		/* files may stay open, so that */
+	bool		 direct;	/* links go into cur/ at once: one was
+					 * made */
 	bool		 no_clones;	/* the file system cannot share */
 	uint64_t	 cloned, copied;	/* where a link was asked for */
+	uint64_t	 unread;	/* linked without having been read */
 	struct fsids	 ids;
 	struct box	 box;
 	struct store_batch *first, *last;	/* submitted, not reaped */
@@ -194,6 +207,8 @@ int	list_read(struct dovecot *, struct box *, struct err *);
 int	list_again(struct dovecot *, struct box *, struct err *);
 /* The lowest UID that a new message may have. */
 uint32_t list_next(const struct list *);
+/* Can it stand in a line: visible ASCII, and not too long?  NULL cannot. */
+bool	list_word(const char *);
 /* One line; what is NULL or 0 is left out. */
 void	list_line(struct buf *, uint32_t uid, const char *uidl,
 	    uint32_t order, const char *guid, uint32_t mark, const char *base);
@@ -245,6 +260,9 @@ int	piece_write(struct dovecot *, const struct store_item *, struct piece *,
  * file or a line has are passed over. */
 void	piece_base(const struct store_item *, const struct piece *,
 	    const struct box *, unsigned n, struct buf *);
+/* The one that it has whenever it is delivered. */
+void	piece_name(const struct store_item *, const struct piece *,
+	    struct buf *);
 
 /* dovecot_store.c */
 /* renameat() that overwrites nothing. */

@@ -12,29 +12,67 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/fault.h"
+#include "maildir/maildir_file.h"
+
+/* ext4 has room for 65,000. */
+#define LINKS_MAX	60000
 
 static bool
-as_wanted(const struct dovecot *dv, const struct piece *p,
-    const struct stat *st)
+as_wanted(const struct dovecot *dv, int64_t date, const struct stat *st)
 {
 	return st->st_uid == dv->ids.uid && st->st_gid == dv->ids.gid &&
 	    (st->st_mode & 07777) == dv->file_mode &&
-	    p->date != NO_DATE && st->st_mtim.tv_sec == p->date;
+	    st->st_nlink < LINKS_MAX && date != NO_DATE &&
+	    st->st_mtim.tv_sec == date;
 }
 
 static int
-hard_link(struct dovecot *dv, int fd, const char *name)
+hard_link(int fd, int dirfd, const char *name)
 {
 	char path[40];
 
 	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-	return linkat(AT_FDCWD, path, dv->box.tmp, name, AT_SYMLINK_FOLLOW);
+	return linkat(AT_FDCWD, path, dirfd, name, AT_SYMLINK_FOLLOW);
+}
+
+int
+dovecot_link_direct(struct dovecot *dv, const struct store_item *it,
+    const char *name)
+{
+	if (hard_link(it->content->fd, dv->box.cur, name) == 0)
+		return 0;
+	/* The next one is tried where it can be copied instead. */
+	dv->direct = false;
+	return -1;
+}
+
+int
+dovecot_adopts(struct target *t, const struct msg_meta *m,
+    const struct content *c, struct digests *d)
+{
+	struct dovecot *dv = (struct dovecot *)t;
+	struct stat st, tmp;
+
+	if (!dv->unverified || c->fd == -1 || fstat(c->fd, &st) == -1 ||
+	    (uint64_t)st.st_size != c->size || m->date < 0 ||
+	    m->date > DATE_MAX || !as_wanted(dv, m->date, &st) ||
+	    fstat(dv->box.tmp, &tmp) == -1 || tmp.st_dev != st.st_dev)
+		return 0;
+	memset(d, 0, sizeof *d);
+	d->has_sha1 = true;
+	maildir_file_id(st.st_ino, d->sha1);
+	memcpy(d->munged, d->sha1, SHA1_LEN);
+	/* No content's. */
+	EVP_Digest(d->sha1, SHA1_LEN, d->strict, NULL, EVP_sha256(), NULL);
+	memcpy(d->loose, d->strict, DIGEST_LEN);
+	return 1;
 }
 
 /* A new file with the blocks of fd. */
@@ -81,14 +119,23 @@ dovecot_link(struct dovecot *dv, const struct store_item *it,
 		return 0;
 	}
 	p->size = (uint64_t)st.st_size;
-	p->vsize = it->size;
-	if (dv->link == LINK_HARD && as_wanted(dv, p, &st)) {
-		if (hard_link(dv, fd, p->tmp) == 0)
+	p->vsize = it->adopted ? 0 : it->size;
+	if (dv->link == LINK_HARD && as_wanted(dv, p->date, &st)) {
+		p->direct = dv->direct;
+		if (p->direct || hard_link(fd, dv->box.tmp, p->tmp) == 0) {
+			dv->direct = dv->roomy;
+			dv->unread += it->adopted;
 			return 1;
+		}
 		if (errno == EXDEV)
 			return refused(p, "hard", "the source lies on another "
 			    "file system");
 		/* EPERM, EMLINK...: the others will do. */
+	}
+	if (it->adopted) {
+		p->failed = true;
+		return err_set(&p->err, ERR_MESSAGE, "no hard link can be made "
+		    "of it, and with verify=no it was not read");
 	}
 	if (!dv->no_clones) {
 		if (clone_file(dv, fd, p) == 0) {

@@ -12,4 +12,11 @@
 int	dovecot_link(struct dovecot *, const struct store_item *,
 	    struct piece *);
 
+/* The item's file appears in cur/ under that name.  -1: errno. */
+int	dovecot_link_direct(struct dovecot *, const struct store_item *,
+	    const char *name);
+/* As target_adopts(). */
+int	dovecot_adopts(struct target *, const struct msg_meta *,
+	    const struct content *, struct digests *);
+
 #endif

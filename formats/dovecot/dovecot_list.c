@@ -336,8 +336,8 @@ list_new_guid(char guid[GUID_HEX + 1])
 }
 
 /* Values end at a blank; anything that is not plain text is left out. */
-static bool
-is_word(const char *s)
+bool
+list_word(const char *s)
 {
 	if (s == NULL || *s == '\0' || strlen(s) > 250)
 		return false;
@@ -352,11 +352,11 @@ list_line(struct buf *out, uint32_t uid, const char *uidl, uint32_t order,
     const char *guid, uint32_t mark, const char *base)
 {
 	buf_addf(out, "%" PRIu32, uid);
-	if (is_word(uidl))
+	if (list_word(uidl))
 		buf_addf(out, " P%s", uidl);
 	if (order != 0)
 		buf_addf(out, " O%" PRIu32, order);
-	if (is_word(guid))
+	if (list_word(guid))
 		buf_addf(out, " G%s", guid);
 	if (mark != 0)
 		buf_addf(out, " X%08" PRIx32, mark);

@@ -85,6 +85,17 @@ look_at(const struct dotlock *lk, char *holder, size_t size, bool *stale)
 	return true;
 }
 
+/* Is the holder on another host? */
+static bool
+is_elsewhere(const char *holder)
+{
+	const char *colon = strchr(holder, ':');
+	char host[256];
+
+	host_name(host, sizeof host);
+	return colon != NULL && strcmp(colon + 1, host) != 0;
+}
+
 /* Takes away the lock of a dead one; who comes second must not take that of
  * the first. */
 static void
@@ -150,7 +161,9 @@ dotlock_take(struct dovecot *dv, struct dotlock *lk, int dirfd,
 		}
 		if (tries >= timeout * 50)
 			return err_retry(e, ERR_MAILBOX, "%s has been held by "
-			    "\"%s\" for more than %u s", name, holder, timeout);
+			    "\"%s\" for more than %u s%s", name, holder,
+			    timeout, is_elsewhere(holder) ? ", another host: "
+			    "via=new delivers without that lock" : "");
 		if (poll(&p, p.fd >= 0 ? 1 : 0, 20) > 0) {
 			err_retry(e, ERR_RUN, "stopped");
 			e->cause = CAUSE_CANCELLED;

@@ -19,7 +19,6 @@
 
 #define ROOM	((size_t)256 * 1024)	/* of a writer's buffer */
 #define QUEUE	8			/* more than window */
-#define DATE_MAX INT64_C(4294967295)	/* of Dovecot's cache */
 
 /* Files are written by the lane and one thread more. */
 struct writers {
@@ -265,7 +264,8 @@ check_pieces(struct dovecot *dv, struct err *e)
 				*e = p->err;
 				return -1;
 			}
-			b->items[i].result = STORE_NOT_SENT;
+			b->items[i].result = b->items[i].adopted ?
+			    STORE_REFUSED : STORE_NOT_SENT;
 			b->items[i].err = p->err;
 		}
 	}
@@ -286,6 +286,11 @@ choose_base(struct group *g, const struct store_item *it, struct piece *p)
 	unsigned n = 0;
 	uint64_t h;
 
+	if (g->dv->deliver) {
+		piece_name(it, p, &g->base);
+		p->base = xmemdup0(g->base.ptr, g->base.len);
+		return;
+	}
 	do {
 		piece_base(it, p, &g->dv->box, n++, &g->base);
 		h = hash_name(g->base.ptr, g->base.len);
@@ -317,7 +322,7 @@ write_journal(struct group *g, struct err *e)
 			n++;
 		}
 	}
-	return n > 0 ? journal_write(dv, &g->lines, n, e) : 0;
+	return n > 0 && !dv->deliver ? journal_write(dv, &g->lines, n, e) : 0;
 }
 
 /* The caller's commits: without one its batch is not stored. */
@@ -361,10 +366,12 @@ place(struct group *g, struct store_item *it, struct piece *p, struct err *e)
 	buf_adds(&g->name, p->base);
 	keywords_info(b, it->flags, it->keywords, it->nkeywords, 0, &g->name,
 	    &dropped);
-	if (dovecot_move(b->tmp, p->tmp, b->cur, g->name.ptr) == -1) {
-		dovecot_sys(e, "rename to cur/");
+	if (p->direct ? dovecot_link_direct(dv, it, g->name.ptr) == -1 :
+	    dovecot_move(b->tmp, p->tmp, b->cur, g->name.ptr) == -1) {
+		dovecot_sys(e, p->direct ? "link into cur/" :
+		    "rename to cur/");
 		/* Somebody cleaned up in tmp/: it is written again. */
-		e->retry = e->retry || e->sys == ENOENT;
+		e->retry = e->retry || e->sys == ENOENT || p->direct;
 		return -1;
 	}
 	fault_point("file.renamed");
@@ -376,6 +383,7 @@ place(struct group *g, struct store_item *it, struct piece *p, struct err *e)
 	list_line(&g->lines, uid, it->meta->uidl, it->meta->uidl_order,
 	    it->guid, it->mark, p->base);
 	it->uid = uid;
+	p->there = true;
 	if (dropped)
 		it->changes |= CHANGE_KEYWORDS;
 	if (it->want_uid != 0 && uid != it->want_uid)
@@ -385,6 +393,65 @@ place(struct group *g, struct store_item *it, struct piece *p, struct err *e)
 	g->bytes += p->size;
 	g->stored++;
 	return 0;
+}
+
+/* One message appears in new/, unless it is in the mailbox already. */
+static int
+deliver_one(struct group *g, struct store_item *it, struct piece *p,
+    struct err *e)
+{
+	struct dovecot *dv = g->dv;
+	struct box *b = &dv->box;
+	uint64_t h = hash_name(p->base, strlen(p->base));
+	bool dropped = false;
+
+	if (hashes_has(&b->files, h)) {
+		p->there = true;
+		return 0;
+	}
+	buf_reset(&g->name);
+	buf_adds(&g->name, p->base);
+	keywords_info(b, it->flags, it->keywords, it->nkeywords, 0, &g->name,
+	    &dropped);
+	if (dovecot_move(b->tmp, p->tmp, b->new, g->name.ptr) == -1 &&
+	    errno != EEXIST) {
+		dovecot_sys(e, "rename to new/");
+		e->retry = e->retry || e->sys == ENOENT;
+		return -1;
+	}
+	fault_point("file.renamed");
+	hashes_add(&b->files, h);
+	b->messages++;
+	p->there = true;
+	if (dropped)
+		it->changes |= CHANGE_KEYWORDS;
+	g->bytes += p->size;
+	g->stored++;
+	return 0;
+}
+
+/* Without a lock: Dovecot gives them UIDs when it looks. */
+static int
+deliver(struct group *g, bool *doubt, struct err *e)
+{
+	struct dovecot *dv = g->dv;
+	int rc = keywords_read(&dv->box, e);
+
+	*doubt = false;
+	for (struct store_batch *b = dv->first; b != NULL && rc == 0;
+	    b = b->next) {
+		struct bundle *bu = b->priv;
+
+		for (size_t i = 0; i < b->n && rc == 0 && !bu->ended; i++)
+			if (to_store(b, i))
+				rc = deliver_one(g, &b->items[i],
+				    &bu->pieces[i], e);
+	}
+	if (g->stored > 0 && fsync(dv->box.new) == -1) {
+		*doubt = true;
+		rc = dovecot_sys(e, "sync new/");
+	}
+	return rc;
 }
 
 /* All of them; one that fails ends it, with those before in place. */
@@ -500,7 +567,8 @@ remove_pieces(struct dovecot *dv)
 		struct bundle *bu = b->priv;
 
 		for (size_t i = 0; i < b->n; i++)
-			if (bu->pieces[i].tmp[0] != '\0') {
+			if (bu->pieces[i].tmp[0] != '\0' &&
+			    !bu->pieces[i].direct) {
 				unlinkat(dv->box.tmp, bu->pieces[i].tmp, 0);
 				bu->pieces[i].tmp[0] = '\0';
 			}
@@ -520,7 +588,7 @@ finish(struct dovecot *dv, bool doubt, const struct err *why)
 
 		for (size_t i = 0; i < b->n && !bu->ended; i++)
 			if (b->items[i].result == STORE_PENDING &&
-			    b->items[i].uid != 0)
+			    bu->pieces[i].there)
 				b->items[i].result = doubt ? STORE_UNKNOWN :
 				    STORE_DONE;
 		if (!bu->ended)
@@ -554,7 +622,8 @@ commit_group(struct dovecot *dv)
 	if (rc == 0) {
 		commit_intents(dv, &e);
 		fault_point("append.before_crlf");
-		rc = publish(&g, &doubt, &e);
+		rc = dv->deliver ? deliver(&g, &doubt, &e) :
+		    publish(&g, &doubt, &e);
 		fault_point("append.after_crlf");
 	}
 	if (g.stored > 0)

@@ -117,6 +117,10 @@ dovecot_subscribe(struct target *t, const char *name, bool on, struct err *e)
 	struct err dropped;
 	int tmpfd, rc = -1;
 
+	if (dv->deliver)
+		return err_set(e, ERR_MAILBOX, "via=new: subscriptions are "
+		    "changed under Dovecot's lock only (doveadm mailbox "
+		    "subscribe does it)");
 	if (dovecot_root(dv, e) != 1)
 		return err_set(e, ERR_MAILBOX, "there is no Maildir");
 	fsids_enter(&dv->ids);

@@ -9,6 +9,8 @@
  *				or of the directory it is made in
  *	modes=FILE,DIRECTORY	octal; default 0600,0700
  *	link=hard|reflink|copy	for sources on the same file system
+ *	verify=yes|no		no: what is linked is not read
+ *	via=uidlist|new		new: without Dovecot's locks, and so without UIDs
  */
 #include "dovecot/dovecot_target.h"
 
@@ -28,8 +30,10 @@
 #include "base/fault.h"
 #include "base/safepath.h"
 #include "base/xmalloc.h"
-#include "dovecot/dovecot_impl.h"
+#include "dovecot/dovecot_link.h"
 #include "maildir/maildir_dir.h"
+
+#define FILES_ROOM	20000
 
 /* Files. */
 
@@ -218,10 +222,12 @@ read_uri(struct dovecot *dv, struct uri *u, struct err *e)
 {
 	static const char *const layouts[] = { "maildir++", "fs", NULL };
 	static const char *const yesno[] = { "no", "yes", NULL };
+	static const char *const noyes[] = { "yes", "no", NULL };
 	static const char *const links[] = {
 		"copy", "hard", "reflink", NULL
 	};
-	int layout, escape, link;
+	static const char *const vias[] = { "uidlist", "new", NULL };
+	int layout, escape, link, verify, via;
 
 	if (u->host != NULL || u->path == NULL || u->path[0] == '\0')
 		return err_set(e, ERR_RUN, "dovecot: needs a path, as in "
@@ -229,11 +235,20 @@ read_uri(struct dovecot *dv, struct uri *u, struct err *e)
 	if ((layout = choice(u, "layout", layouts, e)) == -1 ||
 	    (escape = choice(u, "listescape", yesno, e)) == -1 ||
 	    (link = choice(u, "link", links, e)) == -1 ||
+	    (verify = choice(u, "verify", noyes, e)) == -1 ||
+	    (via = choice(u, "via", vias, e)) == -1 ||
 	    read_modes(dv, u, e) == -1)
 		return -1;
 	dv->names.fs = layout == 1;
 	dv->names.escape = escape == 1;
 	dv->link = (enum link_mode)link;
+	dv->unverified = verify == 1;
+	dv->deliver = via == 1;
+	if (dv->deliver && dv->link != LINK_COPY)
+		return err_set(e, ERR_RUN, "via=new goes with link=copy only");
+	if (dv->unverified && dv->link != LINK_HARD)
+		return err_set(e, ERR_RUN, "verify=no goes with link=hard: "
+		    "what is copied is read anyway");
 	dv->names.sep = maildir_separator(u, dv->names.fs, e);
 	if (dv->names.sep == '\0')
 		return -1;
@@ -250,16 +265,21 @@ check(struct uri *u, struct err *e)
 	return read_uri(&dv, u, e);
 }
 
-/* A batch of links holds as many files of the source open. */
-static void
+/* A batch of links holds as many files of the source open.  True: so may many
+ * lanes, with several batches each. */
+static bool
 allow_files(void)
 {
 	struct rlimit rl;
 
-	if (getrlimit(RLIMIT_NOFILE, &rl) == 0 && rl.rlim_cur < rl.rlim_max) {
+	if (getrlimit(RLIMIT_NOFILE, &rl) == -1)
+		return false;
+	if (rl.rlim_cur < rl.rlim_max) {
 		rl.rlim_cur = rl.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &rl);
+		if (setrlimit(RLIMIT_NOFILE, &rl) == -1)
+			return false;
 	}
+	return rl.rlim_cur >= FILES_ROOM;
 }
 
 static int
@@ -278,7 +298,7 @@ open_target(struct target **tp, const struct store_conf *conf, struct err *e)
 	dv->path = xstrdup(conf->uri->path);
 	dv->own = conf->uri->own;
 	if (dv->link != LINK_COPY)
-		allow_files();
+		dv->roomy = allow_files();
 	*tp = &dv->t;
 	return 0;
 }
@@ -299,10 +319,14 @@ close_target(struct target *t)
 static void
 caps(struct target *t, struct target_caps *c)
 {
-	c->bits = TGT_CHOOSES_UIDS | TGT_TELLS_UIDS | TGT_PROMPT |
-	    TGT_NO_SESSION | TGT_EXPUNGES | TGT_FLAGS | TGT_TAKES_EMPTY |
-	    TGT_UIDLS |
-	    (((struct dovecot *)t)->link != LINK_COPY ? TGT_LINKS : 0);
+	struct dovecot *dv = (struct dovecot *)t;
+
+	c->bits = TGT_PROMPT | TGT_NO_SESSION | TGT_TAKES_EMPTY |
+	    (dv->deliver ? TGT_BY_GUID : TGT_CHOOSES_UIDS | TGT_TELLS_UIDS |
+	    TGT_EXPUNGES | TGT_FLAGS | TGT_UIDLS) |
+	    (dv->link != LINK_COPY ? TGT_LINKS : 0) |
+	    (dv->unverified ? TGT_ADOPTS : 0) |
+	    (dv->roomy ? TGT_KEEPS_FILES : 0);
 	c->batch_messages = 200;
 	c->batch_bytes = (uint64_t)1 << 20;
 	c->window = 3;
@@ -522,7 +546,11 @@ folder_close(struct target *t)
 		target_warn(t, dv->box.name, "link", "not hard links: %" PRIu64
 		    " messages share their blocks with the source, %" PRIu64
 		    " were copied", dv->cloned, dv->copied);
-	dv->cloned = dv->copied = 0;
+	if (dv->unread > 0)
+		target_warn(t, dv->box.name, "verify", "verify=no: %" PRIu64
+		    " messages were linked without having been read: no "
+		    "digest of them is known", dv->unread);
+	dv->cloned = dv->copied = dv->unread = 0;
 	box_close(&dv->box);
 }
 
@@ -625,7 +653,8 @@ target_is_broken(struct target *t, struct err *e)
 
 static const char *const schemes[] = { "dovecot", NULL };
 static const char *const options[] = {
-	"layout", "listescape", "separator", "owner", "modes", "link", NULL
+	"layout", "listescape", "separator", "owner", "modes", "link",
+	"verify", "via", NULL
 };
 
 const struct target_ops dovecot_target = {
@@ -637,7 +666,7 @@ const struct target_ops dovecot_target = {
 	.folder_rename = dovecot_folder_rename,
 	.folder_delete = dovecot_folder_delete,
 	.subscribe = dovecot_subscribe, .mark_use = mark_use,
-	.submit = dovecot_submit, .reap = dovecot_reap,
+	.adopts = dovecot_adopts, .submit = dovecot_submit, .reap = dovecot_reap,
 	.broken = target_is_broken, .change_flags = dovecot_change_flags,
 	.set_uidls = dovecot_set_uidls,
 	.expunge = dovecot_expunge,

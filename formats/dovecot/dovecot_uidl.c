@@ -2,7 +2,8 @@
  * POP3 UIDLs for messages that are there already: dovecot-uidlist anew, under
  * its lock, with other P and O words in some lines.  All else of a line stays.
  * A P that is neither what the caller gave before nor what he gives now is
- * Dovecot's (pop3_save_uidl) or somebody else's, and stays too: clients know it.
+ * Dovecot's (pop3_save_uidl) or somebody else's, and stays too: clients know
+ * it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -57,7 +58,8 @@ judge(void *ctx, const struct uidlist_rec *r, struct err *e)
 	(void)e;
 	if (c == NULL)
 		return 0;
-	if (r->uidl != NULL && !is(r, c->uidl) && !is(r, c->was)) {
+	if (!list_word(c->uidl) || (r->uidl != NULL && !is(r, c->uidl) &&
+	    !is(r, c->was))) {
 		c->result = UIDL_KEPT;
 		return 0;
 	}

@@ -122,13 +122,18 @@ read_object(struct imap_session *s, struct imap_token *t,
 
 	if (list && imap_read_token(&s->r, t, e) == -1)
 		return -1;
+	if ((t->type == IMAP_LITERAL || (list && t->type == IMAP_OPEN)) &&
+	    imap_skip_value(&s->r, t, e) == -1)
+		return -1;
 	if ((t->type == IMAP_ATOM || t->type == IMAP_STRING) &&
 	    strlen(t->p) == t->len && imap_is_object(t->p)) {
 		free(b->object);
 		b->object = xstrdup(t->p);
 	}
 	while (list && t->type != IMAP_CLOSE && t->type != IMAP_END)
-		if (imap_read_token(&s->r, t, e) == -1)
+		if (imap_read_token(&s->r, t, e) == -1 || ((t->type ==
+		    IMAP_LITERAL || t->type == IMAP_OPEN) &&
+		    imap_skip_value(&s->r, t, e) == -1))
 			return -1;
 	if (list && t->type == IMAP_CLOSE)
 		t->type = IMAP_ATOM;	/* of this list only */

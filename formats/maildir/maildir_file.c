@@ -38,6 +38,13 @@ maildir_open_message(int dirfd, const char *name, int rootfd,
 	return quiet_file(fd, st, EINVAL);
 }
 
+void
+maildir_file_id(uint64_t ino, unsigned char id[SHA1_LEN])
+{
+	memcpy(id, "mailhaul ino", SHA1_LEN - sizeof ino);
+	memcpy(id + SHA1_LEN - sizeof ino, &ino, sizeof ino);
+}
+
 int
 maildir_stat_link(int rootfd, const char *path, struct stat *st)
 {

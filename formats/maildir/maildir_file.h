@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "base/quiet.h"
+#include "message.h"
 
 /* Never follows a link, never blocks, leaves the access time alone where it
  * may.  -1 with errno. */
@@ -22,6 +23,9 @@ int	maildir_open_file(int dirfd, const char *name, struct stat *st);
  * EXDEV: it does not stay there. */
 int	maildir_open_message(int dirfd, const char *name, int rootfd,
 	    const char *path, struct stat *st);
+/* What stands for the digest of a file that is not read: which file of its file
+ * system it is, for as long as any link to it lasts. */
+void	maildir_file_id(uint64_t ino, unsigned char id[SHA1_LEN]);
 /* What such a link points to, without opening it for reading: 0, or -1 with
  * errno. */
 int	maildir_stat_link(int rootfd, const char *path, struct stat *st);

@@ -69,6 +69,7 @@ struct mailbox {
 	unsigned long	 told[W_KINDS];
 	bool		 quiet;			/* tell nothing */
 	bool		 as_served;		/* sizes as Dovecot tells them */
+	bool		 by_file;		/* SHA-1: maildir_file_id() */
 };
 
 /* A folder of the tree. */
@@ -85,6 +86,7 @@ struct maildir {
 	struct source	 s;
 	int		 rootfd;
 	enum layout	 layout;		/* options */
+	bool		 unverified;		/* "dovecot:...?verify=no" */
 	bool		 as_target;		/* "dovecot:", and */
 	char		 sep;			/* in names there */
 	enum names	 names;

@@ -139,7 +139,7 @@ maildir_want(struct source *s, const struct msg_meta *const *metas, size_t n,
 	int fd;
 
 	(void)e;
-	for (i = 0; i < n; i++) {
+	for (i = 0; i < n && !s->folder->unread; i++) {
 		if (metas[i]->size > READAHEAD_MAX ||
 		    (fd = open_where(m, metas[i]->where, &st)) == -1)
 			continue;
@@ -314,6 +314,13 @@ maildir_message(struct maildir *m, struct arena *a, struct msg_meta *meta,
 	set_keywords(m, a, meta, &x, &flags);
 	if (mn.size != UNKNOWN64 && x.size != UNKNOWN64 && mn.size != x.size)
 		settle_size(m, meta, mn.size);
+	if (m->box.by_file && x.ino != 0) {
+		unsigned char *id = arena_alloc(a, SHA1_LEN);
+
+		maildir_file_id(x.ino, id);
+		meta->sha1 = id;
+		meta->by_file = true;
+	}
 	if (m->box.as_served && mn.vsize != UNKNOWN64)
 		meta->size = mn.vsize;
 	return 1;

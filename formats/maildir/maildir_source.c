@@ -231,6 +231,7 @@ read_uri(struct maildir *m, struct uri *u, struct err *e)
 	};
 	static const char *const yesno[] = { "auto", "yes", "no", NULL };
 	int layout, names, escapes;
+	const char *verify;
 
 	if (u->host != NULL || u->path == NULL || u->path[0] == '\0')
 		return err_set(e, ERR_RUN, "%s: needs a path, as in "
@@ -240,6 +241,8 @@ read_uri(struct maildir *m, struct uri *u, struct err *e)
 	    (escapes = choice(u, "listescape", yesno, e)) == -1)
 		return -1;
 	m->as_target = strcmp(u->scheme, "dovecot") == 0;
+	verify = m->as_target ? uri_opt(u, "verify") : NULL;
+	m->unverified = verify != NULL && strcmp(verify, "no") == 0;
 	m->sep = maildir_separator(u, layout == LAYOUT_FS, e);
 	if (m->sep == '\0')
 		return -1;
@@ -622,6 +625,7 @@ maildir_folder_open(struct source *s, struct folder_info *f,
 		return err_set(e, ERR_MAILBOX, "%s", f->refused);
 	m->box.path = directory_of(m, f);
 	m->box.as_served = m->as_target && f->cookie == 0;
+	m->box.by_file = s->conf.at_target && m->unverified;
 	m->box.fd = maildir_open_path(m, m->box.path);
 	if (m->box.fd == -1) {
 		err_sys(e, quiet_scope(errno, ERR_MAILBOX), "%s",
@@ -711,7 +715,7 @@ const struct source_ops maildir_source = {
 static const char *const dovecot_schemes[] = { "dovecot", NULL };
 static const char *const dovecot_options[] = {
 	"layout", "names", "listescape", "separator", "owner", "modes", "link",
-	NULL
+	"verify", "via", NULL
 };
 
 const struct source_ops dovecot_source = {

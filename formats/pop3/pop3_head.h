@@ -1,6 +1,6 @@
 /*
- * The digest of a message's header, as a POP3 server gives it for TOP n 0 and as
- * the same message is stored: SHA-256 over its lines, without what servers
+ * The digest of a message's header, as a POP3 server gives it for TOP n 0 and
+ * as the same message is stored: SHA-256 over its lines, without what servers
  * add, leave out, or spell otherwise.
  *
  *   - lines end in LF, and blanks at their ends do not count;

@@ -36,8 +36,8 @@ unsigned pop3_cap_parse(const char *line);
 int	pop3_list_parse(const char *line, uint32_t *number, uint64_t *size);
 /*
  * "NUMBER UNIQUE-ID".  -1: no number.  *uidl points into the line; NULL: it is
- * none that a list of Dovecot's could hold (1 to 250 characters that are visible
- * ASCII; the RFC has 70).
+ * none that a list of Dovecot's could hold (1 to 250 characters that are
+ * visible ASCII; the RFC has 70).
  */
 int	pop3_uidl_parse(const char *line, uint32_t *number, const char **uidl);
 

@@ -13,7 +13,7 @@
 #include "pop3/pop3_parse.h"
 
 #define LINE_MAX_BYTES	((size_t)1 << 20)	/* of a header */
-#define ITEMS_MAX	((size_t)4 << 20)	/* messages of a maildrop */
+#define ITEMS_MAX	((size_t)1 << 20)	/* messages of a maildrop */
 #define HEADER_LINES	100000			/* of a message */
 #define CAPA_LINES	1000
 #define AHEAD		32			/* TOPs under way */

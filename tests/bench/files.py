@@ -105,31 +105,55 @@ def compare(b, f):
 
 def links(b, f, root):
     """The tree that was written, as a source."""
-    hard, copies = [], []
+    hard, unread, copies = [], [], []
     for _ in range(f.runs):
         hard.append(f.ours("maildir:" + root, "&link=hard")[0])
         copies.append(f.ours("maildir:" + root)[0])
-    b.ratio("files", f"{f.count} messages of a Maildir by hard links, against copies", hard, copies, 5)
+        unread.append(f.ours("maildir:" + root, "&link=hard&verify=no")[0])
+    what = f"{f.count} messages of a Maildir by hard links"
+    b.ratio("files", f"{what}, verify=no, against copies", unread, copies, 5)
+    b.ratio("files", f"{what}, all of them read for their digests, against copies", hard, copies, 2.5)
 
 
-def cost(b, f):
-    """System calls and syncs for each message."""
+def cost(b, f, root):
+    """System calls, syncs and bytes written for each message, of us and of dsync."""
     if not shutil.which("strace"):
+        b.row("files", "system calls a message: there is no strace", "", "", "", "", None)
         return
-    counts = os.path.join(f.place, "counts")
-    f.ours(wrap=("strace", "-f", "-c", "-o", counts))
+    ways = (("mbox to Maildir", None, ""), ("hard links", "maildir:" + root, "&link=hard"),
+            ("hard links, verify=no", "maildir:" + root, "&link=hard&verify=no"))
+    for what, source, options in ways:
+        counts = f.fresh("counts")
+        f.ours(source, options, wrap=("strace", "-f", "-c", "-o", counts))
+        calls, syncs = count_calls(counts)
+        written = f.fresh("written")
+        f.ours(source, options, wrap=("strace", "-f", "-e", "trace=write,pwrite64,pwritev,copy_file_range", "-o", written))
+        b.row("files", f"{what}: system calls and bytes written a message; syncs in all", f"{calls / f.count:.1f}", f"{bytes_written(written) / f.count:.0f}", f"{syncs}", "", None)
+
+
+def count_calls(path):
+    """What strace -c has counted: all, and those that wait for the disk."""
     calls = syncs = 0
-    with open(counts, encoding="ascii") as text:
+    with open(path, encoding="ascii") as text:
         for line in text:
             words = line.split()
             if len(words) >= 5 and words[3].isdigit() and words[-1] != "total":
                 calls += int(words[3])
                 syncs += int(words[3]) if words[-1] in ("fsync", "fdatasync", "syncfs") else 0
-    b.row("files", "system calls a message; syncs in all", f"{calls / f.count:.1f}", "", f"{syncs}", "", None)
+    return calls, syncs
+
+
+def bytes_written(path):
+    total = 0
+    with open(path, encoding="latin-1") as text:
+        for line in text:
+            result = line.rstrip().rpartition("= ")[2].split(" ")[0]
+            total += int(result) if result.isdigit() else 0
+    return total
 
 
 def files(b, program, count, runs):
     f = Files(b, program, count, runs)
     root = compare(b, f)
     links(b, f, root)
-    cost(b, f)
+    cost(b, f, root)

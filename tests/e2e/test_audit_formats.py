@@ -114,7 +114,7 @@ class Formats(unittest.TestCase):
             shown = "Array.from(document.querySelectorAll('#differences tbody tr')).filter(r => !r.hidden).map(r => r.cells[4].textContent)"
             self.assertEqual(page.eval(shown), ["number 9"])
             page.click("#differences tbody tr:not([hidden]) a")
-            self.assertIn("number 9", page.eval("document.querySelector('article:target').textContent"))
+            self.assertIn("number 9", page.until("(document.querySelector('article:target') || {}).textContent"))
             self.assertEqual(page.errors, [])
             self.assertEqual(page.requests, ["file://" + path])
 

@@ -474,6 +474,9 @@ class Common:
         shutil.copytree(f"{top}/carol.macnt", f"{top}/x.sub/carol.macnt")
         copy, _, _ = self.one("carol", base)
         self.assertIn("lies in two places", copy(ACCOUNTS, sent=0).err)
+        run = self.haul.run("plan", "--list-accounts", f"cgp:{base}")
+        self.assertEqual((run.code, run.out.count("carol@example.org,mail")), (ACCOUNTS, 2), run)
+        self.assertRegex(run.err, r"Accounts/\S*carol.macnt: carol@example.org lies in Accounts/\S*carol.macnt as well")
         for name in ("nobody", "bob@nowhere.example", "bob@sub.example.net"):
             copy, _, _ = self.one(name, base)
             self.assertRegex(copy(ACCOUNTS, sent=0).err, "there is no")
@@ -489,6 +492,30 @@ class Common:
         run = copy()
         self.assertIn("nested too deep", str(run.report["issues"]))
         self.assertEqual(self.total(user), run.totals["source"])
+        # what only the old server can read: named, and the pass ends with 2
+        copy, _, _ = self.one("grace", base)
+        run = copy(ACCOUNTS)
+        self.assertRegex(str([i for i in run.report["issues"] if i["where"].endswith(".mslc")]), "over IMAP")
+        # names that are one when they are read
+        os.makedirs(f"{top}/pair.macnt")
+        for name, text in (("&AOk-t\u00e9.mbox", "one"), ("&AOkAdADp-.mbox", "two"), ("INBOX.mbox", "three")):
+            with open(f"{top}/pair.macnt/{name}", "w", encoding="utf-8") as f:
+                f.write(f"From <a@b>(S-1)  14-03-2010_09:15:02_0\nSubject: {text}\n\nx\n")
+        copy, user, _ = self.one("pair", base)
+        self.assertEqual(copy().totals["copied"], 3)
+        boxes = [b for b in self.there(user).boxes.values() if b.messages and not b.name.startswith("user/")]
+        self.assertEqual(sorted(len(b.messages) for b in boxes), [1, 1, 1])
+        # times of files that a copy has lost: said where a date depends on them
+        os.makedirs(f"{top}/late.macnt/INBOX.mdir")
+        for name, text in (("1-S-20100314091502", "Subject: 1\n\nx\n"), ("2-S-20101399000000", "Subject: 2\n\nx\n"), ("3-S-20101399000000", "Received: by x; Sun, 14 Mar 2010 09:15:02 +0000\nSubject: 3\n\nx\n")):
+            self.haul.write(f"tree/base/Accounts/late.macnt/INBOX.mdir/{name}", text)
+        now = int(time.time())
+        copy, user, _ = self.one("late", base)
+        told = [i["reason"] for i in copy().report["issues"] if i["where"] == "dates"]
+        self.assertEqual([t.split(";")[0] for t in told], ["of 1 messages from Received, of 1 from the time of the file, of 0 from Date"])
+        dates = sorted(m.date for m in self.there(user).boxes["INBOX"].messages)
+        self.assertEqual(dates[:2], [1268558102] * 2)
+        self.assertGreaterEqual(dates[2], now - 5)
         # a mailbox full of foreign files
         for i in range(3000):
             self.haul.write(f"tree/base/Accounts/erin.macnt/INBOX.mdir/{i}.eml", "x")
@@ -655,6 +682,29 @@ class TestList(unittest.TestCase):
             for words in (["maildir:/x"], [], [f"cgp:{base}", "null:"]):
                 self.assertEqual(haul.run("plan", "--list-accounts", *words).code, MISUSE)
             self.assertEqual(haul.run("plan", "--list-accounts", f"cgp:{base}/Accounts").code, ACCOUNTS)
+
+
+class TestTree(unittest.TestCase):
+    def test_the_same_seed(self):
+        """scripts/cgp-tree: the same bytes, names and times by seed, and others by another one."""
+        with Haul() as haul:
+            seen = []
+            for seed in ("7", "7", "8"):
+                place = haul.path(f"t{len(seen)}")
+                os.mkdir(place)
+                make_tree(place, "--seed", seed)
+                files = {}
+                for path, _, names in os.walk(place):
+                    for name in names:
+                        full = os.path.join(path, name)
+                        if os.path.islink(full):
+                            files[os.path.relpath(full, place)] = os.readlink(full)
+                            continue
+                        with open(full, "rb") as f:
+                            files[os.path.relpath(full, place)] = (hashlib.sha256(f.read()).hexdigest(), os.stat(full).st_mtime if name != "manifest.json" else 0)
+                seen.append(files)
+            self.assertEqual(seen[0], seen[1])
+            self.assertNotEqual(seen[0], seen[2])
 
 
 class TestRecipe(unittest.TestCase):

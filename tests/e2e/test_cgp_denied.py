@@ -128,6 +128,15 @@ class Denied(unittest.TestCase):
         self.assertEqual({u: (r["messages"], r["unreadable"]) for u, r in rows.items()}, {"user1": ("9", "0"), "user3": ("6", "1"), "user4": ("9", "0")})
         self.assertRegex(run.err, r"user2\.macnt: cannot be read: Permission denied")
         self.assertRegex(run.err, r"user4.*account\.settings: Permission denied")
+        # that one alone makes it incomplete
+        for path, mode in self.denied[1:]:
+            os.chmod(path, mode)
+        for words in ([], ["--quiet"]):
+            run = self.run_as_said("plan", "--list-accounts", f"cgp:{self.haul.path('base')}", *words)
+            self.assertEqual((run.code, run.out.count("@example.org,user")), (ACCOUNTS, 3), run)
+        self.allow()
+        run = self.run_as_said("plan", "--list-accounts", f"cgp:{self.haul.path('base')}")
+        self.assertEqual((run.code, run.out.count("@example.org,user"), run.err), (DONE, 4, ""), run)
 
 
 if __name__ == "__main__":

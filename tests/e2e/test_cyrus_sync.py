@@ -91,6 +91,26 @@ class Sync(cysync.Case):
         self.assertIn("INBOX/Old", self.there().subscribed)
         self.sound()
 
+    def test_inbox_that_is_kept(self):
+        """inbox=keep leaves it its UIDVALIDITY; other mailboxes get the source's."""
+        self.server.create_user(self.user)
+        client = self.server.login_as(self.user)
+        before = client.status("INBOX", "(UIDVALIDITY)"), client.status("INBOX", "(MAILBOXID)")
+        client.create("INBOX/Sent")
+        source, boxes = self.haul.path("src"), {"INBOX": fill(20, 1000), "Sent": fill(3, 99)}
+        write(source, boxes)
+        for _ in range(2):
+            run = self.checked(self.copy(source, self.target(inbox="keep")))
+            self.assertEqual(run.totals["copied"], 23, run)
+            self.assertEqual((client.status("INBOX", "(UIDVALIDITY)"), client.status("INBOX", "(MAILBOXID)")), before)
+        client.logout()
+        self.assertIn("a UIDVALIDITY of its own", "".join(i["reason"] for i in run.report["issues"]))
+        there = self.there()
+        self.assertEqual([m.uid for m in there.boxes["INBOX"].messages], list(range(1, 21)))
+        there.boxes.pop("INBOX")
+        self.equal({"Sent": boxes["Sent"]}, there)
+        self.sound()
+
     def test_what_hangs_on_mailboxes(self):
         """Rights, annotations and limits that somebody has set stay; a limit of
         the source is set with room, and other limits beside it stay."""
@@ -293,6 +313,22 @@ class Refused(cysync.Case):
     def test_no_user(self):
         self.refusal(self.target(), f"there is no user {self.user}", options=[])
 
+    @unittest.skipUnless(os.getuid() == 0, "only root can be somebody else")
+    def test_no_right_to_become_cyrus(self):
+        source, place = self.haul.path("src"), self.haul.directory
+        write(source, {"INBOX": fill(2, 9)})
+        program = cysync.shutil.copy(self.haul.program, place)
+        for directory, _, files in os.walk(place):
+            for name in [directory] + [os.path.join(directory, f) for f in files]:
+                os.chown(name, 65534, 65534)
+        self.haul.program = program
+        who = {"user": 65534, "group": 65534, "extra_groups": []}
+        for run in self.haul.plan, self.haul.copy:
+            got = run("maildir:" + source, self.target(), "--create-users", **who)
+            self.assertEqual(got.code, ACCOUNTS, got)
+            self.assertRegex(got.err + got.out, r"sync_server ended with \d+|Permission denied")
+        self.assertNotIn("MBOXNAME", self.sync(f"GET USER {self.user}"))
+
     def test_no_partition(self):
         self.refusal(self.target(partition="elsewhere"), "has no such partition")
 
@@ -304,6 +340,7 @@ class Refused(cysync.Case):
             ("tls= means nothing", self.target(tls="none")),
             ("conf= means nothing", self.remote(conf="/etc/imapd.conf")),
             ("transport=x", self.target(transport="x")),
+            ("inbox=x: anew or keep", self.target(inbox="x")),
             ("needs a host", self.target(transport="imap")),
         ):
             self.refusal(target, words, MISUSE)

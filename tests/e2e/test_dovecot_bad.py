@@ -232,6 +232,59 @@ class Links(Case):
         again = self.copy(query="?link=hard")
         self.assertEqual(again.totals, run.totals)
 
+    def test_unread(self):
+        """verify=no: which file it is tells it apart, and what cannot be linked is read."""
+        import gzip
+
+        odd = sorted(os.listdir(os.path.join(self.source, "cur")))[:3]
+        os.chmod(os.path.join(self.source, "cur", odd[0]), 0o644)
+        path = os.path.join(self.source, "cur", odd[1])
+        with open(path, "rb") as f:
+            plain = f.read()
+        with open(path, "wb") as f:
+            f.write(gzip.compress(plain))
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+        query = "?link=hard&verify=no"
+        self.refused(self.copy(query="?verify=no"), "goes with link=hard", MISUSE)
+        run = self.copy(query=query)
+        self.assertEqual(run.code, DONE, run)
+        self.arrived()
+        said = " ".join(i["reason"] for i in run.report["issues"])
+        self.assertIn("18 messages were linked without having been read", said)
+        self.assertIn("2 were copied", said)
+        files = {e.uid: e.file for e in trees.read(self.root).values()}
+        self.assertEqual(sum(",W=" in os.path.basename(f) for f in files.values()), 2)
+        self.assertEqual(len(self.inodes(self.root) & self.inodes(self.source)), 18)
+        self.assertEqual(sum(os.stat(f).st_nlink > 1 for f in files.values()), 18)
+        with open(files[int(plain.split(b"\n\n")[1].split()[0]) + 1], "rb") as f:
+            self.assertEqual(f.read(), plain)
+        before = picture(self.root)
+        for words in query, "":  # an audit reads
+            audit = self.haul.run("audit", "maildir:" + self.source, "dovecot:" + self.root + words, "--level", "content", "--state", self.haul.state)
+            self.assertEqual(audit.code, DONE, audit)
+        # again; with another time of one; read or not; without the state
+        self.assertEqual(self.copy(query=query).totals, run.totals)
+        os.utime(os.path.join(self.source, "cur", odd[2]), (1_000_000_001, 1_000_000_001))
+        for words in query, "?link=hard", "":
+            again = self.copy(query=words)
+            self.assertEqual((again.code, again.totals), (DONE, run.totals), words)
+        for number, words in enumerate((query, "?link=hard", "")):
+            lost = self.copy(query=words, state=self.haul.path(f"L{number}.db"))
+            self.assertEqual((lost.code, lost.totals["present"]), (DONE, 21), lost)
+        self.assertEqual(picture(self.root), before)
+        # copies that an earlier run made are known, too
+        shutil.rmtree(self.root)
+        self.assertEqual(self.copy(state=self.haul.path("C.db")).code, DONE)
+        lost = self.copy(query=query, state=self.haul.path("D.db"))
+        self.assertEqual((lost.code, lost.totals["present"]), (DONE, 21), lost)
+        # what was put there unread is taken back
+        shutil.rmtree(self.root)
+        words = ["maildir:" + self.source, "dovecot:" + self.root + query, "--state", self.haul.path("U.db")]
+        self.assertEqual(self.haul.run("copy", *words).code, DONE)
+        undone = self.haul.run("undo", *words, "--yes")
+        self.assertIn("21 messages", undone.out)
+        self.assertEqual(len(trees.read(self.root)), 0)
+
     def test_compressed_is_copied(self):
         import gzip
 

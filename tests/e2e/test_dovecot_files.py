@@ -244,6 +244,42 @@ class Kept(offline.Case):
         again = self.checked(self.haul.copy("maildir:" + source, self.target(), state=self.haul.path("L.db")))
         self.assertEqual((again.totals["present"], again.totals["copied"]), (2, 0))
 
+    def test_without_the_lock(self):
+        """via=new: Dovecot is on another host, whose lock says so, and gives UIDs."""
+        source = self.haul.path("src")
+        box = trees.Box(uidvalidity=7)
+        for i in range(40):
+            box.add(b"From: x@example.org\n\nnumber %d\n" % i, uid=3 + i, flags="S" if i % 2 else "", keywords=["known"] if i % 5 == 0 else (), date=1_000_000_000 + i)
+        box.write(source)
+        client = self.server.login(self.user)
+        client.append("INBOX", "(known)", None, b"From: y@example.org\r\n\r\ntheirs\r\n")
+        client.logout()
+        before = self.there().boxes["INBOX"]
+        lock = os.path.join(self.root(), "dovecot-uidlist.lock")
+        with open(lock, "w", encoding="ascii") as f:
+            f.write("1:elsewhere.example.org")
+        words = ["maildir:" + source, self.target(via="new"), "--existing", "merge"]
+        for number in range(3):  # again, and without the state, before Dovecot has looked
+            run = self.haul.copy(*words, state=self.haul.path(f"{number // 2}.db"))
+            self.assertEqual((run.code, run.totals["copied"] + run.totals["present"]), (DONE, 40), run)
+            self.assertEqual(len(os.listdir(os.path.join(self.root(), "new"))), 40)
+        self.assertEqual(trees.leftovers(self.root()), [lock])
+        os.unlink(lock)
+        inbox = self.there().boxes["INBOX"]
+        self.assertEqual(inbox.uidvalidity, before.uidvalidity)
+        self.assertEqual([m for m in inbox.messages if m.uid <= 1], before.messages)
+        self.assertEqual([(m.uid, m.date, m.flags - {r"\recent"}, m.keywords) for m in inbox.messages[1:]],
+                         [(2 + i, 1_000_000_000 + i, frozenset([r"\seen"] if i % 2 else []), frozenset(["known"] if i % 5 == 0 else [])) for i in range(40)])
+        # now it has: known again, read by a user or not, with the state or not
+        for state in self.haul.path("0.db"), self.haul.path("L.db"):
+            run = self.haul.copy(*words, state=state)
+            self.assertEqual((run.code, run.totals["copied"] + run.totals["present"]), (DONE, 40), run)
+        self.assertEqual(self.there().boxes["INBOX"].messages, inbox.messages)
+        self.assertEqual(self.logged(), [])
+        # what needs the lock says so
+        for options in {"link": "hard"}, {"link": "hard", "verify": "no"}:
+            self.assertIn("via=new goes with", self.haul.copy("maildir:" + source, self.target(via="new", **options)).err)
+
     def test_more_mail_keeps_its_uids(self):
         source = self.haul.path("src")
         box = trees.Box(uidvalidity=7, uidnext=50)

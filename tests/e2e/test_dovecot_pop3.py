@@ -7,6 +7,7 @@ import unittest
 
 import offline
 import trees
+from getmail import Getmail
 
 BODY = b"From: x@example.org\nSubject: %d\n\nbody of %d\n"
 
@@ -47,12 +48,15 @@ class Pop3(offline.Case):
 
     def moved(self, source, original):
         """The client was in sync with original; user has the copy of source."""
-        client = Client(self.server)
+        client, number = Client(self.server), len(os.listdir(self.haul.directory))
+        real = Getmail(os.path.dirname(self.haul.write(f"getmail{number}/x", "")), b"Subject: ")
         new, order = client.run(original)
         self.assertEqual(new, len(set(order)))
+        self.assertEqual(real.run(self.server, original), new)
         self.checked(self.haul.copy("maildir:" + source, self.target()))
         self.assertEqual(client.run(self.user), (0, order))
         client.check(self, self.user)
+        self.assertEqual(real.run(self.server, self.user), 0)
         return client, new
 
     def test_from_dovecot(self):

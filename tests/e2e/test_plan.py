@@ -341,7 +341,7 @@ class TestStops(Case):
         plan = self.haul.plan(source, self.target)
         self.assertEqual(plan.code, DONE, plan)
         kinds = [w["kind"] for w in self.account(plan, "user1")["warnings"]]
-        self.assertEqual([k for k in kinds if k != "warn"], ["holds-mail"])  # warn: no TLS
+        self.assertEqual([k for k in kinds if k != "warn"], ["holds-mail", "reads"])  # warn: no TLS
         run = self.haul.copy(source, self.target)
         self.assertEqual((run.code, run.totals["present"]), (DONE, 1), run)
 

@@ -58,14 +58,16 @@ class Pages(unittest.TestCase):
         header = "#accounts th:nth-child(3) button"
         for ascending in (True, False):
             page.click(header)
+            page.until(f"document.querySelector('#accounts th:nth-child(3)').ariaSort === '{'ascending' if ascending else 'descending'}'")
             got = [int(v) for v in self.column(page, "accounts", 2)]
             self.assertEqual(got, sorted(got, reverse=not ascending))
-            self.assertEqual(page.eval("document.querySelector('#accounts th:nth-child(3)').ariaSort"), "ascending" if ascending else "descending")
         # bytes by what they are, not by their words: 1.0 kB is more than 300 B
         page.click("#accounts th:nth-child(10) button")
+        page.until("document.querySelector('#accounts th:nth-child(10)').ariaSort")
         got = [int(v) for v in self.column(page, "accounts", 9, "dataset.v")]
         self.assertEqual((got, len(set(got)) > 30), (sorted(got), True))
         page.click("#accounts th:nth-child(1) button")
+        page.until("document.querySelector('#accounts th:nth-child(1)').ariaSort")
         got = self.column(page, "accounts", 0)
         self.assertEqual(got, sorted(got))
         # typing filters, and so does the choice
@@ -80,9 +82,10 @@ class Pages(unittest.TestCase):
         self.assertEqual(len(self.column(page, "accounts", 1)), 36)
         # from an account to its problems, from a problem to the facts
         page.click(f"#accounts a[data-filter='{USERS[1]}']")
+        page.until("document.querySelector('#problems-tools input').value")
         self.assertEqual([v.strip() for v in self.column(page, "problems", 3)], ["Pictures from Rome"])
         page.click("#problems tbody tr:not([hidden]) a")
-        self.assertIn("Pictures from Rome", page.eval("document.querySelector('article:target').textContent"))
+        self.assertIn("Pictures from Rome", page.until("(document.querySelector('article:target') || {}).textContent"))
         self.assertTrue(page.pdf().startswith(b"%PDF"))
         page.eval("window.scrollTo(0, 0)")
         page.screenshot(artefact("report.png"))
@@ -125,11 +128,13 @@ class Pages(unittest.TestCase):
         page = self.open()
         self.assertEqual(page.eval("document.querySelectorAll('#accounts tbody tr').length"), 10003)
         page.click("#accounts th:nth-child(3) button")
+        page.until("document.querySelector('#accounts th:nth-child(3)').ariaSort")
         got = [int(v) for v in self.column(page, "accounts", 2)]
         self.assertEqual(got, sorted(got))
         page.type("#accounts-tools input", "user00420@")
         self.assertEqual([v.strip() for v in self.column(page, "accounts", 0)], ["user00420@example.net"])
         page.click("#accounts tbody tr:not([hidden]) a")
+        page.until("document.querySelector('#problems-tools input').value")
         self.assertEqual(self.column(page, "problems", 1), ["user00420@example.net"])
         self.assertIn("1000 of 10003 accounts are not complete.", page.eval("document.getElementById('verdict').textContent"))
         self.well(page)

@@ -6,15 +6,13 @@ import hashlib
 import os
 import re
 import shutil
-import subprocess
-import sys
+import sqlite3
 import unittest
 
 import dsyncs
+from getmail import Getmail
 from haul import ACCOUNTS, DIFFERS, DONE, MISUSE, Haul
 from servers import Dovecot
-
-GETMAIL = os.path.join(os.environ.get("MAILHAUL_SERVERS", "/opt/mailhaul-test"), "pop3")
 
 
 def body(n, size=0):
@@ -39,43 +37,6 @@ class Client:
                 new += 1
         client.quit()
         return new
-
-
-class Getmail:
-    """The real one, which keeps its list by server, port and user."""
-
-    def __init__(self, directory):
-        self.directory = directory
-        self.got = os.path.join(directory, "got")
-        with open(self.got, "wb"):
-            pass
-        self.last = None
-
-    def count(self):
-        with open(self.got, "rb") as f:
-            return f.read().count(b"Message-ID: ")
-
-    def run(self, server, user):
-        """How many it downloaded."""
-        words = (server.host, server.vars["pop3_port"], user)
-        rc = os.path.join(self.directory, "rc")
-        with open(rc, "w", encoding="ascii") as f:
-            f.write("[retriever]\ntype = SimplePOP3Retriever\nserver = %s\nport = %s\nusername = %s\npassword = " % words)
-            f.write(f"{server.password}\n[destination]\ntype = MDA_external\npath = /usr/bin/tee\narguments = ('-a', '{self.got}')\nallow_root_commands = true\n[options]\nread_all = false\ndelete = false\n")
-        name = os.path.join(self.directory, "oldmail-%s-%s-%s" % words)
-        if self.last:
-            for old in os.listdir(self.directory):
-                if old.startswith(os.path.basename(self.last)):
-                    os.rename(os.path.join(self.directory, old), name + old[len(os.path.basename(self.last)):])
-        self.last = name
-        before = self.count()
-        subprocess.run(
-            [sys.executable, os.path.join(GETMAIL, "usr/bin/getmail"), "-g", self.directory, "-r", rc, "-q"],
-            env={"PATH": os.environ["PATH"], "HOME": self.directory, "PYTHONPATH": os.path.join(GETMAIL, "usr/lib/python3/dist-packages")},
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
-        return self.count() - before
 
 
 class Account:
@@ -279,6 +240,16 @@ class Join(Case):
         subjects = [int(re.search(rb"Subject: (\d+)", b"\n".join(client.top(i + 1, 0)[1])).group(1)) for i in range(5)]
         client.quit()
         self.assertEqual((told, subjects), ([b"1", b"2", b"3", b"4", b"5"], order))
+        with sqlite3.connect(f"file:{self.haul.state}?mode=ro", uri=True) as db:
+            kept = db.execute("SELECT number, size, ord FROM uidl ORDER BY 1").fetchall()
+        self.assertEqual(kept, [(i + 1, len(body(n, n).replace(b"\n", b"\r\n")), i + 1) for i, n in enumerate(order)])
+        # mail that comes later is behind them all
+        a.disk(800, body(99))
+        self.copied(job)
+        client = self.new.pop3(a.user)
+        self.assertEqual([line.split()[1].split(b"-")[-1] for line in client.uidl()[1]][:5], told)
+        self.assertIn(b"Subject: 99", client.top(6, 0)[1])
+        client.quit()
 
 
 class Logins(Case):

@@ -3,11 +3,12 @@ up, allows few sessions; and lists that do not tell which message is which.
 Whatever happens, no message is read there and none deleted."""
 
 import os
+import signal
 import sqlite3
 import unittest
 
-from haul import ACCOUNTS, DIFFERS, DONE, MISUSE, Haul
-from pop3_server import Pop3
+from haul import ACCOUNTS, AGAIN, DIFFERS, DONE, MISUSE, Haul, wait_for
+from pop3_server import SILENCE, Pop3
 
 
 def message(n, extra=b""):
@@ -115,6 +116,27 @@ class Server(Case):
             self.assertEqual(server.commands.count("PASS"), 3)
         self.assertEqual({a["outcome"] for a in told.values()}, {"failed"})
         self.assertNotIn("wr0ng-one", repr(told))
+
+    def test_stopped(self):
+        """A signal ends it at once, whatever the server does; what was whole is known."""
+        mail = [message(n) for n in range(3)]
+        for _ in range(3):
+            self.account(mail)
+        with Pop3({u: [(f"{u}-{i}", m) for i, m in enumerate(mail)] for u in self.users}) as server:
+            server.says = {"UIDL": [b"", SILENCE]}
+            rows = "user\n" + "".join(u + "\n" for u in self.users)
+            words = self.haul.job(f"cgp:{self.haul.path('base')}?account={{user}}", "null:", rows)
+            uri = f"pop3://{{user}}@{server.host}:{server.port}?tls=none&secret-file={self.haul.secret()}"
+            process = self.haul.start("uidl", uri, *words, "--state", self.haul.state, "--format", "json", "--lanes", "1")
+            wait_for(lambda: server.commands.count("UIDL") == 2)
+            process.send_signal(signal.SIGTERM)
+            run = self.haul.finish(process)
+            self.assertEqual(run.code, AGAIN, run)
+            self.assertEqual([a["outcome"] for a in run.report["accounts"]], ["done", "stopped", "stopped"])
+            self.assertEqual(len(self.known()), 3)
+            server.says = {}
+            self.assertEqual(self.haul.run("uidl", uri, *words, "--state", self.haul.state).code, DONE)
+            self.assertEqual(len(self.known()), 9)
 
     def test_usage(self):
         self.account([message(1)])

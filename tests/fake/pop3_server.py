@@ -6,13 +6,16 @@
 Attributes to set before clients come:
     capabilities   the lines of CAPA; None: it knows no CAPA
     says           {"UIDL": [b"+OK\\r\\n...", ...]}: raw answers in place of its own,
-                   the last one again and again; None: it hangs up
+                   the last one again and again; None: it hangs up; SILENCE: it
+                   says nothing any more
     most           sessions that may be logged in at a time
     refuse         what one too many is told; None: the connection ends
 """
 
 import socketserver
 import threading
+
+SILENCE = object()
 
 
 class Handler(socketserver.StreamRequestHandler):
@@ -85,6 +88,9 @@ class Handler(socketserver.StreamRequestHandler):
                         del script[0]
                 if raw is None:
                     break
+                if raw is SILENCE:
+                    server.over.wait()
+                    break
                 if raw:
                     self.wfile.write(raw)
                 elif not self.own(server, word, args):
@@ -114,7 +120,7 @@ class Pop3:
         self.says, self.commands = {}, []
         self.most, self.refuse = 1000, "-ERR [IN-USE] too many connections"
         self.inside = self.peak = self.refused = 0
-        self.mutex = threading.Lock()
+        self.mutex, self.over = threading.Lock(), threading.Event()
         self.listener = Listener((self.host, 0), Handler)
         self.listener.pop3 = self
         self.port = self.listener.server_address[1]
@@ -125,6 +131,7 @@ class Pop3:
         return self
 
     def __exit__(self, *unused):
+        self.over.set()
         self.listener.shutdown()
         self.thread.join()
         self.listener.server_close()

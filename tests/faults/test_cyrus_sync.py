@@ -217,6 +217,58 @@ class Kills(cysync.Case):
         client.logout()
         self.sound(user)
 
+    def test_mail_that_comes_in_at_the_last_moment(self):
+        """Into another empty mailbox, after the last look at it: it stays, and is
+        alone with ours."""
+        user = self.fresh()
+        self.server.create_user(user)
+        client = self.server.login_as(user)
+        client.create("INBOX/Sent")
+        process = self.job(self.haul, user, fault="stop@cyrus.before_exchange:1", lanes=1, start=True)
+        try:
+            wait_for(lambda: stopped(process.pid))
+            client.append("INBOX/Sent", None, None, b"From: other@example.org\r\n\r\njust came\r\n")
+        finally:
+            process.send_signal(signal.SIGCONT)
+        run = self.haul.finish(process, 120)
+        self.assertEqual((run.code, run.totals["copied"]), (DONE, 263), run)
+        client.select("INBOX/Sent", readonly=True)
+        self.assertEqual(client.search(None, "FROM", "other@example.org")[1][0].split(), [b"1"])
+        self.assertEqual(len(client.search(None, "ALL")[1][0].split()), len(self.boxes["Sent"].lines) + 1)
+        client.logout()
+        self.sound(user)
+
+    def later_pass(self, haul, fault=None):
+        """Flags change and mail goes at the source; what is at the target then."""
+        user, source = self.fresh(), haul.path("src")
+        box = cysync.trees.Box(uidvalidity=17)
+        for n in range(12):
+            box.add(b"From: x@example.org\n\n%d\n" % n, uid=n + 1, flags="S" if n % 2 else "", keywords=["work"] if n % 3 == 0 else [], date=1_000_000_000 + n)
+        write(source, {"INBOX": box})
+        words = "copy", "maildir:" + source, self.target(user), "--create-users", "--state", haul.state, "--delete=move"
+        self.assertEqual(haul.run(*words).code, DONE)
+        cur = os.path.join(source, "cur")
+        names = sorted(os.listdir(cur))
+        for name in names[:6]:
+            os.rename(os.path.join(cur, name), os.path.join(cur, name.split(":")[0] + ":2,Fa"))
+        for name in names[8:10]:
+            os.unlink(os.path.join(cur, name))
+        if fault:
+            self.assertLess(haul.finish(haul.start(*words, env={"MAILHAUL_FAULT": "kill@" + fault}), killed=True).code, 0)
+        for _ in range(2):
+            self.assertEqual(haul.run(*words).code, DONE)
+        self.sound(user)
+        boxes = self.there(user).boxes
+        return sorted([(m.date, m.digest, sorted(m.flags), sorted(m.keywords)) for m in box.messages] for box in boxes.values())
+
+    def test_later_passes(self):
+        with Haul(faults=True) as haul:
+            want = self.later_pass(haul)
+        self.assertEqual([len(box) for box in want if box], [10, 2])
+        for fault in "cyrus.before_change:1", "cyrus.moved:1", "cyrus.before_change:2":
+            with self.subTest(fault), Haul(faults=True) as haul:
+                self.assertEqual(self.later_pass(haul, fault), want)
+
     def test_user_who_lost_his_inbox(self):
         """A power cut between the two halves of an INBOX made anew: the next run
         puts it back under its own id."""

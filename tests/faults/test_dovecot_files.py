@@ -63,14 +63,15 @@ def contents(root):
 class Job:
     """One account and its state, in memory: there are hundreds of them."""
 
-    def __init__(self, source, root=None):
+    def __init__(self, source, root=None, options=""):
         fast = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
         self.directory = tempfile.mkdtemp(prefix="mhh", dir=fast)
         self.haul = Haul(self.directory, faults=True)
         self.source = source
         self.root = root or self.haul.path("root")
-        owner = "?owner=0" if os.getuid() == 0 and root is None else ""
-        self.words = ["maildir:" + source, "dovecot:" + self.root + owner]
+        owner = "owner=0" if os.getuid() == 0 and root is None else ""
+        words = "&".join(w for w in (owner, options) if w)
+        self.words = ["maildir:" + source, "dovecot:" + self.root + ("?" + words if words else "")]
 
     def __enter__(self):
         return self
@@ -103,12 +104,20 @@ class Job:
 
 
 class Kills(unittest.TestCase):
+    options, cases_of = "", {"once": 60, "lost": 24}
+    twice = ("file.renamed:300 list.appended:2 files.synced:2 lock.taken:5 uids.set:2",
+             "lock.taken:1 box.numbered:1 list.appended:1 look.done:1 file.renamed:1 files.written:1")
+
+    @classmethod
+    def make_source(cls):
+        return fill(cls.keep.path("source"))
+
     @classmethod
     def setUpClass(cls):
         cls.keep = Haul()
         cls.addClassCleanup(cls.keep.destroy)
-        cls.source = fill(cls.keep.path("source"))
-        with Job(cls.source) as job:
+        cls.source = cls.make_source()
+        with Job(cls.source, options=cls.options) as job:
             log = job.haul.path("points")
             run = job.copy(MAILHAUL_FAULT_LOG=log)
             assert run.code == DONE, run
@@ -144,16 +153,16 @@ class Kills(unittest.TestCase):
 
     def test_killed_once(self):
         bad = []
-        for name, number in self.cases(60):
-            with Job(self.source) as job:
+        for name, number in self.cases(self.cases_of["once"]):
+            with Job(self.source, options=self.options) as job:
                 job.copy(f"kill@{name}:{number}", lanes=1 + number % 2)
                 bad += [f"{name}:{number}: {w}" for w in self.judge(job)]
         self.assertEqual(bad, [])
 
     def test_killed_and_state_lost(self):
         bad = []
-        for name, number in self.cases(24):
-            with Job(self.source) as job:
+        for name, number in self.cases(self.cases_of["lost"]):
+            with Job(self.source, options=self.options) as job:
                 job.copy(f"kill@{name}:{number}")
                 job.lose_state()
                 bad += [f"{name}:{number}: {w}" for w in self.judge(job)]
@@ -161,7 +170,7 @@ class Kills(unittest.TestCase):
 
     def test_without_the_journal(self):
         """The tests see it when recovery does nothing."""
-        with Job(self.source) as job:
+        with Job(self.source, options=self.options) as job:
             job.copy("kill@file.renamed:300")
             job.copy("kill@look.done:1", mutate="journal")
             self.assertEqual(self.judge(job), ["the tree differs"])
@@ -169,9 +178,9 @@ class Kills(unittest.TestCase):
     def test_killed_twice(self):
         """The second kill hits the recovery from the first."""
         bad = []
-        for first in "file.renamed:300", "list.appended:2", "files.synced:2", "lock.taken:5", "uids.set:2":
-            for second in "lock.taken:1", "box.numbered:1", "list.appended:1", "look.done:1", "file.renamed:1", "files.written:1":
-                with Job(self.source) as job:
+        for first in self.twice[0].split():
+            for second in self.twice[1].split():
+                with Job(self.source, options=self.options) as job:
                     job.copy("kill@" + first)
                     job.copy("kill@" + second)
                     bad += [f"{first}, {second}: {w}" for w in self.judge(job)]
@@ -272,6 +281,78 @@ class PowerCuts(unittest.TestCase):
         job = self.job()
         self.cut(job, "kill@done.posted:4", mutate="syncfs")
         self.assertNotEqual(self.lost(job)[0], [])
+
+
+@unittest.skipUnless(os.access("/dev/shm", os.W_OK), "source and target on one file system in memory")
+class LinkKills(Kills):
+    """Hard links, which go into cur/ at once."""
+
+    options, cases_of = "link=hard", {"once": 6, "lost": 3}
+    twice = "file.renamed:300 list.appended:2", "box.numbered:1 file.renamed:1"
+
+    @classmethod
+    def make_source(cls):
+        directory = tempfile.mkdtemp(prefix="mhl", dir="/dev/shm")
+        cls.addClassCleanup(shutil.rmtree, directory)
+        source = fill(os.path.join(directory, "source"))
+        for place, _, files in os.walk(source):
+            for name in files:
+                os.chmod(os.path.join(place, name), 0o600)
+        return source
+
+    def judge(self, job, want=None):
+        words = super().judge(job, want)
+        inodes = {os.stat(e.file).st_ino for e in trees.read(job.root).values()}
+        if inodes != {os.stat(e.file).st_ino for e in trees.read(self.source).values()}:
+            words.append("not the same files")
+        return words
+
+
+class UnreadKills(LinkKills):
+    """And no digest is known of them: which file it is has to be enough."""
+
+    options = "link=hard&verify=no"
+
+
+def delivered(root):
+    """What lies in new/ of each mailbox: letters, time and bytes; no name twice."""
+    told = {}
+    for name in sorted(os.listdir(root)) + ["."]:
+        path = os.path.join(root, name, "new")
+        if not os.path.isdir(path) or name in ("new", "cur", "tmp"):
+            continue
+        files = os.listdir(path)
+        assert len({f.partition(":")[0] for f in files}) == len(files)
+        told[name] = sorted((f.partition(":2,")[2], int(os.stat(os.path.join(path, f)).st_mtime), digest(os.path.join(path, f))) for f in files)
+    return told
+
+
+class DeliverKills(unittest.TestCase):
+    """via=new: names alone say what was delivered, also without the state."""
+
+    def test_killed(self):
+        with Haul() as keep:
+            source = fill(keep.path("source"))
+            with Job(source, options="via=new") as job:
+                self.assertEqual(job.copy().code, DONE + 1)  # no letter for the keyword
+                reference = delivered(job.root)
+                self.assertEqual([len(v) for v in reference.values()], [3, 40, BATCHES])
+                self.assertEqual(trees.leftovers(job.root), [])
+                self.assertFalse(os.path.exists(os.path.join(job.root, "dovecot-uidlist")))
+            for number, fault in enumerate("file.renamed:1 file.renamed:350 file.renamed:650 files.written:2 files.synced:2 append.after_crlf:1 done.posted:2".split()):
+                for lose in False, True:
+                    with self.subTest(fault, lose=lose), Job(source, options="via=new") as job:
+                        job.copy("kill@" + fault, lanes=1 + number % 2)
+                        if lose:
+                            job.lose_state()
+                        run = job.copy()
+                        self.assertEqual(run.code, DONE + 1, run)
+                        self.assertEqual(run.totals["copied"] + run.totals["present"], BATCHES + 43)
+                        self.assertEqual(delivered(job.root), reference)
+                        self.assertEqual(trees.leftovers(job.root), [])
+                        before = job.tree()
+                        job.copy()
+                        self.assertEqual(job.tree(), before)
 
 
 class KillsWithDovecot(unittest.TestCase):

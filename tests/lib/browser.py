@@ -118,6 +118,15 @@ class Page:
             raise AssertionError(f"{expression}: {answer['exceptionDetails']}")
         return answer["result"].get("value")
 
+    def until(self, expression):
+        """The value, once it is one: what a click sets off may take a moment."""
+        deadline = time.monotonic() + LIMIT
+        while not (value := self.eval(expression)):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{expression} stays {value!r}")
+            time.sleep(0.05)
+        return value
+
     def click(self, selector):
         """A real click in the middle of the first element that fits."""
         x, y = self.eval(

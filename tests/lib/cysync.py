@@ -83,6 +83,11 @@ class Case(unittest.TestCase):
         top = re.escape(self.admin_name(user).split("@", maxsplit=1)[0])
         self.assertEqual([line for line in out.splitlines() if line and not re.match(top + r"\b", line)], [], out)
         self.assertEqual(self.server.tool("quota", "-f", "-n", self.admin_name(user)).decode().count("quota"), 0)
+        examined = self.server.tool("mbexamine", self.admin_name(user), stderr=subprocess.STDOUT).decode("utf-8", "replace")
+        # its own complaints begin a line; what messages hold does not
+        if "@" not in user:  # of users with domains it tells nothing
+            self.assertRegex(examined, r"(?m)^  Unique ID: \w+$")
+        self.assertNotRegex(examined, r"(?mi)^(\S*: )?(fatal error|.*IOERROR|.*DBERROR)")
         listed = json.loads(self.server.tool("ctl_mboxlist", "-d"))
         known = {b["uniqueid"]: b for b in listed.values() if "d" not in b["mbtype"]}
         client = self.server.login_as(user)

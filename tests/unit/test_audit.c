@@ -182,6 +182,28 @@ test_reads_little(void **state)
 	fx.tgt->sha1 = false;
 }
 
+/* A server that tells no UIDs: nothing is read for that, either. */
+static void
+test_no_uids(void **state)
+{
+	struct audited *p;
+
+	(void)state;
+	fx.tgt->sha1 = fx.tgt->no_uids = true;
+	assert_int_equal(fixture_run(&fx), 0);
+	fixture_sql(&fx, "UPDATE message SET tgt_uid = 0");
+	fx.src->nread = fx.tgt->nread = 0;
+	p = audit_now(AUDIT_CONTENT, true);
+	only(p, 20, 0);
+	end_audit(p);
+	assert_int_equal(fx.src->nread, 0);
+	assert_int_equal(fx.tgt->nread, 0);
+	p = audit_now(AUDIT_META, true);
+	only(p, 20, 0);
+	end_audit(p);
+	fx.tgt->sha1 = fx.tgt->no_uids = false;
+}
+
 static int
 look_at_cause(void *ctx, const struct audit_row_difference *d, struct err *e)
 {
@@ -446,6 +468,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_after_copy, setup),
 		cmocka_unit_test_setup(test_reads_little, setup),
+		cmocka_unit_test_setup(test_no_uids, setup),
 		cmocka_unit_test_setup(test_munged, setup),
 		cmocka_unit_test_setup(test_many_equal, setup),
 		cmocka_unit_test_setup(test_moving, setup),

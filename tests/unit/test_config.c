@@ -625,6 +625,26 @@ show(void)
 	return p;
 }
 
+/* What was given and matters for mail, without secrets. */
+static void
+brief(void **state)
+{
+	struct buf b;
+
+	(void)state;
+	fine("[job]\nstate = x\nlanes = 3\nformat = json\nexisting = merge\n"
+	    "[source]\nuri = maildir:/{user}\nlayout = fs\n"
+	    "[target]\nuri = imap://a@h\nca = x\nsecret-command = pass x\n"
+	    "secret-file = /s\n[folders]\nmap = a -> b\nmap = c -> d\n");
+	assert_int_equal(config_finish(c, true, &errors), 0);
+	buf_init(&b, 1 << 20);
+	config_brief(c, &b);
+	assert_string_equal(b.ptr, "job.lanes = 3\njob.existing = merge\n"
+	    "folders.map = a -> b\nfolders.map = c -> d\n"
+	    "source.layout = fs\ntarget.ca = x\n");
+	buf_release(&b);
+}
+
 /* What is shown is a job file that says the same. */
 static void
 shown(void **state)
@@ -698,7 +718,7 @@ main(void)
 		T(long_line), T(stores), T(store_mistakes), T(store_missing),
 		T(no_arguments), T(precedence), T(options), T(paths),
 		T(paths_of_columns), T(default_state), T(identities), T(ages),
-		T(numbers), T(rules), T(shown), T(reading),
+		T(numbers), T(rules), T(brief), T(shown), T(reading),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

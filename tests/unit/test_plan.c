@@ -135,6 +135,55 @@ problems(const struct planned *p, const char *kind, const char *text,
 	return n;
 }
 
+/* A target that another tool has filled: how much is to be read, and what seems
+ * to have another name there. */
+static void
+test_adoption(void **state)
+{
+	for (int i = 0; i < 2; i++) {
+		struct planned *p;
+		const struct plan_line *l;
+		unsigned reads = 0, maps = 0;
+
+		setup(state);
+		fx.more = 0;
+		fx.tgt->sha1 = i;
+		fixture_add(fx.tgt, "INBOX", 0, "", 0, "", 1);
+		for (int k = 0; k < 10; k++) {
+			fixture_add(fx.src, "Sent Items", 100 + k, "", 0, "",
+			    1000 + k);
+			fixture_add(fx.src, "News", 200 + k, "", 0, "", 2000 +
+			    k);
+			if (k < 7)
+				fixture_add(fx.tgt, "Gesendet", 100 + k, "", 0,
+				    "", 1000 + k);
+			if (k < 4)
+				fixture_add(fx.tgt, "Other", 200 + k, "", 0,
+				    "", 2000 + k);
+		}
+		p = plan_now();
+		assert_true(p->plan.accounts[0].ready);
+		for (l = p->plan.accounts[0].warnings.first; l != NULL;
+		    l = l->next) {
+			reads += strcmp(l->kind, "reads") == 0 && strstr(
+			    l->text, "12 messages") != NULL && strstr(l->text,
+			    i ? "index" : "bodies") != NULL;
+			if (strcmp(l->kind, "map") != 0)
+				continue;
+			maps++;
+			assert_string_equal(l->mailbox, "Sent Items");
+			assert_non_null(strstr(l->text, "7 of its 10"));
+			assert_non_null(strstr(l->text,
+			    "'Sent Items -> Gesendet'"));
+		}
+		assert_int_equal(reads, 1);
+		assert_int_equal(maps, 1);
+		end_plan(p);
+		assert_int_equal(fx.tgt->nstored + fx.tgt->nchanges, 0);
+	}
+	fx.tgt->sha1 = false;
+}
+
 /* A secret that all share is tried three times, by all lanes together. */
 static void
 test_wrong_secret(void **state)
@@ -411,6 +460,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_adoption),
 		cmocka_unit_test_setup(test_wrong_secret, setup),
 		cmocka_unit_test_setup(test_some_refused, setup),
 		cmocka_unit_test_setup(test_limit_of_lanes, setup),
