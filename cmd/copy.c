@@ -158,6 +158,7 @@ run_job(struct job *j, struct state *state, bool created, struct err *e)
 		goto fail;
 	snprintf(dir, sizeof dir, "%s", config_state(j->cfg));
 	run.people = j->people;
+	run.hold_signals = config_isset(j->cfg, CFG_REPEAT_EVERY);
 	run.state_dir = dirname(dir);
 	run.state_path = config_state(j->cfg);
 	if (db_number(db, e, &passes, 0, "SELECT count(*) FROM pass", "") ==
@@ -184,7 +185,8 @@ run_job(struct job *j, struct state *state, bool created, struct err *e)
 	runlog_end(j->log, code, &result, &totals);
 	if (!result.run_failed && pass_end(state, code, e) == -1)
 		goto fail;
-	j->stopped = result.stopped > 0 && !result.run_failed;
+	/* Maybe when there was nothing left to be stopped. */
+	j->stopped = atomic_load(&run.stop) && !result.run_failed;
 	if (!j->newest && print_report(j, db, e) == -1)
 		goto fail;
 	if (code == EXIT_AGAIN && !config_isset(j->cfg, CFG_REPEAT_EVERY))
@@ -263,6 +265,7 @@ cmd_copy(int argc, char **argv)
 		code = EXIT_DONE;
 		goto out;
 	}
+	repeat_begin(&j);
 	for (;;) {
 		uint64_t begun = now_ms();
 

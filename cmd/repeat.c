@@ -6,23 +6,38 @@
 #include <stdio.h>
 #include <time.h>
 
+static void
+ending_signals(sigset_t *set)
+{
+	sigemptyset(set);
+	sigaddset(set, SIGINT);
+	sigaddset(set, SIGTERM);
+	/* A terminal that is lost ends nothing. */
+	sigaddset(set, SIGHUP);
+}
+
+void
+repeat_begin(const struct job *j)
+{
+	sigset_t set;
+
+	if (!config_isset(j->cfg, CFG_REPEAT_EVERY))
+		return;
+	ending_signals(&set);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
 /* Sleeps; true: somebody wants the program to end. */
 static bool
 interrupted(uint64_t ms)
 {
 	struct timespec t = { (time_t)(ms / 1000), (long)(ms % 1000) *
 	    1000000 };
-	sigset_t set, old;
+	sigset_t set;
 	int number;
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	/* A terminal that is lost ends nothing. */
-	sigaddset(&set, SIGHUP);
-	pthread_sigmask(SIG_BLOCK, &set, &old);
+	ending_signals(&set);
 	number = sigtimedwait(&set, NULL, &t);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return number == SIGINT || number == SIGTERM;
 }
 

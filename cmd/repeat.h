@@ -6,6 +6,9 @@
 
 #include "job.h"
 
+/* Before the first pass, and any thread: signals that ask the program to end are
+ * for pool_run() and repeat_wait() alone, so that none comes in between. */
+void	repeat_begin(const struct job *);
 /*
  * Waits until the next pass is to begin, so long after the last one began (by
  * now_ms()), or at once if it took longer.  False: there is none, as none was

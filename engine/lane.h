@@ -34,6 +34,8 @@ struct run {
 	const char		*state_dir;	/* to watch its space, or NULL */
 	const char		*state_path;	/* to be controlled, or NULL */
 	bool			 planning;	/* nothing may be changed */
+	bool			 hold_signals;	/* blocked before and after:
+						 * pool_run() takes them */
 	uint64_t		 start_ms;	/* monotonic; 0: pool_run() */
 	const struct people	*people;	/* or NULL: nobody */
 	struct hosts		*hosts;		/* set up by pool_run() */

@@ -121,6 +121,22 @@ worker_main(void *arg)
 
 /* Main loop. */
 
+static const int numbers[3] = { SIGINT, SIGTERM, SIGHUP };
+
+/* Between runs of one program they wait, for who looks after it then. */
+static void
+hold_signals(const struct pool *pool, int how)
+{
+	sigset_t set;
+
+	if (!pool->run->hold_signals)
+		return;
+	sigemptyset(&set);
+	for (size_t i = 0; i < 3; i++)
+		sigaddset(&set, numbers[i]);
+	pthread_sigmask(how, &set, NULL);
+}
+
 static void
 on_wake(uv_async_t *a)
 {
@@ -135,6 +151,7 @@ on_wake(uv_async_t *a)
 	uv_timer_stop(&pool->tick);
 	uv_close((uv_handle_t *)&pool->tick, NULL);
 	uv_close((uv_handle_t *)&pool->wake, NULL);
+	hold_signals(pool, SIG_BLOCK);
 	for (size_t i = 0; i < 3; i++)
 		uv_close((uv_handle_t *)&pool->signals[i], NULL);
 }
@@ -336,8 +353,6 @@ clean_up(struct pool *pool)
 static int
 start_loop(struct pool *pool, uv_loop_t *loop, struct err *e)
 {
-	static const int numbers[3] = { SIGINT, SIGTERM, SIGHUP };
-
 	if (uv_loop_init(loop) != 0)
 		return err_retry(e, ERR_RUN, "cannot start the main loop");
 	pool->cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -358,6 +373,7 @@ start_loop(struct pool *pool, uv_loop_t *loop, struct err *e)
 		pool->signals[i].data = pool;
 		uv_signal_start(&pool->signals[i], on_signal, numbers[i]);
 	}
+	hold_signals(pool, SIG_UNBLOCK);
 	return 0;
 }
 

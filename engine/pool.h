@@ -22,7 +22,8 @@ typedef void pool_progress_fn(void *ctx, const struct run *run);
 /*
  * Copies all accounts, in this order; returns when every one has an outcome or
  * the run was stopped.  Takes over SIGINT, SIGTERM, SIGHUP and SIGPIPE while
- * it runs.  -1: it could not begin.
+ * it runs; with run->hold_signals they are blocked before and after it, in all
+ * threads.  -1: it could not begin.
  */
 int	pool_run(struct run *, struct account **accounts, size_t n,
 	    pool_progress_fn *, void *ctx, struct pool_result *, struct err *);

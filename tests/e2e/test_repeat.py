@@ -20,7 +20,7 @@ def body(n):
 class TestRepeat(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.server = Dovecot(USERS=3)
+        cls.server = Dovecot(USERS=4)
         cls.addClassCleanup(cls.server.destroy)
         cls.server.start()
 
@@ -58,13 +58,21 @@ class TestRepeat(unittest.TestCase):
         with open(os.path.join(self.path, "cur", "9.M9.example:2,S"), "wb") as f:
             f.write(body(9))
         self.wait(lambda: len(self.days("user1")) == 4)
-        # between passes the state is free
-        self.wait(lambda: self.haul.run("stage", "--state", self.haul.state, "--set", "frozen", "--only", "user1").code == DONE)
         process.send_signal(signal.SIGTERM)
         run = self.haul.finish(process)
         self.assertIn(run.code, (DONE, AGAIN), run)
         self.assertGreaterEqual(run.out.count('"schema":"mailhaul-report-1"'), 2, run)
         self.assertEqual(self.haul.report()["totals"]["copied"], 4)
+
+    def test_between(self):
+        """The next pass is far away: the state is free, and a signal ends it."""
+        self.write(range(3))
+        process = self.haul.start_copy("maildir:" + self.path, self.haul.user(self.server, "user4"), "--repeat-every", "1h")
+        self.wait(lambda: len(self.days("user4")) == 3)
+        self.wait(lambda: self.haul.run("stage", "--state", self.haul.state, "--set", "frozen", "--only", "user4").code == DONE)
+        process.send_signal(signal.SIGTERM)
+        run = self.haul.finish(process)
+        self.assertEqual(run.code, DONE, run)
 
     def test_its_time_is_up(self):
         self.write(range(3))
