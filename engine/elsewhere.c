@@ -188,8 +188,8 @@ elsewhere_look(struct lane *l, struct account *a, struct err *e)
 	for (size_t i = 0; i < a->view.n; i++) {
 		const struct target_box *b = &a->view.boxes[i];
 
-		if (b->noselect || b->st.messages == 0 || is_of_a_pair(l, a,
-		    b->name))
+		if (b->noselect || b->of_others || b->st.messages == 0 ||
+		    is_of_a_pair(l, a, b->name))
 			continue;
 		if (look_at_box(l, b->name, e) == -1) {
 			lane_close_eyes(l);

@@ -157,6 +157,7 @@ holds_mail(const struct account *a)
 {
 	for (size_t i = 0; i < a->view.n; i++)
 		if (!a->view.boxes[i].noselect &&
+		    !a->view.boxes[i].of_others &&
 		    a->view.boxes[i].st.messages != 0)
 			return true;
 	return false;

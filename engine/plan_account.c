@@ -257,7 +257,8 @@ fill_target(struct steps *s)
 	pa->target_boxes = a->view.n;
 	pa->target_messages = 0;
 	for (size_t i = 0; i < a->view.n; i++)
-		if (a->view.boxes[i].st.messages != UNKNOWN64)
+		if (!a->view.boxes[i].of_others &&
+		    a->view.boxes[i].st.messages != UNKNOWN64)
 			pa->target_messages += a->view.boxes[i].st.messages;
 	plan_sieve(pa, &a->view);
 	if (a->user_missing)

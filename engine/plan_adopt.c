@@ -102,7 +102,8 @@ survey(struct lane *l, struct account *a, struct dates **d, size_t *n,
 	*n = 0;
 	*messages = 0;
 	for (size_t i = 0; i < a->view.n; i++)
-		if (!a->view.boxes[i].noselect)
+		if (!a->view.boxes[i].noselect &&
+		    !a->view.boxes[i].of_others)
 			names[k++] = a->view.boxes[i].name;
 	if (target_survey(l->tgt, &a->arena, names, k, false, &all, e) == -1)
 		return -1;
@@ -110,7 +111,7 @@ survey(struct lane *l, struct account *a, struct dates **d, size_t *n,
 	for (size_t i = 0; i < all.n; i++) {
 		const struct target_box *b = &all.boxes[i];
 
-		if (b->noselect || b->st.messages == 0)
+		if (b->noselect || b->of_others || b->st.messages == 0)
 			continue;
 		if (b->st.messages != UNKNOWN64)
 			*messages += b->st.messages;

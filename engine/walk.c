@@ -673,8 +673,13 @@ walk_all(struct walk *w, struct err *e)
 	size_t n;
 	int rc = 1;
 
-	target_caps(l->tgt, &caps);
-	w->adopts = (caps.bits & TGT_ADOPTS) != 0;
+	/* While a mailbox is compared the target's session may have been given
+	 * up for the eyes' (lane_open_eyes()): then contents are read. */
+	w->adopts = false;
+	if (l->tgt != NULL) {
+		target_caps(l->tgt, &caps);
+		w->adopts = (caps.bits & TGT_ADOPTS) != 0;
+	}
 	w->folder->unread = w->adopts && !w->extras;
 	open_books(w);
 	if (!w->adopting && removal_begin(w, e) == -1)

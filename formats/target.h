@@ -64,6 +64,7 @@ struct folder_state {
 struct target_box {
 	const char	*name;		/* the target's own spelling */
 	bool		 noselect;	/* a level that holds no mail */
+	bool		 of_others;	/* another user's, or shared */
 	struct folder_state st;		/* messages UNKNOWN64: not told */
 };
 

@@ -437,3 +437,26 @@ imap_boxes_status(struct imap_session *s, struct imap_boxes *l, bool strict,
 	}
 	return 0;
 }
+
+bool
+imap_boxes_of_others(const struct imap_session *s, const char *name)
+{
+	size_t best = strlen(s->prefix);
+	bool other = false;
+
+	if (strncmp(name, s->prefix, best) != 0)
+		best = 0;
+	for (size_t i = 0; i < s->others.n; i++) {
+		const char *o = s->others.w[i];
+		size_t n = strlen(o);
+
+		/* The namespace's own level. */
+		if (n > 1 && o[n - 1] == s->sep && strlen(name) == n - 1)
+			n--;
+		if (n <= best || strncmp(name, o, n) != 0)
+			continue;
+		best = n;
+		other = !imap_words_has(&s->own, o);
+	}
+	return other;
+}

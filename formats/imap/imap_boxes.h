@@ -44,4 +44,8 @@ int	imap_boxes_data(struct imap_session *, struct imap_response *,
 int	imap_boxes_line(struct imap_session *, struct imap_boxes *,
 	    struct err *);
 
+/* Is the name in a namespace that is not the user's own?  A server may tell of
+ * several that are, and of one within another: the longest prefix counts. */
+bool	imap_boxes_of_others(const struct imap_session *, const char *name);
+
 #endif

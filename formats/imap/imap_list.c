@@ -8,32 +8,10 @@
 #include "imap/imap_from.h"
 #include "imap/imap_quota.h"
 
-/* Is the name in a namespace that is not the user's own?  A server may tell of
- * several that are, and of one within another: the longest prefix counts. */
 static bool
 elsewhere(const struct imap_from *m, const char *name)
 {
-	const struct imap_session *s = m->s;
-	size_t best = strlen(s->prefix);
-	bool other = false;
-
-	if (m->all_names)
-		return false;
-	if (strncmp(name, s->prefix, best) != 0)
-		best = 0;
-	for (size_t i = 0; i < s->others.n; i++) {
-		const char *o = s->others.w[i];
-		size_t n = strlen(o);
-
-		/* The namespace's own level. */
-		if (n > 1 && o[n - 1] == s->sep && strlen(name) == n - 1)
-			n--;
-		if (n <= best || strncmp(name, o, n) != 0)
-			continue;
-		best = n;
-		other = !imap_words_has(&s->own, o);
-	}
-	return other;
+	return !m->all_names && imap_boxes_of_others(m->s, name);
 }
 
 static const char *

@@ -57,8 +57,8 @@ ask_for(struct imap_session *s, struct imap_boxes *l,
 }
 
 static void
-put_view(struct imap_boxes *l, struct arena *a, bool all,
-    struct target_view *v)
+put_view(const struct imap_session *s, struct imap_boxes *l, struct arena *a,
+    bool all, struct target_view *v)
 {
 	v->boxes = arena_zalloc(a, (l->n + 1) * sizeof *v->boxes);
 	for (size_t i = 0; i < l->n; i++) {
@@ -70,6 +70,8 @@ put_view(struct imap_boxes *l, struct arena *a, bool all,
 			continue;
 		to->name = arena_strdup(a, b->name);
 		to->noselect = b->noselect;
+		to->of_others = s->root == NULL &&
+		    imap_boxes_of_others(s, b->name);
 		to->st.uidvalidity = b->status.uidvalidity;
 		to->st.uidnext = b->status.uidnext;
 		to->st.modseq = b->status.modseq;
@@ -102,7 +104,7 @@ imap_store_survey(struct target *t, struct arena *a, const char *const *names,
 	    e) == -1)
 		rc = -1;
 	if (rc == 0) {
-		put_view(&l, a, all, v);
+		put_view(m->s, &l, a, all, v);
 		v->quota_bytes = q.limit;
 		v->quota_used = q.used;
 	}

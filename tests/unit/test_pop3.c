@@ -261,7 +261,7 @@ join_world(struct world *w)
 	struct pop3_lists l = { .theirs = w->t, .ntheirs = w->ntheirs,
 	    .mine = w->m, .nmine = w->nmine, .ask = ask, .read = read_heads,
 	    .ctx = w };
-	static char uidls[200][8];
+	static char uidls[200][24];
 	struct err e;
 
 	for (size_t i = 0; i < w->ntheirs; i++) {
