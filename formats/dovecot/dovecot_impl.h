@@ -46,6 +46,7 @@
 #include <sys/stat.h>
 
 #include "base/fsids.h"
+#include "base/safepath.h"
 #include "dovecot/dovecot_name.h"
 #include "maildir/maildir_keywords.h"
 #include "maildir/maildir_uidlist.h"
@@ -165,6 +166,8 @@ int	dovecot_sys(struct err *, const char *fmt, ...)
 
 /* The root, made with what is missing above it: its descriptor. */
 int	dovecot_make_root(struct dovecot *, bool deep, struct err *);
+/* safepath_open(), not of a directory that another lane is just making. */
+int	dovecot_open_made(struct safepath *, const char *path);
 /* The directory that path lies in, for the caller to free, and its last level. */
 char	*dovecot_split(const char *path, char last[NAME_MAX + 1]);
 /* Whose files these are to be; st: of the root, or of what it is made in. */

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,21 @@
 #include "base/safepath.h"
 #include "base/xmalloc.h"
 #include "dovecot/dovecot_impl.h"
+
+/* A directory is made and then given to its owner: no other lane is to see it
+ * in between. */
+static pthread_mutex_t making = PTHREAD_MUTEX_INITIALIZER;
+
+int
+dovecot_open_made(struct safepath *at, const char *path)
+{
+	int rc;
+
+	pthread_mutex_lock(&making);
+	rc = safepath_open(at, AT_FDCWD, path, false);
+	pthread_mutex_unlock(&making);
+	return rc;
+}
 
 char *
 dovecot_split(const char *path, char last[NAME_MAX + 1])
@@ -108,14 +124,14 @@ make_root(struct dovecot *dv, const char *path, bool deep, struct err *e)
 	char *dir = dovecot_split(path, last);
 	int fd = -1;
 
-	if (safepath_open(&at, AT_FDCWD, dir, false) == -1) {
+	if (dovecot_open_made(&at, dir) == -1) {
 		if (errno == ENOENT && deep && strcmp(dir, path) != 0) {
 			fd = make_root(dv, dir, true, e);
 			if (fd == -1)
 				goto out;
 			close(fd);
 			fd = -1;
-			if (safepath_open(&at, AT_FDCWD, dir, false) == -1) {
+			if (dovecot_open_made(&at, dir) == -1) {
 				safepath_error(e, ERR_ACCOUNT, dir);
 				goto out;
 			}
@@ -127,9 +143,11 @@ make_root(struct dovecot *dv, const char *path, bool deep, struct err *e)
 	if (!S_ISDIR(at.st.st_mode))
 		err_set(e, ERR_ACCOUNT, "%s is no directory", dir);
 	else if (dovecot_owner(dv, &at.st, false, e) == 0) {
+		pthread_mutex_lock(&making);
 		fd = dv->ids.on && strlen(path) < dv->own ?
 		    make_shared(dv, &at, last, e) :
 		    make_level(dv, &at, last, e);
+		pthread_mutex_unlock(&making);
 		if (fd != -1)
 			(void)fsync(at.fd);
 	}

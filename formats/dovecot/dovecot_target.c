@@ -445,7 +445,7 @@ dovecot_root(struct dovecot *dv, struct err *e)
 
 	if (dv->rootfd != -1)
 		return 1;
-	if (safepath_open(&at, AT_FDCWD, dv->path, false) == -1)
+	if (dovecot_open_made(&at, dv->path) == -1)
 		return errno == ENOENT ? 0 :
 		    safepath_error(e, ERR_ACCOUNT, dv->path);
 	close(at.dirfd);

@@ -7,6 +7,7 @@ import random
 import re
 import shutil
 import subprocess
+import time
 import unittest
 
 import nasty
@@ -107,6 +108,8 @@ class Kept(offline.Case):
             text = f.read()
         with open(path, "w", encoding="ascii") as f:
             f.write(text.replace("V1234567 ", "V7654321 "))
+        # as large as before: within a second Dovecot would not look into it
+        os.utime(path, (time.time() - 100, time.time() - 100))
         with self.assertRaises(AssertionError):
             self.mbsync(self.user, local)
 
