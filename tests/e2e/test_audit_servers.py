@@ -3,6 +3,7 @@ after something was done to the target behind our back."""
 
 import os
 import re
+import time
 import unittest
 from collections import Counter
 
@@ -45,14 +46,19 @@ class Case(unittest.TestCase):
         user = self.next_user()
         return f"doveadm:{user}?program={dsyncs.program(self.dovecot)}", lambda: self.dovecot.login(user)
 
-    def to_cyrus(self):
+    def cyrus_user(self):
+        """One whose UIDVALIDITY is no other's: Cyrus takes the second for it."""
+        time.sleep(1.1)
         user = self.next_user()
         self.cyrus.create_user(user)
+        return user
+
+    def to_cyrus(self):
+        user = self.cyrus_user()
         return self.haul.admin(self.cyrus, user), lambda: self.cyrus.login_as(user)
 
     def to_sync(self):
-        user = self.next_user()
-        self.cyrus.create_user(user)
+        user = self.cyrus_user()
         return f"cyrus:{user}?conf={self.cyrus.vars['conf']}&libexec={self.cyrus.vars['libexec']}", lambda: self.cyrus.login_as(user)
 
     def read(self, login):
