@@ -561,17 +561,6 @@ host_insists(const struct refusal *r)
 }
 
 bool
-host_fell(const struct refusal *r)
-{
-	bool fell;
-
-	uv_mutex_lock(&r->host->all->mutex);
-	fell = r->host->holds != r->holds;
-	uv_mutex_unlock(&r->host->all->mutex);
-	return fell;
-}
-
-bool
 host_leaves(struct berth *b)
 {
 	struct host *h = b->host;

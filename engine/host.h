@@ -104,8 +104,6 @@ enum trouble host_trouble(struct berth *, const struct err *, bool opening);
 bool	host_refused(struct host *, struct refusal *r);
 /* It has been well since, and has let others in: the refusal was meant. */
 bool	host_insists(const struct refusal *);
-/* It was on hold since, or shortly before: that may be why. */
-bool	host_fell(const struct refusal *);
 /* More lanes are at the host than the hour allows: is this one to leave? */
 bool	host_leaves(struct berth *);
 

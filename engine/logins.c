@@ -124,18 +124,6 @@ ends(struct shared *s, bool worked, bool refused)
 }
 
 void
-login_forgive(struct logins *l, const struct account *a)
-{
-	struct shared *s = find(l, a->src_password);
-	struct shared *t = find(l, a->tgt_password);
-
-	if (s != NULL)
-		s->refused = 0;
-	if (t != NULL)
-		t->refused = 0;
-}
-
-void
 login_ends(struct logins *l, const struct account *a, const bool worked[2],
     const bool refused[2])
 {

@@ -24,7 +24,5 @@ bool		 login_barred(const struct logins *, const struct account *);
 void		 login_begins(struct logins *, const struct account *);
 void		 login_ends(struct logins *, const struct account *,
 		    const bool worked[2], const bool refused[2]);
-/* Refusals in a row may have been the server's fault: they are not counted. */
-void		 login_forgive(struct logins *, const struct account *);
 
 #endif

@@ -410,8 +410,6 @@ log_in_and_prepare(struct pool *pool, struct lane *l, struct account *a,
 	int rc;
 
 	uv_mutex_lock(&pool->mutex);
-	if (a->refusal.host != NULL && host_fell(&a->refusal))
-		login_forgive(pool->logins, a);
 	a->refusal.host = NULL;
 	barred = login_barred(pool->logins, a);
 	uv_mutex_unlock(&pool->mutex);

@@ -834,7 +834,6 @@ test_refusal_is_meant(void **state)
 	assert_false(host_insists(&r));
 	h->opened_ms = r.ms + 1000;
 	assert_true(host_insists(&r));
-	assert_false(host_fell(&r));
 	uv_mutex_lock(&all->mutex);
 	host_put_on_hold(h, "connection reset", now_ms());
 	assert_int_equal(r.holds + 1, h->holds);
@@ -844,11 +843,9 @@ test_refusal_is_meant(void **state)
 	host_released(h, now_ms());
 	uv_mutex_unlock(&all->mutex);
 	assert_false(host_insists(&r));
-	assert_true(host_fell(&r));
 	/* One right after a hold is doubtful from the start. */
 	assert_true(host_refused(h, &r));
 	h->opened_ms = r.ms + 1000;
-	assert_true(host_fell(&r));
 	assert_false(host_insists(&r));
 	hosts_free(&all);
 	uri_free(&u);
